@@ -1,0 +1,208 @@
+"""Agents: programs that speak the Agent Client Protocol (ACP).
+
+`catalogue` knows them (one TOML file an agent), `install` fetches the pinned package, `link` speaks ACP with a running
+one, `check` tries what it can do, `own` is Handrail's own agent. This module holds only the shapes they share, and
+stays light: the own agent imports it in its own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from handrail.types import Json, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an agent finds its model: the gateway's door, and the session's token in place of a key."""
+
+    url: str
+    """`http://127.0.0.1:PORT`, without a path"""
+    token: str
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start one agent for one session: written to `home` first, then run."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    """path relative to the private home → content"""
+    read_only: tuple[Path, ...] = ()
+    """tool chains that must be visible inside the walls"""
+
+
+# --- what an agent says during a turn; `raw` is the update as it came -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the agent's answer, or of its thinking."""
+
+    text: str
+    thought: bool = False
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """A file as it was and as it becomes; `old` is None for a new file."""
+
+    path: str
+    old: str | None
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUpdate:
+    """What is known of one tool call after a `tool_call`, a `tool_call_update` or a permission request.
+
+    Fields that the message did not carry are None: the driver folds updates of one `call_id` together.
+    """
+
+    call_id: str
+    title: str | None = None
+    kind: str | None = None
+    """ACP's kind: read, edit, delete, move, search, execute, think, fetch, switch_mode, other"""
+    status: str | None = None
+    """pending, in_progress, completed, failed"""
+    input: Json | None = None
+    output: str | None = None
+    diffs: tuple[Diff, ...] | None = None
+    paths: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """One step of the agent's plan."""
+
+    text: str
+    status: str
+    priority: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The agent's plan, whole."""
+
+    entries: tuple[PlanEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """How full the agent says its context window is, in tokens, and what it thinks it has cost so far (USD)."""
+
+    used: int
+    size: int
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failure that the agent told outside of the turn's result (Codex and Claude: `_meta.jetbrains.air`)."""
+
+    title: str
+    category: str
+    retrying: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """An update that no face shows (modes, commands, titles, unknown kinds)."""
+
+    kind: str
+    raw: Json
+
+
+Update = Text | ToolUpdate | Plan | Context | Failure | Other
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionOption:
+    """One answer that the agent offers."""
+
+    id: str
+    name: str
+    kind: str
+    """ACP's kind: allow_once, allow_always, reject_once, reject_always"""
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionRequest:
+    """The agent asks before it acts."""
+
+    call: ToolUpdate
+    options: tuple[PermissionOption, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """How a prompt ended. `error` is set whenever the turn must not count as work done, however the agent dressed it."""
+
+    stop_reason: StopReason
+    error: str | None = None
+    error_kind: str | None = None
+    """auth, limit, provider, protocol, agent"""
+    usage: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the agent advertised at the handshake (advertised, not tried)."""
+
+    name: str
+    version: str
+    load: bool = False
+    resume: bool = False
+    close: bool = False
+    images: bool = False
+    mcp_http: bool = False
+    raw: Json = field(default_factory=dict)
+
+
+OnUpdate = Callable[[Update], None]
+"""Called in wire order, synchronously; must not block."""
+OnPermission = Callable[[PermissionRequest], Awaitable[str | None]]
+"""Returns the id of the chosen option, or None for ACP's `cancelled`."""
+OnRaw = Callable[[str, bytes], None]
+"""(`in` | `out`, one JSON line): the transcript."""
+
+
+class Link(Protocol):
+    """One ACP connection to one agent process. One prompt at a time."""
+
+    async def initialize(self) -> Capabilities:
+        """Shake hands with protocol version 1, advertising neither file system nor terminal.
+
+        Raises:
+            AgentError: no answer, another protocol version, or the process ended.
+        """
+        ...
+
+    async def new_session(self, cwd: Path) -> str:
+        """`session/new`, then the catalogue's ask-for-everything mode, verified; returns the agent's own session id."""
+        ...
+
+    async def load_session(self, agent_session: str, cwd: Path) -> bool:
+        """`session/resume` or `session/load`, as the catalogue says works; replayed updates are dropped.
+
+        Returns False where the agent cannot, refuses, or answers for a session that it does not know.
+        """
+        ...
+
+    async def prompt(self, text: str) -> TurnResult:
+        """`session/prompt` until its stop reason. Never raises for what the agent did wrong: see `TurnResult.error`."""
+        ...
+
+    async def cancel(self) -> None:
+        """`session/cancel`; open permission requests are answered `cancelled`."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection (not the process). Idempotent."""
+        ...

@@ -1,0 +1,110 @@
+"""Configuration: read once from the environment and the data directory, then frozen and handed on as an argument."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from handrail.errors import InvalidInput
+
+DEFAULT_PORT = 7171
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a server can be told. Times are seconds, sizes bytes.
+
+    Set a value in `config.toml` of the data directory, or as `HANDRAIL_<NAME>` in the environment (which wins).
+    """
+
+    data: Path
+    """the data directory: database, workspaces, agents, logs"""
+    host: str = "127.0.0.1"
+    """loopback address to listen on"""
+    port: int = DEFAULT_PORT
+    """TCP port to listen on; 0 takes a free one"""
+    turn_idle: float = 600.0
+    """a turn without any update for this long is cancelled"""
+    cancel_grace: float = 10.0
+    """a cancelled turn that has not ended after this long is killed"""
+    agent_idle: float = 900.0
+    """an agent process without a turn for this long is stopped; its session stays"""
+    agent_start: float = 60.0
+    """an agent that has not answered its handshake after this long is given up"""
+    warm_agents: int = 64
+    """agent processes kept between turns, at the most"""
+    prompt_limit: int = 1 << 20
+    """longest prompt"""
+    tool_output_limit: int = 1 << 18
+    """longest output of one tool call kept in the log"""
+    sandbox: str = "bubblewrap"
+    """walls of a new session, unless it says otherwise"""
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.data / "handrail.db"
+
+
+def data_directory(environ: Mapping[str, str], given: Path | None = None) -> Path:
+    """The data directory: `given`, else `HANDRAIL_DATA`, else `$XDG_DATA_HOME/handrail`, else `~/.local/share/handrail`."""
+    if given is not None:
+        return given.expanduser().absolute()
+    if chosen := environ.get("HANDRAIL_DATA"):
+        return Path(chosen).expanduser().absolute()
+    base = environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "handrail"
+
+
+def load(data: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """Read `config.toml` under `data` and the `HANDRAIL_*` variables.
+
+    Raises:
+        InvalidInput: a key is unknown or a value is not of its type.
+    """
+    environ = os.environ if environ is None else environ
+    config = Config(data=data)
+    file = data / "config.toml"
+    if file.is_file():
+        try:
+            table = tomllib.loads(file.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(str(file), str(error), "make it valid TOML") from error
+        config = _apply(config, table, str(file))
+    settable = {f"HANDRAIL_{name.upper()}": name for name in _TYPES}
+    given = {settable[key]: value for key, value in environ.items() if key in settable}
+    return _apply(config, given, "environment")
+
+
+_TYPES = {item.name: item.type for item in fields(Config) if item.name != "data"}
+
+
+def _apply(config: Config, table: Mapping[str, object], source: str) -> Config:
+    changes: dict[str, object] = {}
+    for name, value in table.items():
+        if name not in _TYPES:
+            raise InvalidInput(f"{source}: {name}", value, f"known settings are {', '.join(sorted(_TYPES))}")
+        changes[name] = _convert(name, value, source)
+    return replace(config, **changes)  # type: ignore[arg-type]  # each value was converted to its field's type
+
+
+def _convert(name: str, value: object, source: str) -> object:
+    kind = str(_TYPES[name])
+    try:
+        if kind == "int" and not isinstance(value, bool):
+            return int(str(value))
+        if kind == "float" and not isinstance(value, bool):
+            number = float(str(value))
+            if number <= 0:
+                raise ValueError
+            return number
+        if kind == "str" and isinstance(value, str):
+            return value
+    except ValueError:
+        pass
+    raise InvalidInput(
+        f"{source}: {name}", value, f"give {'a positive number of seconds' if kind == 'float' else kind}"
+    )

@@ -1,0 +1,1 @@
+"""The ground: tables, migrations, the event log. The only room that knows SQL."""

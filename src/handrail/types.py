@@ -1,0 +1,147 @@
+"""The values that every room shares: identifiers, states, goals, events. Frozen, without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import NewType, Protocol
+
+SessionId = NewType("SessionId", str)
+ApprovalId = NewType("ApprovalId", str)
+NanoUSD = NewType("NanoUSD", int)
+"""Money in billionths of a US dollar: sums stay exact."""
+
+Json = dict[str, object]
+"""One JSON object as `json.loads` gives it."""
+
+
+def now() -> datetime:
+    """The time as an aware UTC datetime; the only clock that stored values come from."""
+    return datetime.now(UTC)
+
+
+class Control(StrEnum):
+    """Who holds a session between steps."""
+
+    YOU = "you"
+    AGENT = "agent"
+
+
+class SessionState(StrEnum):
+    """What a session is doing now."""
+
+    IDLE = "idle"  # nothing runs; it waits for a prompt
+    RUNNING = "running"  # a turn is under way
+    WAITING = "waiting"  # a turn is parked on an open approval
+    ENDED = "ended"  # closed for good; its change can still be read and applied
+
+
+class Outcome(StrEnum):
+    """How handed-off work ended (design: words)."""
+
+    DONE = "done"
+    NOTHING_TO_DO = "nothing_to_do"
+    NEEDS_PERSON = "needs_person"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+class SandboxKind(StrEnum):
+    """The walls round an agent process."""
+
+    BUBBLEWRAP = "bubblewrap"
+    NONE = "none"
+
+
+class StopReason(StrEnum):
+    """Why a turn ended: ACP's reasons, and those that only a driver can know."""
+
+    END_TURN = "end_turn"
+    MAX_TOKENS = "max_tokens"
+    MAX_TURN_REQUESTS = "max_turn_requests"
+    REFUSAL = "refusal"
+    CANCELLED = "cancelled"
+    ERROR = "error"  # the agent or its provider failed, however the agent dressed it
+    INTERRUPTED = "interrupted"  # agent or server died in mid-turn
+    TIMEOUT = "timeout"  # the watchdog ended a silent turn
+
+
+class Permissions(StrEnum):
+    """How an agent's own permission requests are answered, on top of the walls."""
+
+    ASK = "ask"  # reads are allowed; edits, commands and the rest wait for a person
+    ALLOW = "allow"  # what stays inside the walls is allowed without asking
+    DENY = "deny"  # reads are allowed, everything else is refused
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A command whose exit status decides, run by Handrail inside the walls."""
+
+    command: str
+    timeout: float = 900.0
+    """seconds until it counts as failed"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a handed-off session may use up; None is no limit."""
+
+    turns: int | None = 20
+    budget: NanoUSD | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a handed-off session must reach."""
+
+    text: str
+    checks: tuple[Check, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a session's log. `seq` counts from 1 without a gap within the session."""
+
+    session: SessionId
+    seq: int
+    time: datetime
+    kind: str
+    data: Json
+    turn: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ended. Output beyond the caller's limit is cut and `truncated` says so."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool = False
+    timed_out: bool = False
+    seconds: float = 0.0
+
+
+class RunInside(Protocol):
+    """Runs one command inside a session's walls, without network, and waits for it."""
+
+    async def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        limit: int = 1 << 20,
+        timeout: float = 60.0,
+    ) -> Completed:
+        """Run `argv`; `limit` is bytes kept of each stream, `timeout` is seconds. Never raises on a non-zero exit."""
+        ...

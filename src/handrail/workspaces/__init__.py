@@ -1,0 +1,88 @@
+"""Workspaces: a private clone for one session, made from a mirror, outside the user's own checkout.
+
+Git runs on the host only in places that no agent wrote: the user's own checkout, the mirror, the results repository.
+In the workspace it runs inside the walls, through the `RunInside` that the caller hands in; what comes out is a bundle.
+Layout under the data directory: `mirrors/<key>.git` (bare, upstream refs only), `results/<key>.git` (bare, one
+`refs/sessions/<id>/…` a session), `sessions/<id>/workspace/<name>` (the clone), with `<key>` from the repository's path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A user's git repository, as found: never written to before `apply`."""
+
+    path: Path
+    """top of the working tree"""
+    key: str
+    """name of its mirror and results repositories"""
+    head: str
+    """commit of HEAD"""
+    branch: str | None
+    """branch of HEAD, None when detached"""
+    dirty: bool
+    """there are uncommitted or untracked files"""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One session's clone."""
+
+    path: Path
+    repository: Path
+    mirror: Path
+    results: Path
+    base: str
+    """commit that the session's change is measured from (uncommitted files that came along are in it)"""
+    branch: str
+    """branch checked out inside: `handrail/<session>`"""
+    protected: tuple[Path, ...]
+    """paths inside `path` to mount read-only over it (`.git/config`, `.git/hooks`, `.git/info`, …)"""
+    read_only: tuple[Path, ...]
+    """paths outside to mount read-only (the mirror's objects)"""
+
+
+class ApplyMode(StrEnum):
+    """How a change reaches the user's checkout."""
+
+    BRANCH = "branch"  # a new branch, nothing checked out
+    UNCOMMITTED = "uncommitted"  # changed files in the working tree
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file of a change. `flag` says why a reviewer must look (it configures agents or tools), else None."""
+
+    path: str
+    status: str
+    """added, modified, deleted, renamed"""
+    added: int
+    removed: int
+    binary: bool = False
+    flag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a session changed between two snapshots: a unified diff (cut at the limit) and its files."""
+
+    base: str
+    head: str
+    files: tuple[FileChange, ...]
+    patch: str
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Where a change went."""
+
+    mode: ApplyMode
+    branch: str | None
+    commit: str
+    files: int
