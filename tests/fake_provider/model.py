@@ -62,13 +62,13 @@ class Model:
             step = {"text": "a partial answer that breaks off", "chunks": 8, **step}
         answer = _answer(step, body, offer, model or _match(_MODEL, body) or "fake-model")
         if streaming:
-            usage = _INCLUDE_USAGE.search(body) is not None
+            usage = b'"include_usage"' in body and _INCLUDE_USAGE.search(body) is not None
             return Reply(200, wire.stream(answer, usage=usage), fault=fault)
         return Reply(200, wire.whole(answer), delay=answer.delay * answer.chunks, fault=fault)
 
     def _next(self, body: bytes) -> tuple[Step, Offer]:
         offer = offered(body, self.tools)
-        if offer and _FORCED.search(body) and (step := _forced(json.loads(body), offer)):
+        if offer and b'"tool_choice"' in body and _FORCED.search(body) and (step := _forced(json.loads(body), offer)):
             return step, offer
         found = find(body, self.scripts) if offer else None
         if found is None:

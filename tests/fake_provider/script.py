@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,21 +32,30 @@ class Script:
 
     steps: list[Step]
     served: dict[int, int] = field(default_factory=dict)
+    _lasts: list[int] = field(init=False)
+    """where the step of each round stands: those that are no fault"""
+
+    def __post_init__(self) -> None:
+        self._lasts = [index for index, step in enumerate(self.steps) if not _breaks(step)]
 
     def step(self, rounds: int) -> Step | None:
         """The step after `rounds` rounds; None when the script is over. Serving a fault is counted."""
-        seen = 0
-        for index, step in enumerate(self.steps):
-            fault = step.get("fault")
-            if fault and fault != "refuse":
-                if seen == rounds and self.served.get(index, 0) < step.get("times", 1 << 60):
-                    self.served[index] = self.served.get(index, 0) + 1
-                    return step
-                continue
-            if seen == rounds:
+        if rounds > len(self._lasts):
+            return None
+        first = self._lasts[rounds - 1] + 1 if rounds else 0
+        for index in range(first, len(self.steps)):
+            step = self.steps[index]
+            if not _breaks(step):
                 return step
-            seen += 1
+            if self.served.get(index, 0) < step.get("times", 1 << 60):
+                self.served[index] = self.served.get(index, 0) + 1
+                return step
         return None
+
+
+def _breaks(step: Step) -> bool:
+    """Whether the step fails a call and so makes no round of its own."""
+    return str(step.get("fault", "refuse")) != "refuse"
 
 
 def prompt(steps: list[Step], text: str = "") -> str:
@@ -117,31 +127,15 @@ def rounds(body: bytes, start: int) -> int:
     Counts by the structural JSON strings (`"role": "assistant"`, `"type": "function_call"`), which cannot occur inside
     a JSON string without backslashes; parsing long histories would cost more than all the rest of the fake.
     """
-    marks: list[tuple[int, bool]] = []
-    at = body.find(b'"role"', start)
-    while at >= 0:
-        after = body[at + 6 : at + 22].replace(b" ", b"")
-        if after.startswith((b':"assistant', b':"model"')):
-            marks.append((at, True))
-        elif after.startswith((b':"user"', b':"tool"', b':"function"')):
-            marks.append((at, False))
-        at = body.find(b'"role"', at + 6)
-    at = body.find(b'_call"', start)
-    while at >= 0:
-        if body[at - 20 : at].rpartition(b'"')[2] in _CALLS:
-            marks.append((at, True))
-        at = body.find(b'_call"', at + 6)
-    at = body.find(b'_call_output"', start)
-    while at >= 0:
-        marks.append((at, False))
-        at = body.find(b'_call_output"', at + 13)
-    marks.sort()
-    count, speaking = 0, False
-    for _, assistant in marks:
-        count += assistant and not speaking
-        speaking = assistant
-    return count
+    tail = body[start:]
+    if b'_call_output"' not in tail:
+        return len(_RUNS.findall(b"".join(_ROLES.findall(tail))))
+    marks = [(match.start(), match[1]) for match in _ROLES.finditer(tail)]
+    marks += [(match.start(), b"u" if match[2] else b"a") for match in _CALLS.finditer(tail)]
+    return len(_RUNS.findall(b"".join(mark for _, mark in sorted(marks))))
 
 
-_CALLS = {b"function", b"custom_tool", b"local_shell"}
-"""item types of OpenAI Responses that end in `_call`"""
+_ROLES = re.compile(rb'"role"\s*:\s*"([amutf])')
+"""first letters: assistant, model; user, tool, function. Others (system, developer) may stand within a turn"""
+_RUNS = re.compile(rb"[am]+")
+_CALLS = re.compile(rb'"type"\s*:\s*"(function|custom_tool|local_shell)_call(_output)?"')
