@@ -4,6 +4,17 @@ Git runs on the host only in places that no agent wrote: the user's own checkout
 In the workspace it runs inside the walls, through the `RunInside` that the caller hands in; what comes out is a bundle.
 Layout under the data directory: `mirrors/<key>.git` (bare, upstream refs only), `results/<key>.git` (bare, one
 `refs/sessions/<id>/…` a session), `sessions/<id>/workspace/<name>` (the clone), with `<key>` from the repository's path.
+
+The course of a session, one module a step:
+
+    find.find(path)                                  -> Repository   the user's checkout at or above a path
+    prepare.prepare(data, repository, session, …)    -> Workspace    mirror brought up to date, private clone made
+    protect.verify(workspace)                                        before every launch: nothing was swapped
+    snapshots.snapshot(workspace, session, run, …)   -> Snapshot     before every turn; also kept in the results
+    snapshots.restore(workspace, session, run, …)                    the work tree becomes that snapshot again
+    changes.change(workspace.results, base, head)    -> Change       the diff, read from the results only
+    apply.apply(workspace, repository, session, …)   -> Applied      to the user's checkout, all or nothing
+    remove.remove(data, session), remove.disk(…)                     delete or measure a session's tree
 """
 
 from __future__ import annotations
@@ -27,6 +38,16 @@ class Repository:
     """branch of HEAD, None when detached"""
     dirty: bool
     """there are uncommitted or untracked files"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole work tree at one moment, ignored files left out."""
+
+    commit: str
+    """its commit, kept in the results repository as `refs/sessions/<id>/<label>`"""
+    notice: str | None = None
+    """one sentence for the user where something could not be captured"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +107,5 @@ class Applied:
     branch: str | None
     commit: str
     files: int
+    notice: str | None = None
+    """one sentence where the change could not be put exactly where it was asked for"""

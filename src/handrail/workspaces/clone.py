@@ -1,0 +1,85 @@
+"""A private clone's `.git`, written by Handrail from trusted parts only.
+
+It is what `git clone --shared` makes (https://git-scm.com/docs/gitrepository-layout), made by hand: no template, no
+transport, one git process, the same for a shallow mirror.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from handrail.types import SessionId
+from handrail.workspaces.git import IDENTITY, git
+from handrail.workspaces.layout import GIT_CONFIG_COPY
+from handrail.workspaces.mirror import copy_shallow
+from handrail.workspaces.protect import DIRECTORIES, FILES
+
+CONFIG = f"""\
+[core]
+\thooksPath = /dev/null
+\tfsmonitor = false
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[user]
+\tname = {IDENTITY["GIT_AUTHOR_NAME"]}
+\temail = {IDENTITY["GIT_AUTHOR_EMAIL"]}
+[commit]
+\tgpgSign = false
+"""
+
+
+def branch_of(session: SessionId) -> str:
+    """The branch that a session works on."""
+    return f"handrail/{session}"
+
+
+async def make_git_directory(
+    place: Path, *, mirror: Path, refs: bytes, commit: str, session: SessionId, uid: int | None
+) -> None:
+    """Make `place/.git`: no files checked out, HEAD on the session's branch at `commit`.
+
+    Args:
+        place: an existing directory that no agent can write now.
+        mirror: whose objects are borrowed.
+        refs: the mirror's refs, one `commit ref` a line.
+        commit: where the session's branch starts.
+        session: names the branch.
+        uid: who shall own it, when the server is root.
+    """
+    kind = "sha256" if len(commit) == 64 else "sha1"
+    await git("init", "--quiet", "--template=", f"--object-format={kind}", place, cwd=place, uid=uid)
+    await asyncio.to_thread(_furnish, place / ".git", mirror, _packed_refs(refs), commit, session, uid)
+
+
+def _furnish(
+    directory: Path, mirror: Path, packed_refs: bytes, commit: str, session: SessionId, uid: int | None
+) -> None:
+    for name in DIRECTORIES:
+        (directory.parent / name).mkdir(parents=True, exist_ok=True)
+    (directory.parent / FILES[1]).touch()
+    (directory / "objects" / "info" / "alternates").write_bytes(os.fsencode(mirror / "objects") + b"\n")
+    copy_shallow(mirror, directory)
+    (directory / "packed-refs").write_bytes(packed_refs)
+    (directory / "HEAD").write_text(f"ref: refs/heads/{branch_of(session)}\n")
+    branch = directory / "refs" / "heads" / branch_of(session)
+    branch.parent.mkdir(parents=True, exist_ok=True)
+    branch.write_text(f"{commit}\n")
+    with (directory / "config").open("a") as config:
+        config.write(CONFIG)
+    if uid is not None:
+        for name in ("packed-refs", "HEAD", "refs/heads", "refs/heads/handrail", f"refs/heads/{branch_of(session)}"):
+            os.chown(directory / name, uid, uid, follow_symlinks=False)
+
+
+def keep_config_copy(directory: Path, own: Path) -> None:
+    """Note outside the workspace what its `.git/config` holds, for `protect.verify`."""
+    (own / GIT_CONFIG_COPY).write_bytes((directory / "config").read_bytes())
+
+
+def _packed_refs(refs: bytes) -> bytes:
+    """The user's own branches, tags and remotes, but for a branch whose name the session's branch needs as a folder."""
+    return b"".join(line + b"\n" for line in refs.splitlines() if not line.endswith(b" refs/heads/handrail"))

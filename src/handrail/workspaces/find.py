@@ -1,0 +1,103 @@
+"""Finding the user's checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from handrail.errors import InvalidInput
+from handrail.workspaces import Repository
+from handrail.workspaces.git import Home, Ran, attempt, failure
+
+FIELD = "repository"
+
+
+async def find(path: Path) -> Repository:
+    """The git repository at or above `path`; reads only, and takes no lock.
+
+    Raises:
+        InvalidInput: there is none, it has no commit or no working tree, or git refuses its owner.
+        MissingPart: git is not installed.
+    """
+    path = _directory(path)
+    common, top = await _places(path)
+    status = await attempt(
+        ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=normal", "--ignore-submodules=all"],
+        cwd=top,
+        home=Home.THEIRS,
+        limit=1 << 20,
+    )
+    if status.code != 0 and not status.truncated:
+        raise failure(f"git status in {top}", status.err)
+    head, branch, dirty = "", None, False
+    for line in status.out.decode("utf-8", "replace").split("\0"):
+        if line.startswith("# branch.oid "):
+            head = line.removeprefix("# branch.oid ")
+        elif line.startswith("# branch.head "):
+            name = line.removeprefix("# branch.head ")
+            branch = None if name == "(detached)" else name
+        elif line and not line.startswith("#"):
+            dirty = True
+    if head in {"", "(initial)"}:
+        raise InvalidInput(FIELD, str(top), "it has no commit yet: make a first one (`git commit`)")
+    return Repository(path=top, key=_key(top, common), head=head, branch=branch, dirty=dirty)
+
+
+def _directory(path: Path) -> Path:
+    """`path` as an absolute directory that is there."""
+    if any(character in str(path) for character in "\0\n\r"):
+        raise InvalidInput(FIELD, str(path), "a path with line breaks in it is not supported: rename the directory")
+    path = path.expanduser().absolute()
+    try:
+        directory = path.is_dir()
+    except OSError as error:
+        raise InvalidInput(FIELD, str(path), f"it cannot be read ({error.strerror})") from error
+    if not directory:
+        mend = "it is a file: give its directory" if path.exists() else "there is no such directory"
+        raise InvalidInput(FIELD, str(path), mend)
+    return path
+
+
+async def _places(path: Path) -> tuple[Path, Path]:
+    """The common git directory and the top of the working tree."""
+    ran = await attempt(
+        [
+            "rev-parse",
+            "--path-format=absolute",
+            "--is-bare-repository",
+            "--is-inside-work-tree",
+            "--git-common-dir",
+            "--show-toplevel",
+        ],
+        cwd=path,
+        home=Home.THEIRS,
+    )
+    lines = ran.out.decode("utf-8", "surrogateescape").splitlines()
+    if ran.code == 0 and len(lines) == 4:
+        return Path(lines[2]), Path(lines[3])
+    raise _refusal(path, ran, lines)
+
+
+def _refusal(path: Path, ran: Ran, lines: list[str]) -> Exception:
+    if "dubious ownership" in ran.err:
+        named = re.search(r"repository at '(.+?)'", ran.err)
+        place = named[1] if named else str(path)
+        mend = f"another user owns it: if you trust it, run `git config --global --add safe.directory {place}`"
+        return InvalidInput(FIELD, str(path), mend)
+    if "not a git repository" in ran.err:
+        mend = "there is no git repository at it or above it: run `git init` and make a first commit"
+        return InvalidInput(FIELD, str(path), mend)
+    if lines[:1] == ["true"]:
+        return InvalidInput(FIELD, str(path), "it is a bare repository without files: give a checkout of it")
+    if lines[:2] == ["false", "false"]:
+        return InvalidInput(FIELD, str(path), "it is inside a .git directory: give the directory with the files")
+    return failure(f"git rev-parse in {path}", ran.err)
+
+
+def _key(top: Path, common: Path) -> str:
+    """A readable name, and a hash that keeps apart what the name does not; linked worktrees share one."""
+    digest = hashlib.sha256(str(common).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    origin = common.parent if common.name == ".git" else top
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", origin.name).strip("-")[:40]
+    return f"{name or 'repository'}-{digest}"
