@@ -8,10 +8,11 @@ import json
 from pathlib import Path
 from typing import TextIO
 
+from tests.fake_provider.script import Script, read
 from tests.fake_provider.server import Call, FakeProvider
 
 
-async def _serve(port: int, unix: Path | None, log: TextIO | None, *, bodies: bool) -> None:
+async def _serve(port: int, unix: Path | None, log: TextIO | None, script: Script | None, *, bodies: bool) -> None:
     def write(call: Call) -> None:
         line = {
             "method": call.method,
@@ -29,7 +30,8 @@ async def _serve(port: int, unix: Path | None, log: TextIO | None, *, bodies: bo
             log.write(json.dumps(line) + "\n")
             log.flush()
 
-    async with FakeProvider(port=port, unix=unix, keep=False, on_call=write if log else None) as fake:
+    told = write if log else None
+    async with FakeProvider(port=port, unix=unix, keep=False, on_call=told, script=script) as fake:
         print(fake.url, flush=True)
         await asyncio.Event().wait()
 
@@ -40,11 +42,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--unix", type=Path)
     parser.add_argument("--log", type=Path, help="one JSON line a call; times are CLOCK_MONOTONIC seconds")
+    parser.add_argument("--script", type=Path, help="a JSON list of steps for prompts that carry none")
     parser.add_argument("--bodies", action="store_true", help="keep request bodies in the log")
     args = parser.parse_args()
     log = args.log.open("a", encoding="utf-8") if args.log else None
+    script = read(args.script.read_text("utf-8")) if args.script else None
     try:
-        asyncio.run(_serve(args.port, args.unix, log, bodies=args.bodies))
+        asyncio.run(_serve(args.port, args.unix, log, script, bodies=args.bodies))
     except KeyboardInterrupt:
         pass
     finally:

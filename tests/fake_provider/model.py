@@ -44,6 +44,8 @@ class Reply:
 class Model:
     """Remembers scripts (with the faults they served) and tool lists it has parsed."""
 
+    default: Script | None = None
+    """used where no prompt carries a script, counted over the whole conversation"""
     scripts: dict[bytes, Script] = field(default_factory=dict)
     tools: Parsed = field(default_factory=dict)
 
@@ -71,6 +73,8 @@ class Model:
         if offer and b'"tool_choice"' in body and _FORCED.search(body) and (step := _forced(json.loads(body), offer)):
             return step, offer
         found = find(body, self.scripts) if offer else None
+        if found is None and offer and self.default is not None:
+            found = self.default, 0
         if found is None:
             return {"text": _side_answer(body)}, offer
         script, end = found

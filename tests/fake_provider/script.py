@@ -58,6 +58,15 @@ def _breaks(step: Step) -> bool:
     return str(step.get("fault", "refuse")) != "refuse"
 
 
+def read(text: str) -> Script:
+    """A script from a file's text: a JSON list of steps.
+
+    Raises:
+        ScriptError: it is not one.
+    """
+    return Script(_expand(_decode(json.dumps(text)[1:-1].encode())))
+
+
 def prompt(steps: list[Step], text: str = "") -> str:
     """A prompt that carries `steps`, after `text`."""
     return f"{text} @@{json.dumps(steps)}@@".strip()

@@ -17,6 +17,7 @@ import httptools
 from tests.fake_provider import anthropic, gemini, openai_chat, openai_responses
 from tests.fake_provider.answer import Pieces, Wire, dumps
 from tests.fake_provider.model import Model, Reply
+from tests.fake_provider.script import Script
 
 _GEMINI = re.compile(r"/models/([^/:]+):(generateContent|streamGenerateContent|countTokens)$")
 
@@ -53,6 +54,7 @@ class FakeProvider:
         keep: keep `calls` (switch it off in benchmarks with long histories).
         on_call: told of each call when it was answered, or was abandoned.
         key: if given, calls with another key are answered 401.
+        script: used where no prompt carries one.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class FakeProvider:
         keep: bool = True,
         on_call: Callable[[Call], None] | None = None,
         key: str | None = None,
+        script: Script | None = None,
     ) -> None:
         self.port = port
         self.unix = unix
@@ -70,7 +73,7 @@ class FakeProvider:
         self.on_call = on_call
         self.key = key
         self.calls: list[Call] = []
-        self.model = Model()
+        self.model = Model(default=script)
         self.connections: set[_Connection] = set()
         self._servers: list[asyncio.Server] = []
 
