@@ -1,9 +1,11 @@
 """Workspaces: a private clone for one session, made from a mirror, outside the user's own checkout.
 
 Git runs on the host only in places that no agent wrote: the user's own checkout, the mirror, the results repository.
-In the workspace it runs inside the walls, through the `RunInside` that the caller hands in; what comes out is a bundle.
+In the workspace it runs inside the walls, through the `RunInside` that the caller hands in; what comes out is a pack
+of objects through a pipe, each of them checked.
 Layout under the data directory: `mirrors/<key>.git` (bare, upstream refs only), `results/<key>.git` (bare, one
-`refs/sessions/<id>/…` a session), `sessions/<id>/workspace/<name>` (the clone), with `<key>` from the repository's path.
+`refs/sessions/<id>/…` a session), `sessions/<id>/workspace/<name>` (the clone), with `<key>` from the
+repository's path.
 
 The course of a session, one module a step:
 

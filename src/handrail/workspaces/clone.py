@@ -52,27 +52,30 @@ async def make_git_directory(
     """
     kind = "sha256" if len(commit) == 64 else "sha1"
     await git("init", "--quiet", "--template=", f"--object-format={kind}", place, cwd=place, uid=uid)
-    await asyncio.to_thread(_furnish, place / ".git", mirror, _packed_refs(refs), commit, session, uid)
+    await asyncio.to_thread(_furnish, place / ".git", mirror, refs, commit, branch_of(session))
+    if uid is not None:
+        await asyncio.to_thread(_give_away, place / ".git", branch_of(session), uid)
 
 
-def _furnish(
-    directory: Path, mirror: Path, packed_refs: bytes, commit: str, session: SessionId, uid: int | None
-) -> None:
+def _furnish(directory: Path, mirror: Path, refs: bytes, commit: str, branch_name: str) -> None:
     for name in DIRECTORIES:
         (directory.parent / name).mkdir(parents=True, exist_ok=True)
     (directory.parent / FILES[1]).touch()
     (directory / "objects" / "info" / "alternates").write_bytes(os.fsencode(mirror / "objects") + b"\n")
     copy_shallow(mirror, directory)
-    (directory / "packed-refs").write_bytes(packed_refs)
-    (directory / "HEAD").write_text(f"ref: refs/heads/{branch_of(session)}\n")
-    branch = directory / "refs" / "heads" / branch_of(session)
+    (directory / "packed-refs").write_bytes(_packed_refs(refs))
+    (directory / "HEAD").write_text(f"ref: refs/heads/{branch_name}\n")
+    branch = directory / "refs" / "heads" / branch_name
     branch.parent.mkdir(parents=True, exist_ok=True)
     branch.write_text(f"{commit}\n")
     with (directory / "config").open("a") as config:
         config.write(CONFIG)
-    if uid is not None:
-        for name in ("packed-refs", "HEAD", "refs/heads", "refs/heads/handrail", f"refs/heads/{branch_of(session)}"):
-            os.chown(directory / name, uid, uid, follow_symlinks=False)
+
+
+def _give_away(directory: Path, name: str, uid: int) -> None:
+    """What the agent's own git must be able to rewrite; the protected parts stay ours."""
+    for written in ("packed-refs", "HEAD", "refs/heads", "refs/heads/handrail", f"refs/heads/{name}"):
+        os.chown(directory / written, uid, uid, follow_symlinks=False)
 
 
 def keep_config_copy(directory: Path, own: Path) -> None:

@@ -138,7 +138,9 @@ async def attempt(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         umask=UMASK,
-        **({} if uid is None else {"user": uid, "group": uid, "extra_groups": []}),
+        user=uid,
+        group=uid,
+        extra_groups=None if uid is None else [],
     )
     try:
         async with asyncio.timeout(timeout):

@@ -69,12 +69,11 @@ async def lock(repository: Path) -> AsyncIterator[None]:
     descriptor = os.open(repository.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # Polled: a blocking flock would hold one of the few threads that the lock's holder needs to go on.
-        try:
-            async with asyncio.timeout(LOCK_WAIT):
-                while not _try_lock(descriptor):
-                    await asyncio.sleep(LOCK_POLL)
-        except TimeoutError as error:
-            raise HandrailError(f"{repository} was kept busy by another process for {LOCK_WAIT:.0f} s") from error
+        give_up = asyncio.get_running_loop().time() + LOCK_WAIT
+        while not _try_lock(descriptor):
+            if asyncio.get_running_loop().time() > give_up:
+                raise HandrailError(f"{repository} was kept busy by another process for {LOCK_WAIT:.0f} s")
+            await asyncio.sleep(LOCK_POLL)
         yield
     finally:
         os.close(descriptor)

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from handrail.errors import Conflict, StorageFull
+from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.types import SessionId
 from handrail.workspaces import Repository, Workspace
 from handrail.workspaces.clone import branch_of, keep_config_copy, make_git_directory
@@ -56,6 +56,8 @@ async def prepare(
     own = session_directory(data, session)
     path = own / "workspace" / _name(repository)
     commit = await resolve(repository, ref)
+    if include_uncommitted and commit != repository.head:
+        raise InvalidInput("ref", ref, "uncommitted files belong to HEAD: leave the ref out, or the files at home")
     mirror, results, refs = await update(data, repository, commit)
     try:
         (own / "workspace").mkdir(parents=True)
@@ -70,8 +72,12 @@ async def prepare(
         await make_git_directory(path, mirror=mirror, refs=refs, commit=commit, session=session, uid=owner)
         base = commit
         if include_uncommitted:
-            base = await _bring_along(repository, path, commit, owner)
-        await _fill(path, results, session, commit, base, owner)
+            base, pack = await _bring_along(repository, path.parent, commit)
+            if pack:
+                await git("unpack-objects", "-q", cwd=results, stdin=pack, timeout=CHECKOUT_TIMEOUT)
+                await git("unpack-objects", "-q", cwd=path, stdin=pack, uid=owner, timeout=CHECKOUT_TIMEOUT)
+                await git("update-ref", "HEAD", base, cwd=path, uid=owner)
+        await asyncio.gather(_check_out(path, base, owner), _note_begin(results, session, commit, base))
         keep_config_copy(path / ".git", own)
     except BaseException:
         await asyncio.shield(remove_tree(own / "workspace"))
@@ -93,19 +99,15 @@ def _name(repository: Repository) -> str:
     return name[:60] or "repository"
 
 
-async def _fill(path: Path, results: Path, session: SessionId, commit: str, base: str, uid: int | None) -> None:
-    """Check the files out and tell the results repository where the session begins."""
-    if base != commit:
-        pack = await _pack(path, f"{base}\n^{commit}\n", uid)
-        await git("unpack-objects", "-q", cwd=results, stdin=pack)
-    begin = "".join(
-        f"create {session_ref(session, name)} {value}\n" for name, value in (("upstream", commit), ("base", base))
-    )
-    await asyncio.gather(
-        git("read-tree", "--reset", "-u", base, cwd=path, uid=uid, timeout=CHECKOUT_TIMEOUT),
-        git("update-ref", "--stdin", cwd=results, stdin=begin.encode()),
-    )
+async def _check_out(path: Path, base: str, uid: int | None) -> None:
+    await git("read-tree", "--reset", "-u", base, cwd=path, uid=uid, timeout=CHECKOUT_TIMEOUT)
     await asyncio.to_thread(_seed_index, path / ".git", uid)
+
+
+async def _note_begin(results: Path, session: SessionId, commit: str, base: str) -> None:
+    """Tell the results repository where the session begins: its base, and the user's own commit below that."""
+    begin = f"update {session_ref(session, 'upstream')} {commit}\nupdate {session_ref(session, 'base')} {base}\n"
+    await git("update-ref", "--stdin", cwd=results, stdin=begin.encode())
 
 
 def _seed_index(directory: Path, uid: int | None) -> None:
@@ -115,13 +117,13 @@ def _seed_index(directory: Path, uid: int | None) -> None:
         os.chown(directory / SNAPSHOT_INDEX, uid, uid, follow_symlinks=False)
 
 
-async def _bring_along(repository: Repository, path: Path, commit: str, uid: int | None) -> str:
-    """The user's work in progress as a commit in the clone, HEAD's own when there is none."""
-    with tempfile.TemporaryDirectory(prefix="handrail-", dir=path.parent.parent) as scratch:
+async def _bring_along(repository: Repository, scratch_in: Path, commit: str) -> tuple[str, bytes]:
+    """The user's work in progress as a commit on `commit` and its pack; `commit` and nothing when there is none."""
+    with tempfile.TemporaryDirectory(prefix="handrail-", dir=scratch_in) as scratch:
         captured = await capture(repository.path, Path(scratch))
-        head_tree = await git("rev-parse", f"{commit}^{{tree}}", cwd=path, uid=uid)
-        if head_tree.decode().strip() == captured.tree:
-            return commit
+        tree = await git("rev-parse", f"{commit}^{{tree}}", cwd=repository.path, home=Home.THEIRS)
+        if tree.decode().strip() == captured.tree:
+            return commit, b""
         made = await git(
             "commit-tree", captured.tree, "-p", commit,
             cwd=repository.path, home=Home.THEIRS, env=captured.env, stdin=BROUGHT_ALONG.encode(),
@@ -132,13 +134,4 @@ async def _bring_along(repository: Repository, path: Path, commit: str, uid: int
             cwd=repository.path, home=Home.THEIRS, env=captured.env, stdin=f"{base}\n^{commit}\n".encode(),
             limit=PACK_LIMIT, timeout=CHECKOUT_TIMEOUT,
         )  # fmt: skip
-    await git("unpack-objects", "-q", cwd=path, stdin=pack, uid=uid, timeout=CHECKOUT_TIMEOUT)
-    await git("update-ref", "HEAD", base, cwd=path, uid=uid)
-    return base
-
-
-async def _pack(path: Path, revisions: str, uid: int | None) -> bytes:
-    return await git(
-        "pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset",
-        cwd=path, stdin=revisions.encode(), limit=PACK_LIMIT, uid=uid,
-    )  # fmt: skip
+    return base, pack

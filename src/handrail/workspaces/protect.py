@@ -50,7 +50,7 @@ def _check(tree: int, workspace: Workspace, config: bytes) -> None:
     for name, expected_names in zip(DIRECTORIES, (set(), set(), {"alternates"}), strict=True):
         directory = _walk(tree, name, os.O_DIRECTORY)
         try:
-            if strange := set(os.listdir(directory)) - expected_names:
+            if strange := set(_names(directory)) - expected_names:
                 raise SandboxError(
                     f"{workspace.path}: {name} holds {sorted(strange)[:3]}, which Handrail did not write"
                 )
@@ -86,3 +86,8 @@ def _walk(tree: int, name: str, flags: int) -> int:
 
 def _open(name: str | Path, flags: int, at: int | None) -> int:
     return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=at)
+
+
+def _names(directory: int) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries]

@@ -53,9 +53,9 @@ def _remove(directory: Path) -> None:
 
 
 def _empty(trash: int, top: int, *, spare: str) -> None:
-    waiting = [name for name in os.listdir(trash) if not _take(trash, name, trash, name)]
+    waiting = [name for name in _names(trash) if not _take(trash, name, trash, name)]
     number = max((int(name) for name in waiting if name.isdigit()), default=0)
-    for name in os.listdir(top):
+    for name in _names(top):
         if name != spare:
             number += 1
             if not _take(top, name, trash, str(number)):
@@ -64,7 +64,7 @@ def _empty(trash: int, top: int, *, spare: str) -> None:
         name = waiting.pop()
         inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=trash)
         try:
-            for entry in os.listdir(inside):
+            for entry in _names(inside):
                 number += 1
                 if not _take(inside, entry, trash, str(number)):
                     waiting.append(str(number))
@@ -100,3 +100,8 @@ def _disk(directory: Path) -> int:
                     linked.add((status.st_dev, status.st_ino))
                 total += status.st_blocks * 512
     return total
+
+
+def _names(directory: int) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries]

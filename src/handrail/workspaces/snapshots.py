@@ -34,8 +34,10 @@ COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 async def snapshot(workspace: Workspace, session: SessionId, run: RunInside, label: str) -> Snapshot:
-    """Capture the work tree, untracked files too, ignored ones and those over 64 MB not; the agent's own index,
-    HEAD and branch stay as they are. When nothing changed, the snapshot before is returned again.
+    """Capture the work tree and keep it in the results; when nothing changed, the snapshot before is given again.
+
+    Untracked files are in it, ignored ones and those over 64 MB are not. The agent's own index, HEAD and branch stay
+    as they are.
 
     Args:
         workspace: from `prepare`.

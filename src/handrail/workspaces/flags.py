@@ -1,0 +1,100 @@
+"""Files that configure agents and tools: a change to one is shown to the reviewer with the reason.
+
+An agent may need to write them, so they are flagged, never forbidden; Handrail itself starts no tool that reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+LINK = "120000"
+SUBMODULE = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Tripwire:
+    """Names that make a tool do something by itself. A pattern with `/` is matched from any directory down."""
+
+    patterns: tuple[str, ...]
+    reason: str
+
+
+TRIPWIRES = (
+    Tripwire(
+        (
+            "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "AGENTS.override.md", "GEMINI.md", "QWEN.md", ".goosehints",
+            ".cursorrules", ".windsurfrules", ".clinerules", ".clinerules/*", ".github/copilot-instructions.md",
+            ".openhands_instructions",
+        ),
+        "tells coding agents what to do",
+    ),
+    Tripwire((".mcp.json", "mcp.json", ".mcp/*"), "starts tool servers for coding agents"),
+    Tripwire(
+        (
+            ".claude/*", ".codex/*", ".gemini/*", ".cursor/*", ".qwen/*", ".opencode/*", "opencode.json",
+            "opencode.jsonc", ".goose/*", ".openhands/*", ".agents/*", ".aider*", ".continue/*", ".windsurf/*",
+            ".roo/*", ".kilocode/*", ".handrail/*",
+        ),
+        "configures a coding agent: its permissions, hooks or commands",
+    ),
+    Tripwire((".vscode/*", ".idea/*", ".zed/*", ".fleet/*", "*.code-workspace", ".nvimrc", ".nvim.lua", ".exrc",
+              ".vimrc", ".dir-locals.el"), "makes an editor run tasks or extensions"),
+    Tripwire((".devcontainer/*", ".devcontainer.json"), "starts a container with commands of its own"),
+    Tripwire((".envrc", ".env", ".env.*", ".tool-versions", "mise.toml", ".mise.toml", ".mise/*"),
+             "changes the environment of a shell that enters the directory"),
+    Tripwire((".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".zshrc", ".zshenv", ".zprofile", ".profile",
+              ".inputrc"), "is run when a shell starts"),
+    Tripwire((".gitmodules",), "names other repositories to fetch"),
+    Tripwire((".gitattributes", ".gitconfig", ".lfsconfig"), "makes git run filters or changes its settings"),
+    Tripwire((".husky/*", ".githooks/*", ".pre-commit-config.yaml", ".pre-commit-hooks.yaml", "lefthook.yml",
+              "lefthook.yaml", ".lefthook.yml", ".lefthook/*", ".lintstagedrc*", ".overcommit.yml"),
+             "is run by git hooks"),
+    Tripwire((".github/workflows/*", ".github/actions/*", ".gitlab-ci.yml", ".gitea/workflows/*",
+              ".forgejo/workflows/*", ".circleci/*", ".travis.yml", "Jenkinsfile", "azure-pipelines.yml",
+              "bitbucket-pipelines.yml", ".drone.yml", ".woodpecker.yml", ".woodpecker/*", ".buildkite/*",
+              ".ci/*"), "is run by the CI, with its secrets"),
+    Tripwire((".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", "pip.conf", ".pypirc", ".cargo/config",
+              ".cargo/config.toml", ".ripgreprc"), "configures where packages come from or what tools run"),
+    Tripwire(("CODEOWNERS",), "decides who must review"),
+)  # fmt: skip
+
+NESTED = "is a repository inside the repository: its files are not part of this change"
+OUTSIDE = "is a link that points outside the repository"
+STRANGE_NAME = "has control or direction characters in its name"
+
+_STRANGE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def flag(path: str, mode: str, target: str | None = None) -> str | None:
+    """Why a reviewer must look at a changed file, or None.
+
+    Args:
+        path: from the top of the repository.
+        mode: git's mode of the new file (`000000` when deleted).
+        target: where it points, when it is a symbolic link.
+    """
+    if _STRANGE.search(path):
+        return STRANGE_NAME
+    if mode == SUBMODULE:
+        return NESTED
+    if mode == LINK and target is not None and _leads_out(path, target):
+        return OUTSIDE
+    lowered = path.casefold()
+    tails = [lowered] + [lowered[i + 1 :] for i, character in enumerate(lowered) if character == "/"]
+    for tripwire in TRIPWIRES:
+        if any(fnmatchcase(tail, pattern.casefold()) for tail in tails for pattern in tripwire.patterns):
+            return tripwire.reason
+    return None
+
+
+def _leads_out(path: str, target: str) -> bool:
+    if target.startswith("/"):
+        return True
+    depth = path.count("/")
+    for part in target.split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+        if depth < 0:
+            return True
+    return any(part.casefold() == ".git" for part in target.split("/"))
