@@ -142,7 +142,7 @@ class PermissionRequest:
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """How a prompt ended. `error` is set whenever the turn must not count as work done, however the agent dressed it."""
+    """How a prompt ended. `error` is set whenever the turn must not count as work, however the agent dressed it."""
 
     stop_reason: StopReason
     error: str | None = None
