@@ -1,0 +1,288 @@
+"""The event log: appended before anything is shown, in one transaction with the rows that an event changes.
+
+One writer task commits whatever has queued up meanwhile as one transaction (group commit), so that fifty sessions cost
+little more than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Executable, Row, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from handrail.errors import Conflict, HandrailError, InvalidInput, Unavailable
+from handrail.kinds import Kind
+from handrail.store.columns import Encoded, encode
+from handrail.store.faults import is_environment, translate
+from handrail.store.subscription import Subscription
+from handrail.store.tables import events, sessions
+from handrail.types import Event, Json, SessionId, now
+
+Write: TypeAlias = Executable
+"""A change to rows, made by a module of this room and carried out by `EventLog`; opaque to everybody else."""
+
+WRITER = {"handrail_writer": True}
+"""Execution option of the one connection that writes: its transactions take the write lock at once."""
+
+_BATCH = 256
+"""appends in one transaction, at the most: what comes later waits for one commit, not for many"""
+
+_INSERT = insert(events)
+_PAGE = select(events.c.seq, events.c.time, events.c.turn, events.c.kind, events.c.data).order_by(events.c.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event before it has a number and a time. `data` belongs to the log from then on."""
+
+    kind: Kind
+    data: Json
+    turn: int | None = None
+
+
+@dataclass(slots=True)
+class _Request:
+    session: SessionId | None
+    time: datetime
+    drafts: Sequence[Draft]
+    encoded: list[Encoded]
+    writes: Sequence[Write]
+    guard: Write | None
+    future: asyncio.Future[list[Event]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to write: it only waits for its place in the queue."""
+        return not self.drafts and not self.writes and self.guard is None
+
+    def resolve(self, result: list[Event] | BaseException) -> None:
+        """Tell the caller, unless it was cancelled while it waited."""
+        if self.future.done():
+            return
+        if isinstance(result, BaseException):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
+
+class EventLog:
+    """Appends to, reads and follows the log of every session.
+
+    Args:
+        engine: the database.
+        where: its name for a person, in error messages.
+    """
+
+    def __init__(self, engine: AsyncEngine, where: str) -> None:
+        self._engine = engine
+        self._where = where
+        self._queue: deque[_Request] = deque()
+        self._wake = asyncio.Event()
+        self._last: dict[SessionId, int] = {}
+        self._followers: dict[SessionId | None, set[Subscription]] = {}
+        self._connection: AsyncConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the writer; `Store.open` does it."""
+        connection = await self._engine.connect()
+        self._connection = await connection.execution_options(**WRITER)
+        self._task = asyncio.create_task(self._run(self._connection), name="event log writer")
+
+    async def close(self) -> None:
+        """Write what is queued, then end the writer and every subscription. Idempotent."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._wake.set()
+        await asyncio.wait({task})
+        for follower in list(chain.from_iterable(self._followers.values())):
+            follower.close()
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def append(
+        self, session: SessionId, drafts: Iterable[Draft], *writes: Write, guard: Write | None = None
+    ) -> list[Event]:
+        """Append events to a session's log and carry out `writes`, all of it or nothing, before it returns.
+
+        A caller that is cancelled while it waits does not take back what it asked for.
+
+        Args:
+            session: whose log; its row is there, or is inserted by one of `writes`.
+            drafts: the events, in order.
+            writes: what else changes in the same transaction.
+            guard: a conditional write with RETURNING, carried out first; when it returns no row, nothing is written.
+
+        Raises:
+            Conflict: `guard` found nothing to change, or a unique value is taken.
+            NotFound: there is no such session.
+            InvalidInput: a value cannot be stored.
+            StorageFull: no room is left; nothing was written.
+        """
+        drafts = list(drafts)
+        encoded: list[Encoded] = []
+        for at, draft in enumerate(drafts):
+            text, clean = encode(draft.data)
+            encoded.append(text)
+            if clean is not None:
+                drafts[at] = Draft(draft.kind, clean, draft.turn)
+        return await self._queued(_Request(session, now(), drafts, encoded, writes, guard))
+
+    async def write(self, *writes: Write, guard: Write | None = None) -> None:
+        """Carry out `writes` that no event belongs to, as `append` does."""
+        await self._queued(_Request(None, now(), (), [], writes, guard))
+
+    async def flush(self) -> None:
+        """Wait until everything that was appended before is committed, or has failed."""
+        await self._queued(_Request(None, now(), (), [], (), None))
+
+    async def read(self, session: SessionId, after: int = 0, limit: int = 500) -> list[Event]:
+        """Read events with `seq > after` in order, `limit` at the most."""
+        statement = _PAGE.where(events.c.session == session, events.c.seq > after).limit(limit)
+        try:
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(statement)).all()
+        except SQLAlchemyError as error:
+            raise translate(error, self._where) from error
+        return [_event(session, row) for row in rows]
+
+    async def last_seq(self, session: SessionId) -> int:
+        """The number of a session's last event; 0 when there is none."""
+        known = self._last.get(session)
+        return known if known is not None else (await self.last_seqs([session]))[session]
+
+    async def last_seqs(self, of: Sequence[SessionId]) -> dict[SessionId, int]:
+        """`last_seq` of several sessions, in one query."""
+        last = select(func.max(events.c.seq)).where(events.c.session == sessions.c.id).scalar_subquery()
+        statement = select(sessions.c.id, last).where(sessions.c.id.in_(of))
+        try:
+            async with self._engine.connect() as connection:
+                found = {row[0]: row[1] or 0 for row in await connection.execute(statement)}
+        except SQLAlchemyError as error:
+            raise translate(error, self._where) from error
+        return {session: found.get(session, 0) for session in of}
+
+    def subscribe(self, session: SessionId | None = None, after: int = 0) -> Subscription:
+        """Follow one session's log from `after` on, or what every session appends from now on.
+
+        A reader that is slow never holds up the writer: it reads the table again.
+        """
+        subscription = Subscription(self.read, self._leave, session, after)
+        self._followers.setdefault(session, set()).add(subscription)
+        return subscription
+
+    def _leave(self, subscription: Subscription) -> None:
+        followers = self._followers[subscription.session]
+        followers.discard(subscription)
+        if not followers:
+            del self._followers[subscription.session]
+
+    async def _queued(self, request: _Request) -> list[Event]:
+        if self._task is None or self._task.done():
+            raise Unavailable(f"{self._where} is closed: start the server again")
+        self._queue.append(request)
+        self._wake.set()
+        return await request.future
+
+    # --- the writer ---------------------------------------------------------------------------------------------------
+
+    async def _run(self, connection: AsyncConnection) -> None:
+        while self._task is not None or self._queue:
+            await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(0)  # whoever can run now can still join
+            while self._queue:
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
+                self._settle(batch, await self._commit(connection, batch))
+
+    def _settle(self, batch: list[_Request], results: list[list[Event] | BaseException]) -> None:
+        for request, result in zip(batch, results, strict=True):
+            request.resolve(result)
+        for request, result in zip(batch, results, strict=True):
+            if result and isinstance(result, list):
+                for follower in (*self._followers.get(request.session, ()), *self._followers.get(None, ())):
+                    follower.push(result)
+
+    async def _commit(self, connection: AsyncConnection, batch: list[_Request]) -> list[list[Event] | BaseException]:
+        """Commit the batch as one; where that fails, each request by itself: only the culprit's caller hears."""
+        try:
+            return await connection.run_sync(self._transact, batch)
+        except Exception as error:  # noqa: BLE001  # the writer outlives whatever one caller hands in; each is told
+            failure = self._failure(error)
+        for request in batch:
+            if request.session is not None:
+                self._last.pop(request.session, None)  # another process may have written
+        if is_environment(failure):
+            return [failure for _ in batch]
+        results: list[list[Event] | BaseException] = []
+        for request in batch:
+            try:
+                results += await connection.run_sync(self._transact, [request])
+            except Exception as error:  # noqa: BLE001  # as above
+                results.append(self._failure(error))
+        return results
+
+    def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, SQLAlchemyError):
+            failure: HandrailError = translate(error, self._where)
+        elif isinstance(error, UnicodeEncodeError):
+            failure = InvalidInput("text", error.object[error.start : error.end], "give valid Unicode")
+        else:
+            return error
+        failure.__cause__ = error
+        return failure
+
+    def _transact(self, connection: Connection, batch: list[_Request]) -> list[list[Event] | BaseException]:
+        """Write a batch; on an exception nothing was written and no number is used up."""
+        if all(request.empty for request in batch):
+            return [[] for _ in batch]
+        results: list[list[Event] | BaseException] = []
+        last: dict[SessionId, int] = {}
+        rows: list[dict[str, object]] = []
+        with connection.begin():
+            for request in batch:
+                if request.guard is not None and connection.execute(request.guard).first() is None:
+                    results.append(Conflict("this was decided before, or is not there any more"))
+                    continue
+                for write in request.writes:
+                    connection.execute(write)
+                results.append(self._number(connection, request, last, rows))
+            if rows:
+                connection.execute(_INSERT, rows)
+        self._last |= last
+        return results
+
+    def _number(
+        self, connection: Connection, request: _Request, last: dict[SessionId, int], rows: list[dict[str, object]]
+    ) -> list[Event]:
+        """Give the request's events their numbers and add their rows."""
+        if request.session is None or not request.drafts:
+            return []
+        session = request.session
+        seq = last.get(session, self._last.get(session))
+        if seq is None:
+            seq = connection.scalar(select(func.max(events.c.seq)).where(events.c.session == session)) or 0
+        made = []
+        for draft, text in zip(request.drafts, request.encoded, strict=True):
+            seq += 1
+            kind = draft.kind.value
+            made.append(Event(session, seq, request.time, kind, draft.data, draft.turn))
+            rows.append(
+                {"session": session, "seq": seq, "time": request.time, "turn": draft.turn, "kind": kind, "data": text}
+            )
+        last[session] = seq
+        return made
+
+
+def _event(session: SessionId, row: Row[*tuple[Any, ...]]) -> Event:
+    seq, time, turn, kind, data = row
+    return Event(session, seq, time, kind, data, turn)

@@ -1,0 +1,1 @@
+"""Migrations: alembic revisions, each from one schema to the next. `tables.SCHEMA` names the newest."""

@@ -1,0 +1,103 @@
+"""Prompts that wait for the turn under way to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy import insert as sql_insert
+
+from handrail.errors import Conflict
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every, first
+from handrail.store.tables import PromptState, prompts
+from handrail.types import SessionId, now
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRow:
+    """One prompt as it was given; `position` orders those of a session."""
+
+    id: str
+    session: SessionId
+    text: str
+    by: str
+    created: datetime
+    state: PromptState
+    position: int
+
+
+def insert(prompt: str, session: SessionId, text: str, by: str) -> Write:
+    """Put a prompt at the end of a session's queue."""
+    behind = select(func.coalesce(func.max(prompts.c.position), 0) + 1).where(prompts.c.session == session)
+    return sql_insert(prompts).values(
+        id=prompt,
+        session=session,
+        text=text,
+        by=by,
+        created=now(),
+        state=PromptState.QUEUED,
+        position=behind.scalar_subquery(),
+    )
+
+
+def withdraw(session: SessionId, prompt: str) -> Write:
+    """Guard: take back a prompt that still waits."""
+    return _leave(session, prompt, PromptState.WITHDRAWN)
+
+
+def begin(session: SessionId, prompt: str) -> Write:
+    """Guard: a turn begins with a prompt that still waits."""
+    return _leave(session, prompt, PromptState.TAKEN)
+
+
+async def take(store: Store, session: SessionId) -> PromptRow | None:
+    """Take the first prompt that waits out of the queue; None when none waits.
+
+    A server that dies before the prompt's turn is on record has lost it: where that matters, read `head` and give
+    `begin` as the guard of the write that starts the turn.
+    """
+    while (found := await head(store, session)) is not None:
+        try:
+            await store.log.write(guard=begin(session, found.id))
+        except Conflict:  # withdrawn in between
+            continue
+        return found
+    return None
+
+
+async def head(store: Store, session: SessionId) -> PromptRow | None:
+    """The first prompt that waits."""
+    return await first(store, PromptRow, _waiting(session).limit(1))
+
+
+async def queued(store: Store, session: SessionId) -> list[PromptRow]:
+    """The prompts that wait, in order."""
+    return await every(store, PromptRow, _waiting(session))
+
+
+async def counts(store: Store) -> dict[SessionId, int]:
+    """How many prompts wait, by session; a session without any is left out."""
+    statement = (
+        select(prompts.c.session, func.count()).where(prompts.c.state == PromptState.QUEUED).group_by(prompts.c.session)
+    )
+    return {row[0]: row[1] for row in await store.rows(statement)}
+
+
+def _waiting(session: SessionId) -> Select[*tuple[object, ...]]:
+    return (
+        select(prompts)
+        .where(prompts.c.session == session, prompts.c.state == PromptState.QUEUED)
+        .order_by(prompts.c.position)
+    )
+
+
+def _leave(session: SessionId, prompt: str, state: PromptState) -> Write:
+    return (
+        update(prompts)
+        .where(prompts.c.id == prompt, prompts.c.session == session, prompts.c.state == PromptState.QUEUED)
+        .values(state=state)
+        .returning(prompts.c.id)
+    )

@@ -1,0 +1,187 @@
+"""Sessions: what each is now. How it came to be that is in its log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+from sqlalchemy import func, select
+from sqlalchemy import insert as sql_insert
+from sqlalchemy import update as sql_update
+
+from handrail.errors import InvalidInput, NotFound
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every
+from handrail.store.tables import sessions
+from handrail.types import Control, Goal, Json, Outcome, Permissions, SandboxKind, SessionId, SessionState, now
+
+LAST = "last"
+"""what a person says for the newest session"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One session. Money is nano-dollars; sums are those of its ledger."""
+
+    id: SessionId
+    number: int
+    """counts from 1 over all sessions of the database"""
+    title: str
+    agent: str
+    repository: str
+    workspace: str
+    base: str
+    branch: str
+    sandbox: SandboxKind
+    created: datetime
+    updated: datetime
+    provider: str | None = None
+    model: str | None = None
+    holds: Sequence[str] = ()
+    """what the walls were measured to hold"""
+    tools: Sequence[str] = ()
+    """tool chains shown inside the walls"""
+    permissions: Permissions | None = None
+    """None: by who holds it"""
+    control: Control = Control.YOU
+    state: SessionState = SessionState.IDLE
+    outcome: Outcome | None = None
+    outcome_reason: str | None = None
+    turn: int = 0
+    """the last turn that was started"""
+    goal: Goal | None = None
+    goal_set: datetime | None = None
+    goal_turns: int = 0
+    """turns since the hand-off"""
+    goal_prompted: bool = False
+    """the agent was told the goal"""
+    goal_spent_nano: int = 0
+    """what the session had cost at the hand-off"""
+    cost_nano: int = 0
+    unpriced: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    agent_session: str | None = None
+    agent_capabilities: Json | None = None
+    epoch: int = 0
+
+
+class SessionChanges(TypedDict, total=False):
+    """The columns of a session that can change."""
+
+    title: str
+    provider: str | None
+    model: str | None
+    workspace: str
+    base: str
+    branch: str
+    sandbox: SandboxKind
+    holds: Sequence[str]
+    tools: Sequence[str]
+    permissions: Permissions | None
+    control: Control
+    state: SessionState
+    outcome: Outcome | None
+    outcome_reason: str | None
+    turn: int
+    goal: Goal | None
+    goal_set: datetime | None
+    goal_turns: int
+    goal_prompted: bool
+    goal_spent_nano: int
+    cost_nano: int
+    unpriced: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    agent_session: str | None
+    agent_capabilities: Json | None
+    epoch: int
+    updated: datetime
+
+
+_NAMES = tuple(item.name for item in fields(SessionRow))
+
+
+def insert(row: SessionRow) -> Write:
+    """Keep a new session."""
+    return sql_insert(sessions).values({name: getattr(row, name) for name in _NAMES})
+
+
+def update(session: SessionId, **changes: Unpack[SessionChanges]) -> Write:
+    """Change columns; `updated` is now unless it is given."""
+    changes.setdefault("updated", now())
+    return sql_update(sessions).where(sessions.c.id == session).values(dict(changes))
+
+
+async def next_number(store: Store) -> int:
+    """A number for a new session that no other has; one that is not used leaves a gap."""
+    if store.number is None:
+        found = (await store.rows(select(func.max(sessions.c.number))))[0][0] or 0
+        store.number = max(found, store.number or 0)  # another caller may have been here meanwhile
+    store.number += 1
+    return store.number
+
+
+async def get(store: Store, session: SessionId) -> SessionRow:
+    """One session.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    found = await every(store, SessionRow, select(sessions).where(sessions.c.id == session))
+    if not found:
+        raise NotFound(f"there is no session {session!r}")
+    return found[0]
+
+
+async def find(store: Store, word: str) -> SessionRow:
+    """The session that a person means: by its id, a beginning of it that fits no other, or `last`.
+
+    Raises:
+        NotFound: none fits.
+        InvalidInput: several fit.
+    """
+    newest = select(sessions).order_by(sessions.c.number.desc())
+    if word == LAST:
+        found = await every(store, SessionRow, newest.limit(1))
+        if not found:
+            raise NotFound("there is no session yet")
+        return found[0]
+    begins = newest.where(sessions.c.id.startswith(word, autoescape=True)).limit(6) if word else None
+    # LIKE of SQLite does not know upper from lower case
+    found = [] if begins is None else [row for row in await every(store, SessionRow, begins) if row.id.startswith(word)]
+    exact = [row for row in found if row.id == word]
+    if exact or len(found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise NotFound(f"there is no session {word!r}")
+    several = ", ".join(row.id for row in found[:5]) + (" and more" if len(found) > 5 else "")
+    raise InvalidInput("session", word, f"several begin so ({several}); give more of the id")
+
+
+async def newest(
+    store: Store, states: Sequence[SessionState] | SessionState | None = None, limit: int | None = 100
+) -> list[SessionRow]:
+    """Sessions, newest first.
+
+    Args:
+        store: the database.
+        states: only those in this state, or one of these.
+        limit: how many at the most; None for all.
+    """
+    statement = select(sessions).order_by(sessions.c.number.desc()).limit(limit)
+    if states is not None:
+        wanted = [states] if isinstance(states, SessionState) else list(states)
+        statement = statement.where(sessions.c.state.in_(wanted))
+    return await every(store, SessionRow, statement)
+
+
+async def count(store: Store) -> dict[SessionState, int]:
+    """How many sessions are in each state."""
+    found = await store.rows(select(sessions.c.state, func.count()).group_by(sessions.c.state))
+    return dict.fromkeys(SessionState, 0) | {row[0]: row[1] for row in found}

@@ -1,0 +1,55 @@
+"""Snapshots: the commits that hold a workspace as it was after each turn. Turn 0 is before the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy import insert as sql_insert
+
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every, first
+from handrail.store.tables import snapshots
+from handrail.types import SessionId, now
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """One snapshot; `id` orders them. A turn can have several: going back to an earlier state makes a new one."""
+
+    id: int
+    session: SessionId
+    turn: int
+    commit: str
+    time: datetime
+
+
+def insert(session: SessionId, turn: int, commit: str) -> Write:
+    """Keep a snapshot."""
+    return sql_insert(snapshots).values(session=session, turn=turn, commit=commit, time=now())
+
+
+async def latest(store: Store, session: SessionId) -> SnapshotRow | None:
+    """The newest snapshot of a session."""
+    return await first(store, SnapshotRow, _newest(session))
+
+
+async def before(store: Store, session: SessionId, turn: int) -> SnapshotRow | None:
+    """The state that `turn` began with: the newest snapshot of an earlier turn."""
+    return await first(store, SnapshotRow, _newest(session).where(snapshots.c.turn < turn))
+
+
+async def after(store: Store, session: SessionId, turn: int) -> SnapshotRow | None:
+    """The state that `turn` ended with: the newest snapshot of that turn."""
+    return await first(store, SnapshotRow, _newest(session).where(snapshots.c.turn == turn))
+
+
+async def of(store: Store, session: SessionId) -> list[SnapshotRow]:
+    """A session's snapshots, the newest first."""
+    return await every(store, SnapshotRow, _newest(session))
+
+
+def _newest(session: SessionId) -> Select[*tuple[object, ...]]:
+    return select(snapshots).where(snapshots.c.session == session).order_by(snapshots.c.id.desc())

@@ -1,0 +1,211 @@
+"""The tables. Money is nano-dollars, times are aware UTC. `migrations/` brings older databases to what stands here."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import JSON
+
+from handrail.store.columns import Big, GoalColumn, UtcDateTime, Word
+from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
+
+SCHEMA = "0001"
+"""The newest revision in `migrations/versions`: what `metadata` describes. Revisions sort as text."""
+
+
+class PromptState(StrEnum):
+    """Where a prompt that was given is now."""
+
+    QUEUED = "queued"
+    TAKEN = "taken"
+    WITHDRAWN = "withdrawn"
+
+
+class ApprovalState(StrEnum):
+    """Whether a question still waits."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    VOID = "void"  # its turn ended without an answer
+
+
+# names that do not depend on the database, so that a later migration can drop a constraint anywhere
+# (https://alembic.sqlalchemy.org/en/latest/naming.html)
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_JSON = JSON(none_as_null=True)
+
+
+def _session() -> Column[str]:
+    return Column("session", String, ForeignKey("sessions.id"), nullable=False)
+
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("provider", String),
+    Column("model", String),
+    Column("repository", Text, nullable=False),
+    Column("workspace", Text, nullable=False),
+    Column("base", String, nullable=False),
+    Column("branch", String, nullable=False),
+    Column("sandbox", Word(SandboxKind), nullable=False),
+    Column("holds", _JSON, nullable=False),
+    Column("tools", _JSON, nullable=False),
+    Column("permissions", Word(Permissions)),
+    Column("control", Word(Control), nullable=False),
+    Column("state", Word(SessionState), nullable=False),
+    Column("outcome", Word(Outcome)),
+    Column("outcome_reason", Text),
+    Column("turn", Integer, nullable=False),
+    Column("goal", GoalColumn),
+    Column("goal_set", UtcDateTime),
+    Column("goal_turns", Integer, nullable=False),
+    Column("goal_prompted", Boolean, nullable=False),
+    Column("goal_spent_nano", Big, nullable=False),
+    Column("cost_nano", Big, nullable=False),
+    Column("unpriced", Integer, nullable=False),
+    Column("input_tokens", Big, nullable=False),
+    Column("cached_tokens", Big, nullable=False),
+    Column("output_tokens", Big, nullable=False),
+    Column("agent_session", String),
+    Column("agent_capabilities", _JSON),
+    Column("epoch", Integer, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("updated", UtcDateTime, nullable=False),
+    UniqueConstraint("number"),
+    Index("ix_sessions_state", "state"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("session", String, ForeignKey("sessions.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("turn", Integer),
+    Column("kind", String, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("session", String, ForeignKey("sessions.id"), primary_key=True),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("snapshot", String),
+    Column("started", UtcDateTime, nullable=False),
+    Column("ended", UtcDateTime),
+    Column("stop_reason", String),
+    Column("error", Text),
+    Column("cost_nano", Big, nullable=False),
+    Column("unpriced", Integer, nullable=False),
+)
+
+prompts = Table(
+    "prompts",
+    metadata,
+    Column("id", String, primary_key=True),
+    _session(),
+    Column("text", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("state", Word(PromptState), nullable=False),
+    Column("position", Integer, nullable=False),
+    UniqueConstraint("session", "position"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", String, primary_key=True),
+    _session(),
+    Column("turn", Integer),
+    Column("call", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("tool", String, nullable=False),
+    Column("input", _JSON),
+    Column("diffs", _JSON, nullable=False),
+    Column("options", _JSON, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("asked", UtcDateTime, nullable=False),
+    Column("state", Word(ApprovalState), nullable=False),
+    Column("decision", String),
+    Column("option", String),
+    Column("by", String),
+    Column("because", Text),
+    Column("answered", UtcDateTime),
+    Column("used", Boolean, nullable=False),
+    Index("ix_approvals_session_state", "session", "state"),
+    Index("ix_approvals_state", "state"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", Big, primary_key=True),
+    _session(),
+    Column("turn", Integer),
+    Column("time", UtcDateTime, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("wire", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("input_tokens", Big, nullable=False),
+    Column("cached_tokens", Big, nullable=False),
+    Column("output_tokens", Big, nullable=False),
+    Column("cost_nano", Big),
+    Column("partial", Boolean, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("error", Text),
+    Index("ix_calls_session", "session"),
+)
+
+providers = Table(
+    "providers",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("wire", String, nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("model", String),
+    Column("key", LargeBinary, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("id", Big, primary_key=True),
+    _session(),
+    Column("turn", Integer, nullable=False),
+    Column("commit", String, nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    Index("ix_snapshots_session_turn", "session", "turn"),
+)

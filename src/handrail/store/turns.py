@@ -1,0 +1,77 @@
+"""Turns: one row a prompt that was given to an agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert as sql_insert
+from sqlalchemy import select, update
+
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every, first
+from handrail.store.tables import turns
+from handrail.types import SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRow:
+    """One turn; `ended` is None while it is under way, or when the server died in it."""
+
+    session: SessionId
+    turn: int
+    text: str
+    by: str
+    snapshot: str | None
+    """commit of the workspace before it"""
+    started: datetime
+    ended: datetime | None
+    stop_reason: str | None
+    error: str | None
+    cost_nano: int
+    unpriced: int
+    """calls without a price"""
+
+
+def insert(
+    session: SessionId, turn: int, *, text: str, by: str, started: datetime, snapshot: str | None = None
+) -> Write:
+    """Keep a turn that begins."""
+    return sql_insert(turns).values(
+        session=session, turn=turn, text=text, by=by, started=started, snapshot=snapshot, cost_nano=0, unpriced=0
+    )
+
+
+def end(
+    session: SessionId,
+    turn: int,
+    *,
+    ended: datetime,
+    stop_reason: str,
+    error: str | None = None,
+    cost_nano: int = 0,
+    unpriced: int = 0,
+) -> Write:
+    """Keep how a turn ended."""
+    return (
+        update(turns)
+        .where(turns.c.session == session, turns.c.turn == turn)
+        .values(ended=ended, stop_reason=str(stop_reason), error=error, cost_nano=cost_nano, unpriced=unpriced)
+    )
+
+
+async def get(store: Store, session: SessionId, turn: int) -> TurnRow | None:
+    """One turn, or None."""
+    return await first(store, TurnRow, select(turns).where(turns.c.session == session, turns.c.turn == turn))
+
+
+async def of(store: Store, session: SessionId) -> list[TurnRow]:
+    """A session's turns, in order."""
+    return await every(store, TurnRow, select(turns).where(turns.c.session == session).order_by(turns.c.turn))
+
+
+async def unfinished(store: Store) -> list[TurnRow]:
+    """Every turn that has no end: at the start of a server, what was interrupted."""
+    statement = select(turns).where(turns.c.ended.is_(None)).order_by(turns.c.session, turns.c.turn)
+    return await every(store, TurnRow, statement)
