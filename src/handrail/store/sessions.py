@@ -32,6 +32,8 @@ class SessionRow:
     title: str
     agent: str
     repository: str
+    repository_key: str
+    """names its mirror and results"""
     workspace: str
     base: str
     branch: str
@@ -179,6 +181,15 @@ async def newest(
         wanted = [states] if isinstance(states, SessionState) else list(states)
         statement = statement.where(sessions.c.state.in_(wanted))
     return await every(store, SessionRow, statement)
+
+
+async def under_way(store: Store) -> list[SessionRow]:
+    """Sessions that have work: a turn, an open question, or a goal that is not reached; the oldest first."""
+    busy = sessions.c.state.in_([SessionState.RUNNING, SessionState.WAITING])
+    handed_off = and_(
+        sessions.c.state == SessionState.IDLE, sessions.c.control == Control.AGENT, sessions.c.outcome.is_(None)
+    )
+    return await every(store, SessionRow, select(sessions).where(or_(busy, handed_off)).order_by(sessions.c.number))
 
 
 async def count(store: Store) -> dict[SessionState, int]:

@@ -73,6 +73,7 @@ sessions = Table(
     Column("repository", Text, nullable=False),
     Column("workspace", Text, nullable=False),
     Column("base", String, nullable=False),
+    Column("repository_key", String, nullable=False),
     Column("branch", String, nullable=False),
     Column("sandbox", Word(SandboxKind), nullable=False),
     Column("holds", _JSON, nullable=False),
