@@ -1,0 +1,121 @@
+"""`make demo`: a real open-source project with a planted bug, handed off until its own test suite passes.
+
+The project is boltons (https://github.com/mahmoud/boltons, BSD), its source distribution from PyPI. Without a model key
+in the environment the model is played by the scripted provider of the tests; with one, the same command uses the model.
+Everything goes through the command line, as a user would do it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
+WORK = ROOT / ".cache" / "demo"
+VERSION = "26.2.0"
+GOAL = "The test suite of this project fails since the last commit. Find the cause in the source and mend it there."
+CHECK = "python -m pytest -q -p no:cacheprovider"
+KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+
+
+def main() -> int:
+    """Run the demo; 0 when the project's own tests pass on the branch that came out of it."""
+    project = _project()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDRAIL_")}
+    environment["HANDRAIL_DATA"] = str(WORK / "data")
+    handrail = [str(Path(sys.executable).with_name("handrail"))]
+    _run([*handrail, "down"], environment, quiet=True)
+    shutil.rmtree(WORK / "data", ignore_errors=True)
+    with _model(environment) as (said, options):
+        _say(said)
+        goal = ["do", GOAL, "--repo", str(project), "--check", CHECK, "--budget", "2", "--turns", "6"]
+        tools = ["--tools", str(Path(sys.prefix))]
+        try:
+            code = _run([*handrail, *goal, *tools, *options], environment)
+            for title, verb in (("What it changed", "diff"), ("The session", "show"), ("What it cost", "spend")):
+                _say(title)
+                _run([*handrail, verb], environment)
+            if code:
+                return code
+            _say("Bring it home as a branch, and run the suite there")
+            _run([*handrail, "apply", "--branch", "mended"], environment)
+            return _verify(project)
+        finally:
+            _run([*handrail, "down"], environment, quiet=True)
+
+
+def _project() -> Path:
+    """A fresh checkout of the project with the bug committed."""
+    archive = WORK / f"boltons-{VERSION}.tar.gz"
+    if not archive.exists():
+        _say(f"Fetching boltons {VERSION} from PyPI")
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
+        command = [*pip, "--no-binary", ":all:", "-d", str(WORK), f"boltons=={VERSION}"]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    project = WORK / "boltons"
+    shutil.rmtree(project, ignore_errors=True)
+    with tarfile.open(archive) as tar:
+        tar.extractall(WORK, filter="data")
+    (WORK / f"boltons-{VERSION}").rename(project)
+    _git(project, "init", "-q", "-b", "main")
+    _git(project, "add", "-A")
+    _git(project, "commit", "-q", "-m", f"boltons {VERSION} as published")
+    _git(project, "apply", str(HERE / "bug.patch"))
+    _git(project, "commit", "-q", "-am", "Simplify windowed_iter")
+    return project
+
+
+@contextlib.contextmanager
+def _model(environment: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """The model to use: the environment's own, or the scripted one."""
+    if key := next((name for name in KEYS if environment.get(name)), None):
+        yield f"Using the model that {key} opens", []
+        return
+    provider = subprocess.Popen(
+        [sys.executable, "-m", "tests.fake_provider", "--script", str(HERE / "script.json")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert provider.stdout is not None
+        environment["ANTHROPIC_BASE_URL"] = provider.stdout.readline().strip()
+        environment["ANTHROPIC_API_KEY"] = "scripted"
+        yield "No model key in the environment: the model is played by a script", ["--model", "claude-sonnet-4-5"]
+    finally:
+        provider.terminate()
+        provider.wait(timeout=10)
+
+
+def _verify(project: Path) -> int:
+    _git(project, "switch", "-q", "mended")
+    suite = subprocess.run([sys.executable, *CHECK.split()[1:]], cwd=project, check=False)
+    _say("The planted bug is gone" if suite.returncode == 0 else "The suite still fails")
+    return suite.returncode
+
+
+def _git(project: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.invalid", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(project), *who, *arguments], check=True)
+
+
+def _run(command: list[str], environment: Mapping[str, str], *, quiet: bool = False) -> int:
+    output = subprocess.DEVNULL if quiet else None
+    return subprocess.run(command, env=environment, stdout=output, stderr=output, check=False).returncode
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"\n── {text} {'─' * max(0, 100 - len(text))}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    WORK.mkdir(parents=True, exist_ok=True)
+    sys.exit(main())

@@ -1,0 +1,328 @@
+"""One session that has work: takes prompts and goals one after the other, and hands control over when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+
+from handrail.errors import Conflict, HandrailError, StorageFull
+from handrail.kinds import Kind
+from handrail.sessions.goals import (
+    RESUME_PROMPT,
+    CheckResult,
+    Continue,
+    Reached,
+    Standing,
+    TurnEnd,
+    decide,
+    first_prompt,
+    wants_checks,
+)
+from handrail.sessions.questions import Answer
+from handrail.sessions.record import Record
+from handrail.sessions.rooms import Rooms
+from handrail.sessions.turns import Turns, Watch
+from handrail.sessions.workplace import Workplace
+from handrail.store import prompts, snapshots
+from handrail.store.approvals import ApprovalRow
+from handrail.store.log import Draft, Write
+from handrail.types import Control, Goal, Outcome, SessionState, StopReason, now
+
+_log = logging.getLogger(__name__)
+
+
+class Actor:
+    """The one writer of one session.
+
+    Args:
+        rooms: the rooms below.
+        record: the session.
+    """
+
+    def __init__(self, rooms: Rooms, record: Record) -> None:
+        self._rooms = rooms
+        self.record = record
+        self.workplace = Workplace(rooms, record)
+        watch = Watch(rooms.config.turn_idle, rooms.config.cancel_grace)
+        self.turns = Turns(record, self.workplace, watch, rooms.config.tool_output_limit)
+        self._task: asyncio.Task[None] | None = None
+        self._resume: str | None = None
+        self._poked = False
+        self._failures = 0
+        self._hands = asyncio.Lock()
+        self.idle_since = time.monotonic()
+        self.users = 0
+        """calls that hold this actor now"""
+
+    @property
+    def free(self) -> bool:
+        """Whether it can be let go: nobody holds it and nothing runs."""
+        return self.users == 0 and not self.busy
+
+    @property
+    def busy(self) -> bool:
+        """Whether its task runs."""
+        return self._task is not None and not self._task.done()
+
+    def wake(self, *, resume: str | None = None) -> None:
+        """See to it that the work goes on; `resume` is the prompt of a turn that takes up an interrupted one."""
+        if resume is not None:
+            self._resume = resume
+        self._poked = True
+        if not self.busy:
+            self._task = asyncio.create_task(self._work(), name=f"session {self.record.id}")
+
+    async def prompt(self, text: str, by: str) -> tuple[str, bool]:
+        """Take a prompt: at once when idle, else after the turn under way. Returns its id and whether it waits."""
+        self._refuse_ended()
+        identity = f"p-{secrets.token_hex(4)}"
+        queued = self.busy
+        draft = Draft(Kind.PROMPT_QUEUED, {"prompt": identity, "text": text, "by": by})
+        await self.record.write(
+            *([draft] if queued else []), writes=(prompts.insert(identity, self.record.id, text, by),)
+        )
+        self.wake()
+        return identity, queued
+
+    async def withdraw(self, prompt: str, by: str) -> None:
+        """Take back a queued prompt.
+
+        Raises:
+            Conflict: it was taken up already, or withdrawn.
+        """
+        draft = Draft(Kind.PROMPT_WITHDRAWN, {"prompt": prompt, "by": by})
+        await self.record.write(draft, guard=prompts.withdraw(self.record.id, prompt))
+
+    async def cancel(self) -> None:
+        """Cancel the turn under way.
+
+        Raises:
+            Conflict: no turn is under way.
+        """
+        if self.busy:
+            self.turns.cancel()
+            return
+        if self.record.row.state == SessionState.WAITING:  # parked on a question, its agent released
+            await self.turns.questions.withdraw()
+            await self.record.write(state=SessionState.IDLE)
+            return
+        raise Conflict(f"session {self.record.id} has no turn under way to cancel")
+
+    async def handoff(self, goal: Goal, by: str) -> None:
+        """Hand control to the agent until the goal's checks pass or a limit is met."""
+        self._refuse_ended()
+        data: dict[str, object] = {"text": goal.text, "checks": [check.command for check in goal.checks]}
+        if goal.limits.turns is not None:
+            data["turns"] = goal.limits.turns
+        if goal.limits.budget is not None:
+            data["budget_nano"] = goal.limits.budget
+        if goal.limits.seconds is not None:
+            data["seconds"] = goal.limits.seconds
+        row = self.record.row
+        self._failures = 0
+        await self.record.write(
+            Draft(Kind.GOAL_SET, data),
+            Draft(Kind.CONTROL_CHANGED, {"control": Control.AGENT, "by": by}),
+            control=Control.AGENT,
+            goal=goal,
+            goal_set=now(),
+            goal_turns=0,
+            goal_spent_nano=row.cost_nano,
+            outcome=None,
+            outcome_reason=None,
+        )
+        self._rooms.gateway.set_budget(row.id, self.workplace.budget())
+        self.wake()
+
+    async def take(self, by: str) -> None:
+        """Take control back: the turn under way is cancelled, what was made stays."""
+        self._refuse_ended()
+        if self.record.row.control == Control.AGENT:
+            await self.record.write(
+                Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}), control=Control.YOU
+            )
+            if self.busy:
+                self.turns.cancel()
+
+    async def answer(self, approval: ApprovalRow, answer: Answer, by: str) -> None:
+        """Take a person's answer; where the turn that asked is gone, the session goes on by itself."""
+        live = await self.turns.questions.answer(approval, answer, by)
+        if answer.because and not answer.allow:
+            self.turns.note = f"[The person refused “{approval.title}” and says: {answer.because}]"
+        if not live:
+            word = "allowed" if answer.allow else "refused"
+            self.wake(resume=f"{RESUME_PROMPT} A person has {word} what you asked for: {approval.title}.")
+
+    async def end(self, by: str) -> None:
+        """Close the session for good; its change can still be read and applied."""
+        if self.record.row.state == SessionState.ENDED:
+            return
+        await self.halt()
+        await self.turns.questions.withdraw()
+        await self.record.write(Draft(Kind.SESSION_ENDED, {"by": by}), state=SessionState.ENDED)
+
+    async def undo(self, to_turn: int | None) -> tuple[int, str]:
+        """Bring the workspace back to the state before `to_turn` (default: the last turn).
+
+        Raises:
+            Conflict: a turn is under way, or there is no snapshot from before that turn.
+        """
+        if self.busy:
+            raise Conflict(f"session {self.record.id} has a turn under way: cancel it first")
+        turn = self.record.row.turn if to_turn is None else to_turn
+        kept = await snapshots.before(self.record.store, self.record.id, turn)
+        if kept is None or turn < 1 or turn > self.record.row.turn:
+            raise Conflict(f"session {self.record.id} has no snapshot from before turn {turn}")
+        async with self._hands:
+            await self.workplace.restore(kept.commit)
+        last = self.record.row.turn
+        await self.record.write(
+            Draft(Kind.SNAPSHOT_TAKEN, {"turn": last, "commit": kept.commit, "restored": True, "before": turn}),
+            writes=(snapshots.insert(self.record.id, last, kept.commit),),
+        )
+        self.turns.note = (
+            f"[The person undid what was done since turn {turn}: the files are again as they were before it. "
+            "Read a file again before you rely on what you remember of it.]"
+        )
+        return turn, kept.commit
+
+    async def keep_state(self, turn: int) -> None:
+        """Take the snapshot that a crash in the middle of `turn` prevented."""
+        async with self._hands:
+            await self.turns.snapshot(turn)
+
+    async def halt(self) -> None:
+        """Stop the task and every process of this session, leaving the row as it is (a restart resumes it)."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self.turns.stop()
+        await self.workplace.close()
+
+    async def _work(self) -> None:
+        try:
+            while self._poked:
+                self._poked = False
+                while await self._step():
+                    pass
+                await self._rest()
+        except StorageFull as error:
+            _log.error("session %s stopped: %s", self.record.id, error)
+            await self.workplace.stop_agent(kill=True)
+        except Exception as error:  # noqa: BLE001  # the edge of a session: its fault must not take the others along
+            _log.exception("session %s stopped", self.record.id)
+            await self.workplace.stop_agent(kill=True)
+            text = f"Handrail failed in this session ({type(error).__name__}); the log of the server tells more"
+            await self.record.write(Draft(Kind.NOTICE, {"level": "error", "text": text}), state=SessionState.IDLE)
+
+    async def _rest(self) -> None:
+        self.idle_since = time.monotonic()
+        if self.record.row.state not in (SessionState.ENDED, SessionState.IDLE):
+            await self.record.write(state=SessionState.IDLE)
+
+    async def _step(self) -> bool:
+        """Do the next thing; False when there is none."""
+        row = self.record.row
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            await self._turn(resume, "resume" if row.control == Control.YOU or self._failures else "goal")
+            return True
+        if (waiting := await prompts.head(self.record.store, row.id)) is not None:
+            with contextlib.suppress(Conflict):  # withdrawn meanwhile
+                await self._turn(waiting.text, waiting.by, prompts.begin(row.id, waiting.id))
+            return True
+        if row.control == Control.AGENT and row.goal is not None and row.outcome is None:
+            await self._turn(first_prompt(row.goal), "goal")
+            return True
+        return False
+
+    async def _turn(self, text: str, by: str, guard: Write | None = None) -> None:
+        async with self._hands:
+            end = await self.turns.run(text, by, guard)
+        row = self.record.row
+        if row.control == Control.AGENT and row.goal is not None and row.outcome is None:
+            await self._towards(row.goal, end)
+
+    async def _towards(self, goal: Goal, end: TurnEnd) -> None:
+        """After a turn of a handed-off session: checks, then the next prompt or the outcome."""
+        failed = bool(end.error) or end.stop_reason in (StopReason.TIMEOUT, StopReason.INTERRUPTED)
+        self._failures = self._failures + 1 if failed else 0
+        if end.stop_reason is not StopReason.INTERRUPTED:
+            await self.record.write(goal_turns=self.record.row.goal_turns + 1)
+        try:
+            results = await self._checks(goal) if wants_checks(end) else ()
+            change = await self.workplace.change()
+        except StorageFull:
+            raise
+        except HandrailError as error:
+            await self._reached(Reached(Outcome.BLOCKED, "walls", str(error)), (), 0)
+            return
+        row = self.record.row
+        if row.control != Control.AGENT:  # taken back while the checks ran
+            return
+        started = row.goal_set or row.created
+        standing = Standing(
+            turns=row.goal_turns,
+            failures=self._failures,
+            seconds=(now() - started).total_seconds(),
+            spent_out=self._rooms.gateway.exhausted(row.id),
+            empty=not change.files,
+        )
+        match decide(goal, end, results, standing):
+            case Continue() as more:
+                if more.fresh:
+                    await self.workplace.stop_agent(kill=True)
+                if more.delay:
+                    await asyncio.sleep(more.delay)
+                self._resume = more.prompt
+            case Reached() as reached:
+                await self._reached(reached, results, len(change.files))
+
+    async def _checks(self, goal: Goal) -> tuple[CheckResult, ...]:
+        results: list[CheckResult] = []
+        turn = self.record.row.turn
+        for number, check in enumerate(goal.checks, 1):
+            base = {"check": number, "command": check.command}
+            await self.record.write(Draft(Kind.CHECK_STARTED, dict(base), turn))
+            result = await self.workplace.run_check(check)
+            results.append(result)
+            data = base | {
+                "code": result.result.code,
+                "passed": result.passed,
+                "output": result.output(20_000),
+                "seconds": round(result.result.seconds, 3),
+            }
+            if result.result.timed_out:
+                data["timed_out"] = True
+            await self.record.write(Draft(Kind.CHECK_ENDED, data, turn))
+        return tuple(results)
+
+    async def _reached(self, reached: Reached, results: tuple[CheckResult, ...], files: int) -> None:
+        row = self.record.row
+        checks = [{"command": item.check.command, "passed": item.passed, "code": item.result.code} for item in results]
+        data: dict[str, object] = {
+            "outcome": reached.outcome,
+            "cause": reached.cause,
+            "reason": reached.reason,
+            "checks": checks,
+            "turns": row.goal_turns,
+            "cost_nano": row.cost_nano - row.goal_spent_nano,
+            "files": files,
+        }
+        drafts = [Draft(Kind.OUTCOME_REACHED, data, row.turn)]
+        drafts.append(Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": "handrail"}, row.turn))
+        await self.record.write(
+            *drafts,
+            outcome=Outcome(reached.outcome),
+            outcome_reason=reached.reason,
+            control=Control.YOU,
+            state=SessionState.IDLE,
+        )
+
+    def _refuse_ended(self) -> None:
+        if self.record.row.state == SessionState.ENDED:
+            raise Conflict(f"session {self.record.id} has ended: start a new one")

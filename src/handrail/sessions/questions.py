@@ -1,0 +1,203 @@
+"""What an agent asks before it acts: answered by the policy, or kept as an approval until a person answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handrail.agents import PermissionRequest
+from handrail.agents.spec import AgentSpec
+from handrail.errors import Conflict, InvalidInput
+from handrail.kinds import Kind
+from handrail.policy.rules import Verdict, decide, signature
+from handrail.sessions.record import Record
+from handrail.sessions.recorder import Card, Recorder
+from handrail.store import approvals
+from handrail.store.approvals import ApprovalRow
+from handrail.store.log import Draft
+from handrail.types import ApprovalId, Json, Permissions, SessionState, now
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A person's answer to an approval."""
+
+    allow: bool
+    option: str | None = None
+    because: str | None = None
+
+
+@dataclass(slots=True)
+class _Live:
+    future: asyncio.Future[Answer | None]
+
+
+class Questions:
+    """The open questions of one session.
+
+    Args:
+        record: the session.
+        recorder: where the tool cards are.
+        spec: the agent, which words its options in its own way.
+        permissions: what the session is allowed at this moment.
+    """
+
+    def __init__(
+        self, record: Record, recorder: Recorder, spec: AgentSpec, permissions: Callable[[], Permissions]
+    ) -> None:
+        self._record = record
+        self._spec = spec
+        self._recorder = recorder
+        self._permissions = permissions
+        self._live: dict[ApprovalId, _Live] = {}
+        self.denied = False
+        """something was refused in the turn under way"""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the turn is parked on a person."""
+        return bool(self._live)
+
+    async def ask(self, request: PermissionRequest) -> str | None:
+        """Answer one request (`agents.OnPermission`): the id of an option, or None for `cancelled`."""
+        card = self._recorder.tool(request.call)
+        if card is None:  # the agent asks about a call that has ended: nothing is left to allow
+            return None
+        verdict = decide(self._permissions(), card.tool)
+        if verdict is not Verdict.ASK:
+            return self._by_policy(request, card, allow=verdict is Verdict.ALLOW)
+        mark = signature(card.tool, card.title, card.input)
+        earlier = await approvals.unused_answer(self._record.store, self._record.id, mark)
+        if earlier is not None:
+            await self._record.write(guard=approvals.use(earlier.id))
+            answer = Answer(earlier.decision == "allow", None, earlier.because)
+        else:
+            waited = await self._wait(request, card, mark)
+            if waited is None:
+                return None
+            answer = waited
+        if not answer.allow:
+            self.denied = True
+            self._recorder.deny(card.call)
+        return self._choose(request, answer)
+
+    async def answer(self, approval: ApprovalRow, answer: Answer, by: str) -> bool:
+        """Take a person's answer; returns whether a live turn was waiting for it.
+
+        Raises:
+            Conflict: somebody answered before; the message says who and how.
+            InvalidInput: the option is not one that the agent offered.
+        """
+        known = {str(option["id"]) for option in approval.options}
+        if answer.option is not None and answer.option not in known:
+            raise InvalidInput("option", answer.option, f"the agent offers {', '.join(sorted(known))}")
+        live = self._live.get(approval.id)
+        data: Json = {
+            "approval": approval.id,
+            "call": approval.call,
+            "decision": "allow" if answer.allow else "deny",
+            "by": by,
+        }
+        if answer.option is not None:
+            data["option"] = answer.option
+        if answer.because:
+            data["because"] = answer.because
+        guard = approvals.answer(
+            approval.id,
+            decision=str(data["decision"]),
+            option=answer.option,
+            by=by,
+            because=answer.because,
+            used=live is not None,
+        )
+        still = any(other != approval.id for other in self._live)
+        draft = Draft(Kind.APPROVAL_ANSWERED, data, approval.turn)
+        if live is None or still:
+            await self._record.write(draft, guard=guard)
+        else:
+            await self._record.write(draft, guard=guard, state=SessionState.RUNNING)
+        if live is not None and not live.future.done():
+            live.future.set_result(answer)
+        return live is not None
+
+    async def withdraw(self) -> None:
+        """Answer all that is open with `cancelled`: the turn ends and nobody needs to decide any more."""
+        for live in list(self._live.values()):
+            if not live.future.done():
+                live.future.set_result(None)
+        for row in await approvals.open_of(self._record.store, self._record.id):
+            data: Json = {"approval": row.id, "call": row.call, "decision": "cancelled", "by": "handrail"}
+            with contextlib.suppress(Conflict):  # answered in this very moment
+                await self._record.write(Draft(Kind.APPROVAL_ANSWERED, data, row.turn), guard=approvals.void(row.id))
+
+    def detach(self) -> None:
+        """The agent is gone: the questions stay open on record, but no live turn waits for them."""
+        for live in self._live.values():
+            live.future.cancel()
+        self._live.clear()
+
+    def _choose(self, request: PermissionRequest, answer: Answer) -> str | None:
+        return answer.option or self._spec.choose(request.options, allow=answer.allow)
+
+    def _by_policy(self, request: PermissionRequest, card: Card, *, allow: bool) -> str | None:
+        data: Json = {"call": card.call, "decision": "allow" if allow else "deny", "by": "policy"}
+        self._recorder.put(Kind.APPROVAL_ANSWERED, data)
+        if not allow:
+            self.denied = True
+            self._recorder.deny(card.call)
+        return self._choose(request, Answer(allow))
+
+    async def _wait(self, request: PermissionRequest, card: Card, mark: str) -> Answer | None:
+        row = await approvals.open_with(self._record.store, self._record.id, mark)
+        identity = row.id if row is not None else ApprovalId(f"a-{secrets.token_hex(4)}")
+        live = _Live(asyncio.get_running_loop().create_future())
+        self._live[identity] = live
+        try:
+            if row is None:
+                await self._recorder.drain()
+                await self._open(identity, request, card, mark)
+            else:
+                await self._record.write(state=SessionState.WAITING)
+            return await live.future
+        except asyncio.CancelledError:
+            if live.future.cancelled():
+                return None
+            raise
+        finally:
+            self._live.pop(identity, None)
+
+    async def _open(self, identity: ApprovalId, request: PermissionRequest, card: Card, mark: str) -> None:
+        options: list[Json] = [{"id": o.id, "name": o.name, "kind": o.kind} for o in request.options]
+        diffs: list[Json] = [
+            {"path": diff.path, "old": diff.old, "new": diff.new} for diff in (request.call.diffs or ())
+        ]
+        data: Json = {
+            "approval": identity,
+            "call": card.call,
+            "title": card.title,
+            "tool": card.tool or "other",
+            "input": card.input,
+            "diffs": diffs,
+            "options": options,
+        }
+        row = ApprovalRow(
+            id=identity,
+            session=self._record.id,
+            turn=self._recorder.turn,
+            call=card.call,
+            title=card.title,
+            tool=card.tool or "other",
+            input=card.input,
+            diffs=diffs,
+            options=options,
+            signature=mark,
+            asked=now(),
+        )
+        await self._record.write(
+            Draft(Kind.APPROVAL_ASKED, data, self._recorder.turn),
+            writes=(approvals.insert(row),),
+            state=SessionState.WAITING,
+        )

@@ -1,0 +1,86 @@
+"""What a crash left behind: told in the log, settled, and taken up again where the work was handed off."""
+
+from __future__ import annotations
+
+from handrail.kinds import Kind
+from handrail.sessions.actor import Actor
+from handrail.sessions.goals import RESUME_PROMPT, first_prompt
+from handrail.store import approvals, turns
+from handrail.store.log import Draft
+from handrail.types import Control, Event, SessionState, StopReason, now
+
+_HEARD = frozenset({Kind.AGENT_TEXT, Kind.AGENT_THOUGHT, Kind.TOOL_STARTED, Kind.MODEL_CALLED, Kind.PLAN_UPDATED})
+_TAIL = 5000
+
+
+async def recover(actor: Actor) -> None:
+    """Settle the turn that was cut off, keep its open questions, and go on when the session was handed off."""
+    record = actor.record
+    row = record.row
+    begun = await turns.get(record.store, row.id, row.turn)
+    open_turn = begun if begun is not None and begun.ended is None else None
+    last = await record.log.last_seq(row.id)
+    tail = await record.log.read(row.id, after=max(0, last - _TAIL), limit=_TAIL)
+    drafts: list[Draft] = []
+    writes = []
+    if open_turn is not None:
+        drafts.extend(_settled(tail, open_turn.turn))
+        error = "Handrail or this machine was restarted in the middle of the turn"
+        data: dict[str, object] = {
+            "turn": open_turn.turn,
+            "stop_reason": StopReason.INTERRUPTED,
+            "error": error,
+            "error_kind": "agent",
+            "tools": sum(1 for event in tail if event.turn == open_turn.turn and event.kind == Kind.TOOL_STARTED),
+            "cost_nano": 0,
+            "unpriced": 0,
+            "seconds": round((now() - open_turn.started).total_seconds(), 3),
+        }
+        drafts.append(Draft(Kind.TURN_ENDED, data, open_turn.turn))
+        writes.append(
+            turns.end(
+                row.id,
+                open_turn.turn,
+                ended=now(),
+                stop_reason=StopReason.INTERRUPTED,
+                error=error,
+                cost_nano=0,
+                unpriced=0,
+            )
+        )
+    handed_off = row.control == Control.AGENT and row.goal is not None and row.outcome is None
+    asked = await approvals.open_of(record.store, row.id)
+    state = SessionState.RUNNING if handed_off else SessionState.WAITING if asked else SessionState.IDLE
+    await record.write(*drafts, writes=tuple(writes), state=state, epoch=row.epoch + 1)
+    if open_turn is not None:
+        await actor.keep_state(open_turn.turn)
+    if handed_off and row.goal is not None:
+        actor.wake(resume=RESUME_PROMPT if _heard(tail) else first_prompt(row.goal))
+
+
+def _settled(tail: list[Event], turn: int) -> list[Draft]:
+    """Ends for the tool calls of `turn` that have none: whether they took effect is not known."""
+    calls: dict[str, Event] = {}
+    for event in tail:
+        if event.turn == turn and event.kind == Kind.TOOL_STARTED:
+            calls[str(event.data.get("call"))] = event
+        elif event.kind == Kind.TOOL_ENDED:
+            calls.pop(str(event.data.get("call")), None)
+    return [
+        Draft(
+            Kind.TOOL_ENDED,
+            {"call": call, "status": "interrupted", "seconds": round((now() - event.time).total_seconds(), 3)},
+            turn,
+        )
+        for call, event in calls.items()
+    ]
+
+
+def _heard(tail: list[Event]) -> bool:
+    """Whether the agent has been heard since the goal was set, and so was told of it."""
+    for event in reversed(tail):
+        if event.kind in _HEARD:
+            return True
+        if event.kind == Kind.GOAL_SET:
+            return False
+    return True

@@ -1,0 +1,44 @@
+"""What a session is made with: the rooms below, wired once by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from handrail.agents.roster import Roster
+from handrail.config import Config
+from handrail.gateway.meter import Gateway
+from handrail.sandbox import Backend
+from handrail.store.engine import Store
+from handrail.types import Permissions, SandboxKind
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms that a session uses."""
+
+    config: Config
+    store: Store
+    roster: Roster
+    gateway: Gateway
+    backend: Callable[[SandboxKind], Awaitable[Backend]]
+    """a probed backend, or MissingPart / SandboxError"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What a caller says of a session to be."""
+
+    repository: Path
+    agent: str = "handrail"
+    provider: str | None = None
+    model: str | None = None
+    ref: str | None = None
+    sandbox: SandboxKind = SandboxKind.BUBBLEWRAP
+    permissions: Permissions | None = None
+    """None: ask while a person holds the session, allow inside the walls while it is handed off"""
+    include_uncommitted: bool = False
+    title: str | None = None
+    tools: tuple[Path, ...] = ()
+    """tool chains (a virtual environment, a Node prefix) to show read-only inside, their `bin` on PATH"""

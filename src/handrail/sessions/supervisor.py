@@ -1,0 +1,292 @@
+"""The door of the room: finds or makes the one actor of a session, resumes what was under way, releases what idles."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from handrail.errors import HandrailError, InvalidInput
+from handrail.kinds import Kind
+from handrail.sessions.actor import Actor
+from handrail.sessions.questions import Answer
+from handrail.sessions.record import Record
+from handrail.sessions.recovery import recover
+from handrail.sessions.rooms import NewSession, Rooms
+from handrail.sessions.workplace import session_folder, session_uid
+from handrail.store import approvals, snapshots
+from handrail.store import sessions as rows
+from handrail.store.log import Draft
+from handrail.store.sessions import SessionRow
+from handrail.types import ApprovalId, Control, Goal, SessionId, SessionState, now
+from handrail.workspaces import Applied, ApplyMode, Change
+from handrail.workspaces.apply import apply
+from handrail.workspaces.find import find
+from handrail.workspaces.prepare import prepare
+from handrail.workspaces.remove import remove
+
+_log = logging.getLogger(__name__)
+
+_SWEEP = 5.0
+"""seconds between looks for agents that idle"""
+
+
+class Sessions:
+    """All sessions of one server.
+
+    Args:
+        rooms: the rooms below.
+    """
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._actors: dict[SessionId, Actor] = {}
+        self._making: dict[SessionId, asyncio.Lock] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._recovering: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Take up what was under way when the last server ended, each session by itself, and start sweeping."""
+        for row in await rows.under_way(self._rooms.store):
+            self._recovering.append(asyncio.create_task(self._recover(row.id), name=f"recover {row.id}"))
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
+
+    async def stop(self) -> None:
+        """End every process; what was handed off goes on at the next start."""
+        tasks = [*self._recovering, *([self._sweeper] if self._sweeper else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(actor.halt() for actor in self._actors.values()), return_exceptions=True)
+        self._actors.clear()
+
+    async def create(self, new: NewSession, by: str) -> SessionId:
+        """Make a session with its workspace; nothing is left when that fails.
+
+        Raises:
+            InvalidInput: repository, ref, agent or provider cannot be used.
+            MissingPart: the agent or the sandbox is not installed.
+            SandboxError: the walls do not hold here.
+        """
+        spec = self._rooms.roster.spec(new.agent)
+        self._rooms.roster.installed(new.agent)
+        self._rooms.gateway.provider(spec.wire, new.provider)
+        repository = await find(new.repository)
+        backend = await self._rooms.backend(new.sandbox)
+        holds = [str(flag.name).lower() for flag in await backend.probe()]
+        identity = SessionId(f"s-{secrets.token_hex(4)}")
+        number = await rows.next_number(self._rooms.store)
+        folder = session_folder(self._rooms, identity)
+        try:
+            await asyncio.to_thread(folder.mkdir, 0o700, parents=True)
+            workspace = await prepare(
+                self._rooms.config.data,
+                repository,
+                identity,
+                ref=new.ref,
+                include_uncommitted=new.include_uncommitted,
+                owner=session_uid(number),
+            )
+        except BaseException:
+            with contextlib.suppress(HandrailError, OSError):
+                await remove(self._rooms.config.data, identity)
+            raise
+        created = now()
+        row = SessionRow(
+            id=identity,
+            number=number,
+            title=new.title or "",
+            agent=new.agent,
+            provider=new.provider,
+            model=new.model,
+            repository=str(repository.path),
+            repository_key=repository.key,
+            workspace=str(workspace.path),
+            base=workspace.base,
+            branch=workspace.branch,
+            sandbox=new.sandbox,
+            holds=holds,
+            permissions=new.permissions,
+            tools=[str(_tool(tool)) for tool in new.tools],
+            control=Control.YOU,
+            state=SessionState.IDLE,
+            created=created,
+            updated=created,
+        )
+        data: dict[str, object] = {
+            "agent": row.agent,
+            "repository": row.repository,
+            "workspace": str(workspace.path),
+            "base": row.base,
+            "branch": row.branch,
+            "sandbox": row.sandbox,
+            "holds": holds,
+            "control": row.control,
+            "by": by,
+        }
+        data |= {key: value for key, value in (("model", row.model), ("title", row.title)) if value}
+        if new.permissions is not None:
+            data["permissions"] = new.permissions
+        await self._rooms.store.log.append(
+            identity,
+            [Draft(Kind.SESSION_CREATED, data)],
+            rows.insert(row),
+            snapshots.insert(identity, 0, workspace.base),
+        )
+        return identity
+
+    async def prompt(self, session: SessionId, text: str, by: str) -> tuple[str, bool]:
+        """See `Actor.prompt`. The first prompt becomes the title of a session that has none."""
+        async with self._use(session) as actor:
+            if not actor.record.row.title:
+                await actor.record.write(title=_title(text))
+            return await actor.prompt(text, by)
+
+    async def withdraw(self, session: SessionId, prompt: str, by: str) -> None:
+        """See `Actor.withdraw`."""
+        async with self._use(session) as actor:
+            await actor.withdraw(prompt, by)
+
+    async def cancel(self, session: SessionId, by: str) -> None:
+        """See `Actor.cancel`."""
+        _log.info("session %s: turn cancelled by %s", session, by)
+        async with self._use(session) as actor:
+            await actor.cancel()
+
+    async def handoff(self, session: SessionId, goal: Goal, by: str) -> None:
+        """See `Actor.handoff`."""
+        async with self._use(session) as actor:
+            if not actor.record.row.title:
+                await actor.record.write(title=_title(goal.text))
+            await actor.handoff(goal, by)
+
+    async def take(self, session: SessionId, by: str) -> None:
+        """See `Actor.take`."""
+        async with self._use(session) as actor:
+            await actor.take(by)
+
+    async def end(self, session: SessionId, by: str) -> None:
+        """See `Actor.end`."""
+        async with self._use(session) as actor:
+            await actor.end(by)
+
+    async def answer(
+        self, approval: ApprovalId, decision: str, *, option: str | None, because: str | None, by: str
+    ) -> None:
+        """Answer an approval, whether or not its turn still lives.
+
+        Raises:
+            NotFound: no such approval.
+            Conflict: it is answered already.
+        """
+        row = await approvals.get(self._rooms.store, approval)
+        async with self._use(row.session) as actor:
+            await actor.answer(row, Answer(decision == "allow", option, because), by)
+
+    async def diff(self, session: SessionId, from_turn: int | None, to_turn: int | None) -> Change:
+        """What was changed from the state before `from_turn` (default: all) up to that after `to_turn`.
+
+        Raises:
+            InvalidInput: there is no snapshot of such a turn.
+        """
+        base = head = None
+        if from_turn is not None:
+            base = await self._snapshot(session, "from_turn", from_turn - 1)
+        if to_turn is not None:
+            head = await self._snapshot(session, "to_turn", to_turn)
+        async with self._use(session) as actor:
+            return await actor.workplace.change(base, head)
+
+    async def undo(self, session: SessionId, to_turn: int | None) -> tuple[int, str]:
+        """See `Actor.undo`."""
+        async with self._use(session) as actor:
+            return await actor.undo(to_turn)
+
+    async def apply(self, session: SessionId, mode: ApplyMode, branch: str | None, by: str) -> Applied:
+        """Bring the change to the user's checkout.
+
+        Raises:
+            Conflict: it does not fit the checkout as it is now; nothing was touched.
+        """
+        async with self._use(session) as actor:
+            row = actor.record.row
+            latest = await snapshots.latest(self._rooms.store, session)
+            head = latest.commit if latest is not None else row.base
+            applied = await apply(
+                actor.workplace.workspace,
+                await find(Path(row.repository)),
+                session,
+                head=head,
+                mode=mode,
+                branch=branch,
+                title=row.title,
+                agent=row.agent,
+            )
+            data = {"mode": applied.mode, "commit": applied.commit, "files": applied.files, "by": by}
+            if applied.branch is not None:
+                data["branch"] = applied.branch
+            await actor.record.write(Draft(Kind.CHANGE_APPLIED, dict(data)))
+            return applied
+
+    async def _snapshot(self, session: SessionId, field: str, turn: int) -> str:
+        kept = await snapshots.after(self._rooms.store, session, turn)
+        if kept is None:
+            raise InvalidInput(field, turn, "name a turn of this session (`handrail show` lists them)")
+        return kept.commit
+
+    @contextlib.asynccontextmanager
+    async def _use(self, session: SessionId) -> AsyncIterator[Actor]:
+        """The one actor of a session, kept for as long as the caller needs it."""
+        async with self._making.setdefault(session, asyncio.Lock()):
+            actor = self._actors.get(session)
+            if actor is None:
+                row = await rows.get(self._rooms.store, session)
+                actor = Actor(self._rooms, Record(self._rooms.store, row))
+                self._actors[session] = actor
+            actor.users += 1
+        try:
+            yield actor
+        finally:
+            actor.users -= 1
+
+    async def _recover(self, session: SessionId) -> None:
+        try:
+            async with self._use(session) as actor:
+                await recover(actor)
+        except HandrailError as error:
+            _log.error("session %s could not be taken up again: %s", session, error)
+
+    async def _sweep(self) -> None:
+        """Stop agents that have had nothing to do for long, the longest idle first when there are too many."""
+        while True:
+            await asyncio.sleep(_SWEEP)
+            idle = sorted((a for a in self._actors.values() if a.free), key=lambda actor: actor.idle_since)
+            warm = sum(1 for actor in self._actors.values() if actor.workplace.agent is not None)
+            for actor in idle:
+                old = time.monotonic() - actor.idle_since > self._rooms.config.agent_idle
+                if old or warm > self._rooms.config.warm_agents:
+                    warm -= actor.workplace.agent is not None
+                    await self._release(actor)
+
+    async def _release(self, actor: Actor) -> None:
+        """Forget an actor that has nothing to do; nobody can get hold of it while it ends its processes."""
+        async with self._making.setdefault(actor.record.id, asyncio.Lock()):
+            if actor.free:
+                await actor.halt()
+                self._actors.pop(actor.record.id, None)
+
+
+def _title(text: str) -> str:
+    """The first line of a prompt, short enough for a list."""
+    line = next((part.strip() for part in text.splitlines() if part.strip()), "")
+    return line if len(line) <= 80 else line[:79] + "…"
+
+
+def _tool(path: Path) -> Path:
+    if not path.is_absolute() or not path.is_dir():
+        raise InvalidInput("tools", str(path), "give the absolute path of a directory, such as a virtual environment")
+    return path

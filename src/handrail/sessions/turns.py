@@ -1,0 +1,283 @@
+"""One turn: a prompt until its stop reason, watched, recorded, and never taken for more than it was."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from handrail.agents import PermissionRequest, TurnResult
+from handrail.errors import AgentError, HandrailError, SandboxError, StorageFull
+from handrail.gateway import ModelCall
+from handrail.kinds import Kind
+from handrail.sessions.agent import RunningAgent
+from handrail.sessions.goals import TurnEnd
+from handrail.sessions.questions import Questions
+from handrail.sessions.record import Record
+from handrail.sessions.recorder import Recorder
+from handrail.sessions.summary import replay
+from handrail.sessions.workplace import Workplace
+from handrail.store import calls, turns
+from handrail.store.log import Draft, Write
+from handrail.types import Control, Event, Permissions, SandboxKind, SessionState, StopReason, now
+
+_WATCH_STEP = 0.25
+"""seconds between looks at the clock, at the most"""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The watchdog's patience, in seconds: silence before a cancel, and grace before a kill."""
+
+    idle: float
+    grace: float
+
+
+class Turns:
+    """Runs the turns of one session, one at a time.
+
+    Args:
+        record: the session.
+        workplace: where it works.
+        watch: the watchdog's patience.
+        output_limit: characters of one tool's output that are kept.
+    """
+
+    def __init__(self, record: Record, workplace: Workplace, watch: Watch, output_limit: int) -> None:
+        self._record = record
+        self._workplace = workplace
+        self._watch = watch
+        self.recorder = Recorder(record.log, record.id, output_limit)
+        self.questions = Questions(record, self.recorder, workplace.spec, self.permissions)
+        self._cancel = asyncio.Event()
+        self._cost_before = 0
+        self._unpriced_before = 0
+        self.note: str | None = None
+        """what the next prompt has to tell the agent first"""
+
+    def permissions(self) -> Permissions:
+        """What the session is allowed now: what was said, else ask a person who holds it, allow inside the walls."""
+        row = self._record.row
+        if row.permissions is not None:
+            return Permissions(row.permissions)
+        walled = row.sandbox != SandboxKind.NONE
+        return Permissions.ALLOW if walled and row.control == Control.AGENT else Permissions.ASK
+
+    def cancel(self) -> None:
+        """End the turn under way; `run` returns soon after."""
+        self._cancel.set()
+
+    async def run(self, text: str, by: str, guard: Write | None = None) -> TurnEnd:
+        """Run one turn with `text` as its prompt.
+
+        Raises:
+            Conflict: `guard` (the prompt leaves its queue) found nothing; no turn was begun.
+            StorageFull: the log could not be written; the agent was killed.
+        """
+        self._cancel.clear()
+        self.questions.denied = False
+        turn = self._record.row.turn + 1
+        await self._begin(turn, text, by, guard)
+        started = time.monotonic()
+        try:
+            result = await self._converse(text)
+        except StorageFull:
+            await self._workplace.stop_agent(kill=True)
+            raise
+        except (AgentError, SandboxError) as error:
+            result = TurnResult(StopReason.ERROR, str(error), "agent" if isinstance(error, AgentError) else "walls")
+        end = await self._end(turn, result, time.monotonic() - started)
+        await self.snapshot(turn)
+        return end
+
+    async def stop(self) -> None:
+        """Write what is left of the record."""
+        self.questions.detach()
+        await self.recorder.close()
+
+    async def snapshot(self, turn: int) -> None:
+        """Keep the workspace as it is after `turn`; a tree that cannot be captured is said, and stops nothing."""
+        try:
+            await self._workplace.snapshot(turn)
+        except StorageFull:
+            raise
+        except HandrailError as error:
+            text = f"no snapshot could be taken after turn {turn}: {error}"
+            await self._record.write(Draft(Kind.NOTICE, {"level": "warning", "text": text}, turn))
+
+    async def metered(self, call: ModelCall) -> None:
+        """Keep one model call (`gateway.OnCall`)."""
+        row = self._record.row
+        data = {
+            "provider": call.provider,
+            "model": call.model,
+            "input_tokens": call.input_tokens,
+            "cached_tokens": call.cached_tokens,
+            "output_tokens": call.output_tokens,
+            "cost_nano": call.cost,
+            "status": call.status,
+            "seconds": round(call.seconds, 3),
+        }
+        if call.partial:
+            data["partial"] = True
+        if call.error:
+            data["error"] = call.error
+        counted = call.cost is None and (call.input_tokens or call.output_tokens)
+        await self._record.write(
+            Draft(Kind.MODEL_CALLED, dict(data), self.recorder.turn),
+            writes=(calls.insert(call, self.recorder.turn),),
+            cost_nano=row.cost_nano + (call.cost or 0),
+            unpriced=row.unpriced + (1 if counted else 0),
+            input_tokens=row.input_tokens + call.input_tokens,
+            cached_tokens=row.cached_tokens + call.cached_tokens,
+            output_tokens=row.output_tokens + call.output_tokens,
+        )
+
+    async def _begin(self, turn: int, text: str, by: str, guard: Write | None) -> None:
+        row = self._record.row
+        self._cost_before, self._unpriced_before = row.cost_nano, row.unpriced
+        await self._record.write(
+            Draft(Kind.TURN_STARTED, {"turn": turn, "text": text, "by": by}, turn),
+            writes=(turns.insert(self._record.id, turn, text=text, by=by, started=now()),),
+            guard=guard,
+            turn=turn,
+            state=SessionState.RUNNING,
+        )
+        self.recorder.begin(turn)
+
+    async def _converse(self, text: str) -> TurnResult:
+        agent = await self._ready()
+        agent.used = self._workplace.transcript.heard = time.monotonic()
+        prompt = text if self.note is None else f"{self.note}\n\n{text}"
+        self.note = None
+        asked = asyncio.create_task(agent.link.prompt(prompt), name=f"prompt {self._record.id}")
+        try:
+            reason = await self._watched(agent, asked)
+        except BaseException:
+            asked.cancel()
+            raise
+        result = await asked
+        if reason is not None:
+            return TurnResult(reason, result.error if reason is not StopReason.CANCELLED else None, None, result.usage)
+        return result
+
+    async def _ready(self) -> RunningAgent:
+        """The agent, started where it is not, with what it lost told and shown."""
+        if self._workplace.agent is not None and self._workplace.agent.alive:
+            return self._workplace.agent
+        agent = await self._workplace.start_agent(self.recorder.update, self._permission, self.metered)
+        row = self._record.row
+        drafts = []
+        lost = agent.how == "lost" and row.turn > 1
+        if lost:
+            reason = f"{row.agent} could not load its session {row.agent_session}"
+            drafts.append(Draft(Kind.MEMORY_LOST, {"reason": reason}, row.turn))
+        drafts.append(
+            Draft(
+                Kind.AGENT_STARTED,
+                {
+                    "agent": row.agent,
+                    "version": agent.capabilities.version,
+                    "agent_session": agent.agent_session,
+                    "how": "replayed" if lost else "loaded" if agent.how == "loaded" else "new",
+                    "sandbox": row.sandbox,
+                    "pid": agent.process.pid,
+                },
+                row.turn,
+            )
+        )
+        await self._record.write(*drafts, agent_session=agent.agent_session)
+        if lost:
+            self.note = replay(await self._so_far()) + (self.note or "")
+        return agent
+
+    async def _so_far(self) -> list[Event]:
+        """The end of the log up to the turn under way."""
+        last = await self._record.log.last_seq(self._record.id)
+        events = await self._record.log.read(self._record.id, after=max(0, last - 3000), limit=3000)
+        return [event for event in events if event.turn != self._record.row.turn]
+
+    async def _permission(self, request: PermissionRequest) -> str | None:
+        return await self.questions.ask(request)
+
+    async def _watched(self, agent: RunningAgent, asked: asyncio.Task[TurnResult]) -> StopReason | None:
+        """Wait for the prompt; end it when it falls silent or a person says so. Returns why, where we ended it."""
+        cancelled = asyncio.create_task(self._cancel.wait())
+        try:
+            while True:
+                left = self._patience_left()
+                await asyncio.wait(
+                    {asked, cancelled},
+                    timeout=max(0.01, min(left, _WATCH_STEP if left < 1 else left)),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if asked.done():
+                    return StopReason.CANCELLED if cancelled.done() else None
+                if cancelled.done():
+                    await self._end_early(agent, asked)
+                    return StopReason.CANCELLED
+                if self._patience_left() <= 0:
+                    self.recorder.put(Kind.WATCHDOG_FIRED, {"idle": self._watch.idle, "act": "cancel"})
+                    await self._end_early(agent, asked, watchdog=True)
+                    return StopReason.TIMEOUT
+        finally:
+            cancelled.cancel()
+
+    def _patience_left(self) -> float:
+        if self.questions.waiting:  # a person may take days
+            return self._watch.idle
+        return self._watch.idle - (time.monotonic() - self._workplace.transcript.heard)
+
+    async def _end_early(self, agent: RunningAgent, asked: asyncio.Task[TurnResult], *, watchdog: bool = False) -> None:
+        await self.questions.withdraw()
+        await agent.link.cancel()
+        await asyncio.wait({asked}, timeout=self._watch.grace)
+        if not asked.done():
+            if watchdog:
+                self.recorder.put(Kind.WATCHDOG_FIRED, {"idle": self._watch.idle, "act": "kill"})
+            await self._workplace.stop_agent(kill=True)
+            await asyncio.wait({asked}, timeout=self._watch.grace)
+            if not asked.done():
+                asked.cancel()
+
+    async def _end(self, turn: int, result: TurnResult, seconds: float) -> TurnEnd:
+        self.recorder.settle()
+        if result.stop_reason is not StopReason.CANCELLED or not self.questions.waiting:
+            await self.questions.withdraw()
+        await self.recorder.drain()
+        exit_ = None
+        agent = self._workplace.agent
+        if agent is not None and not agent.alive:
+            exit_ = agent.ended.result()
+            await self._workplace.stop_agent(kill=True)
+        row = self._record.row
+        data: dict[str, object] = {
+            "turn": turn,
+            "stop_reason": result.stop_reason,
+            "tools": self.recorder.tools,
+            "cost_nano": row.cost_nano - self._cost_before,
+            "unpriced": row.unpriced - self._unpriced_before,
+            "seconds": round(seconds, 3),
+        }
+        if result.error:
+            data["error"] = result.error
+            data["error_kind"] = result.error_kind or "agent"
+        drafts = []
+        if exit_ is not None:
+            drafts.append(Draft(Kind.AGENT_ENDED, {"code": exit_.code, "reason": exit_.reason}, turn))
+        drafts.append(Draft(Kind.TURN_ENDED, data, turn))
+        await self._record.write(
+            *drafts,
+            writes=(
+                turns.end(
+                    self._record.id,
+                    turn,
+                    ended=now(),
+                    stop_reason=result.stop_reason,
+                    error=result.error,
+                    cost_nano=row.cost_nano - self._cost_before,
+                    unpriced=row.unpriced - self._unpriced_before,
+                ),
+            ),
+        )
+        return TurnEnd(result.stop_reason, result.error, result.error_kind, self.questions.denied)

@@ -1,0 +1,230 @@
+"""Where one session works: its clone, its walls, its agent process, and what Handrail itself runs inside them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from handrail.agents import Endpoint, Launch, OnPermission, OnUpdate
+from handrail.errors import SandboxError
+from handrail.gateway import OnCall
+from handrail.kinds import Kind
+from handrail.sandbox import Box, Walls
+from handrail.sandbox.paths import python_paths
+from handrail.sessions.agent import RunningAgent, Start, Transcript, start
+from handrail.sessions.goals import CheckResult
+from handrail.sessions.record import Record
+from handrail.sessions.rooms import Rooms
+from handrail.store import snapshots
+from handrail.store.log import Draft
+from handrail.types import Check, NanoUSD, SandboxKind
+from handrail.workspaces import Change, Workspace, changes, protect
+from handrail.workspaces import snapshots as workspace_snapshots
+from handrail.workspaces.layout import mirror_of, results_of
+from handrail.workspaces.protect import protected_paths
+
+FIRST_UID = 200_000
+"""uids of sessions when the server is root: far above people's, below those of most containers' ranges"""
+UIDS = 60_000
+
+
+class Workplace:
+    """The hands of one session.
+
+    Args:
+        rooms: the rooms below.
+        record: the session.
+    """
+
+    def __init__(self, rooms: Rooms, record: Record) -> None:
+        self._rooms = rooms
+        self._record = record
+        self._box: Box | None = None
+        self._box_lock = asyncio.Lock()
+        self.folder = session_folder(rooms, record.row.id)
+        self.transcript = Transcript(self.folder / "acp.jsonl")
+        self.spec = rooms.roster.spec(record.row.agent)
+        self.agent: RunningAgent | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The clone, as its row tells."""
+        row, data = self._record.row, self._rooms.config.data
+        path, mirror = Path(row.workspace), mirror_of(data, row.repository_key)
+        return Workspace(
+            path=path,
+            repository=Path(row.repository),
+            mirror=mirror,
+            results=results_of(data, row.repository_key),
+            base=row.base,
+            branch=row.branch,
+            protected=protected_paths(path),
+            read_only=(mirror / "objects",),
+        )
+
+    async def box(self) -> Box:
+        """The session's walls, raised on first use.
+
+        Raises:
+            SandboxError: they do not hold or something under them was replaced.
+        """
+        async with self._box_lock:
+            if self._box is None:
+                row = self._record.row
+                workspace = self.workspace
+                await protect.verify(workspace)
+                backend = await self._rooms.backend(SandboxKind(row.sandbox))
+                home = self.folder / "home"
+                await asyncio.to_thread(home.mkdir, 0o700, parents=True, exist_ok=True)
+                walls = Walls(
+                    workspace=workspace.path,
+                    home=home,
+                    read_only=tuple(
+                        dict.fromkeys(
+                            (
+                                *workspace.read_only,
+                                *python_paths(),
+                                *self._rooms.roster.read_only(row.agent),
+                                *self._tools(),
+                            )
+                        )
+                    ),
+                    protected=workspace.protected,
+                    uid=session_uid(row.number),
+                )
+                self._box = await backend.open(walls)
+            return self._box
+
+    async def start_agent(self, on_update: OnUpdate, on_permission: OnPermission, on_call: OnCall) -> RunningAgent:
+        """The agent process of this session, started or started again.
+
+        Raises:
+            AgentError: it could not be started, or is not installed.
+        """
+        if self.agent is not None and self.agent.alive:
+            return self.agent
+        row = self._record.row
+        box = await self.box()
+        grant = self._rooms.gateway.grant(
+            row.id, provider=row.provider, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
+        )
+        endpoint = Endpoint(box.door_url(), grant.token, row.model)
+        order = Start(
+            spec=self.spec,
+            launch=lambda given: self._launch(given, box),
+            box=box,
+            door=self._rooms.gateway.serve,
+            endpoint=endpoint,
+            folder=self.folder,
+            timeout=self._rooms.config.agent_start,
+        )
+        self.agent = await start(order, row.agent_session, self.transcript, on_update, on_permission)
+        return self.agent
+
+    def budget(self) -> NanoUSD | None:
+        """The cap on this session's whole cost: what it had cost at the hand-off and the goal's budget."""
+        row = self._record.row
+        if row.goal is None or row.goal.limits.budget is None:
+            return None
+        return NanoUSD(row.goal_spent_nano + row.goal.limits.budget)
+
+    async def run_check(self, check: Check) -> CheckResult:
+        """Run one check inside the walls, in a home of its own, without network."""
+        box = await self.box()
+        result = await box.run(
+            ["/bin/bash", "-c", check.command],
+            cwd=box.walls.workspace,
+            env={"PATH": self._path(), "HOME": "/tmp", "CI": "true"},  # noqa: S108  # a fresh tmpfs inside the walls
+            limit=self._rooms.config.tool_output_limit,
+            timeout=check.timeout,
+        )
+        return CheckResult(check, result)
+
+    async def snapshot(self, turn: int) -> str:
+        """Keep the state of the workspace after `turn`; returns its commit, which the host can read from then on.
+
+        Raises:
+            HandrailError: the tree could not be captured.
+        """
+        box = await self.box()
+        taken = await workspace_snapshots.snapshot(self.workspace, self._record.id, box.run, f"turn-{turn}")
+        drafts = [Draft(Kind.SNAPSHOT_TAKEN, {"turn": turn, "commit": taken.commit}, turn)]
+        if taken.notice:
+            drafts.append(Draft(Kind.NOTICE, {"level": "warning", "text": taken.notice}, turn))
+        await self._record.write(*drafts, writes=(snapshots.insert(self._record.id, turn, taken.commit),))
+        return taken.commit
+
+    async def restore(self, commit: str) -> None:
+        """Make the work tree a snapshot again."""
+        box = await self.box()
+        await workspace_snapshots.restore(self.workspace, self._record.id, box.run, commit)
+
+    async def change(self, base: str | None = None, head: str | None = None) -> Change:
+        """What was changed between two commits; by default since the session's base, up to the latest snapshot."""
+        latest = await snapshots.latest(self._record.store, self._record.id)
+        workspace = self.workspace
+        end = head or (latest.commit if latest is not None else workspace.base)
+        return await changes.change(workspace.results, base or workspace.base, end)
+
+    async def stop_agent(self, *, kill: bool = False) -> None:
+        """End the agent process, if there is one, and its token."""
+        agent, self.agent = self.agent, None
+        self._rooms.gateway.revoke(self._record.id)
+        self.transcript.close()
+        if agent is not None:
+            await (agent.kill() if kill else agent.stop())
+
+    async def close(self) -> None:
+        """End everything that runs for this session."""
+        await self.stop_agent()
+        async with self._box_lock:
+            box, self._box = self._box, None
+        if box is not None:
+            await box.close()
+
+    def _launch(self, endpoint: Endpoint, box: Box) -> Launch:
+        launch = self._rooms.roster.launch(self._record.row.agent, endpoint, box.walls.home)
+        path = os.pathsep.join(part for part in (launch.env.get("PATH"), self._path()) if part)
+        return replace(launch, env={**launch.env, "PATH": path})
+
+    def _tools(self) -> Sequence[Path]:
+        paths: list[Path] = []
+        for text in self._record.row.tools:
+            tool = Path(text)
+            if not tool.is_dir():
+                raise SandboxError(f"tools: {text} is not a directory any more; start a new session without it")
+            paths.append(tool)
+            paths.extend(_base_of_environment(tool))
+        return paths
+
+    def _path(self) -> str:
+        own = [str(Path(tool) / "bin") for tool in self._record.row.tools]
+        return os.pathsep.join([*own, "/usr/local/bin", "/usr/bin", "/bin"])
+
+
+def session_folder(rooms: Rooms, session: str) -> Path:
+    """The session's own folder on the host."""
+    return rooms.config.data / "sessions" / session
+
+
+def session_uid(number: int) -> int | None:
+    """The uid that a session's processes have when the server is root, else None (they have the server's own)."""
+    return FIRST_UID + number % UIDS if os.geteuid() == 0 else None
+
+
+def _base_of_environment(tool: Path) -> list[Path]:
+    """The Python that a virtual environment is made from: its `bin/python` is a link to it."""
+    config = tool / "pyvenv.cfg"
+    try:
+        text = config.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return []
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "home":
+            base = Path(value.strip()).parent
+            return [] if str(base) in ("/usr", "/") else [base]
+    return []

@@ -1,0 +1,90 @@
+"""Size is a budget: a file, a function, a class that outgrows it must be split, or listed here with its reason."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "handrail"
+TESTS = ROOT / "tests"
+
+FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES, CLASS_METHODS = 500, 600, 60, 20
+
+EXCEPTIONS: dict[str, str] = {}
+"""what may be larger → why"""
+
+LAZY_IMPORTS: dict[str, str] = {}
+"""function that imports → why it has to"""
+
+
+def _python(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def _name(path: Path, *parts: str) -> str:
+    return "::".join([str(path.relative_to(ROOT)), *parts])
+
+
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _too_large(path: Path, lines: int) -> Iterator[str]:
+    text = path.read_text("utf-8")
+    if text.count("\n") > lines:
+        yield _name(path)
+    tree = ast.parse(text)
+    for function in _functions(tree):
+        if (function.end_lineno or 0) - function.lineno + 1 > FUNCTION_LINES:
+            yield _name(path, function.name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            methods = [item for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)]
+            if len(methods) > CLASS_METHODS:
+                yield _name(path, node.name)
+
+
+def test_source_keeps_its_budget() -> None:
+    large = {name for path in _python(SOURCE) for name in _too_large(path, FILE_LINES)}
+    assert large == {name for name in EXCEPTIONS if name.startswith("src/")}
+
+
+def test_tests_keep_their_budget() -> None:
+    others = [ROOT / "benchmarks", ROOT / "demo"]
+    files = [path for root in (TESTS, *others) if root.exists() for path in _python(root)]
+    large = {name for path in files for name in _too_large(path, TEST_FILE_LINES)}
+    assert large == {name for name in EXCEPTIONS if not name.startswith("src/")}
+
+
+def test_imports_stand_at_the_top() -> None:
+    found = set()
+    for path in _python(SOURCE):
+        for function in _functions(ast.parse(path.read_text("utf-8"))):
+            if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function)):
+                found.add(_name(path, function.name))
+    assert found == set(LAZY_IMPORTS)
+
+
+@pytest.mark.parametrize("room", sorted(p.name for p in SOURCE.iterdir() if (p / "__init__.py").exists()))
+def test_every_room_has_tests(room: str) -> None:
+    assert list((TESTS / room).glob("**/test_*.py")), f"tests/{room} has no test"
+
+
+def test_test_modules_mirror_the_source() -> None:
+    """`tests/<room>/test_<module>.py` stands for a module or a package of that room, or says in its docstring why not."""
+    strays = []
+    for path in _python(TESTS):
+        room = path.parent.relative_to(TESTS)
+        if not path.name.startswith("test_") or not (SOURCE / room / "__init__.py").exists():
+            continue
+        module = path.stem.removeprefix("test_")
+        there = (SOURCE / room / f"{module}.py").exists() or (SOURCE / room / module).is_dir()
+        if not there and not ast.get_docstring(ast.parse(path.read_text("utf-8"))):
+            strays.append(str(path.relative_to(ROOT)))
+    assert strays == []
