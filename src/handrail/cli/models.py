@@ -1,0 +1,131 @@
+"""The verbs about model providers and money: providers, providers set, providers remove, spend."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from handrail.cli import options
+from handrail.cli.client import Client, Obj
+from handrail.cli.layout import Line, Span, columns, cost, line, printed, table
+from handrail.errors import InvalidInput
+
+providers = typer.Typer(rich_markup_mode=None, add_completion=False)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the provider, of your choice.")]
+
+
+@providers.callback(invoke_without_command=True)
+def listed(context: typer.Context, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """List the model providers; keys are never shown."""
+    if context.invoked_subcommand is not None:
+        return 0
+    told = options.run(_got(options.client(data), "/providers"))
+    if as_json:
+        options.put_json(told)
+        return 0
+    rows = [
+        tuple(str(item.get(key) or "") for key in ("name", "wire", "model", "key", "source", "base_url"))
+        for item in told.get("providers") or []
+    ]
+    if rows:
+        limit = columns() if sys.stdout.isatty() else 0
+        printed(table(("provider", "wire", "model", "key", "source", "address"), rows, limit=limit))
+    else:
+        options.put("no providers yet: see `handrail providers set --help`")
+    return 0
+
+
+@providers.command("set", epilog="Example: handrail providers set work --wire anthropic --key-env ANTHROPIC_API_KEY")
+def put(
+    *,
+    name: Name,
+    wire: Annotated[
+        str, typer.Option("--wire", help="Wire format the provider speaks, such as anthropic or openai-chat.")
+    ],
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", metavar="URL", help="Address, when it is not the wire's own.")
+    ] = None,
+    key_stdin: Annotated[bool, typer.Option("--key-stdin", help="Read the key from stdin.")] = False,
+    key_env: Annotated[
+        str | None, typer.Option("--key-env", metavar="VAR", help="Read the key from this variable.")
+    ] = None,
+    model: options.Model = None,
+    data: options.Data = None,
+) -> int:
+    """Store a model provider; its key is read from stdin, a variable or a hidden prompt, never from an argument."""
+    key = _key(key_env, stdin=key_stdin)
+    body = {"wire": wire, "base_url": base_url, "key": key, "model": model}
+    options.run(_put(options.client(data), name, body))
+    options.put(f"provider {name} is set")
+    return 0
+
+
+def _key(variable: str | None, *, stdin: bool) -> str:
+    if stdin and variable:
+        raise InvalidInput("--key-stdin and --key-env", "both", "give one of them")
+    if variable:
+        if not (key := os.environ.get(variable, "").strip()):
+            raise InvalidInput("--key-env", variable, "name a variable that is set")
+        return key
+    if stdin or not sys.stdin.isatty():
+        key = options.from_stdin().strip()
+    else:
+        key = getpass.getpass("key (not shown): ").strip()
+    if not key or any(char.isspace() for char in key):
+        raise InvalidInput("key", f"{len(key)} characters", "give one key without blanks in it")
+    return key
+
+
+@providers.command("remove", epilog="Example: handrail providers remove work")
+def remove(name: Name, data: options.Data = None) -> int:
+    """Forget a stored model provider and its key."""
+    options.run(_deleted(options.client(data), name))
+    options.put(f"provider {name} is removed")
+    return 0
+
+
+def spend(as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Show what was spent, by model and by session."""
+    told = options.run(_got(options.client(data), "/spend"))
+    if as_json:
+        options.put_json(told)
+    else:
+        printed(_spent(told))
+    return 0
+
+
+def _spent(told: Obj) -> list[Line]:
+    total = cost(told.get("total_nano"), int(told.get("unpriced") or 0))
+    rows = [line(Span(f"{total} in {told.get('calls') or 0} model calls", "bold"))]
+    for key, name in (("by_model", "model"), ("by_session", "session")):
+        items = [
+            (
+                str(item.get(name) or item.get("id") or ""),
+                str(item.get("calls") or 0),
+                cost(item.get("cost_nano"), 0 if item.get("cost_nano") is not None else int(item.get("calls") or 0)),
+                str(item.get("input_tokens") or ""),
+                str(item.get("output_tokens") or ""),
+            )
+            for item in told.get(key) or []
+        ]
+        rows += table((name, "calls", "cost", "input", "output"), items) if items else []
+    return rows
+
+
+async def _got(client: Client, path: str) -> Obj:
+    async with client:
+        return await client.get(path)
+
+
+async def _put(client: Client, name: str, body: Obj) -> Obj:
+    async with client:
+        return await client.put(f"/providers/{name}", body)
+
+
+async def _deleted(client: Client, name: str) -> Obj:
+    async with client:
+        return await client.delete(f"/providers/{name}")

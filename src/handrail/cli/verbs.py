@@ -1,0 +1,121 @@
+"""The table of verbs: names, sentences and examples, so that `handrail --help` loads none of the verbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb. `target` is `module:attribute`, a function or a Typer application below `handrail.cli`."""
+
+    name: str
+    target: str
+    help: str
+    example: str
+
+
+SECTIONS: dict[str, tuple[Verb, ...]] = {
+    "Work": (
+        Verb(
+            "chat",
+            "talk:chat",
+            "Talk with an agent in the current repository, hands-on; in a pipe, each line of stdin is a prompt.",
+            'handrail chat --agent claude-code "why does test_login fail?"',
+        ),
+        Verb(
+            "do",
+            "talk:do",
+            "Hand a goal to an agent and follow until its checks pass. Exit status: 0 done or nothing "
+            "to do, 3 a person is needed or it is blocked, 4 failed, cancelled or lost, 2 bad input.",
+            'handrail do "make the tests pass" --check "pytest -q" --budget 2 --turns 20',
+        ),
+        Verb(
+            "attach", "talk:attach", "Follow a session live, answer its questions, prompt it.", "handrail attach last"
+        ),
+        Verb(
+            "prompt",
+            "sessions:prompt",
+            "Send a prompt to a session; while its agent works it is queued.",
+            'handrail prompt last "now update the changelog"',
+        ),
+        Verb("cancel", "sessions:cancel", "Cancel the turn under way.", "handrail cancel last"),
+        Verb(
+            "handoff",
+            "sessions:handoff",
+            "Let a session's agent work on its own until checks pass or a limit is met.",
+            'handrail handoff last --goal "finish the migration" --check "make test"',
+        ),
+        Verb("take", "sessions:take", "Take control of a session back; nothing it made is lost.", "handrail take last"),
+        Verb("end", "sessions:end", "End a session for good; its change stays.", "handrail end 3f2a"),
+    ),
+    "Look": (
+        Verb(
+            "sessions", "sessions:sessions", "List sessions, newest first.", "handrail sessions --state running --json"
+        ),
+        Verb("show", "sessions:show", "Show what a session is and where it stands.", "handrail show last --json"),
+        Verb(
+            "log",
+            "sessions:log",
+            "Print the log of a session; with --json, one event a line.",
+            "handrail log last --kind tool.ended --follow",
+        ),
+        Verb(
+            "diff",
+            "sessions:diff",
+            "Print the change of a session; in a pipe it is a patch that `git apply` takes.",
+            "handrail diff last --stat",
+        ),
+        Verb("spend", "models:spend", "Show what was spent, by model and by session.", "handrail spend --json"),
+    ),
+    "Decide": (
+        Verb("inbox", "questions:inbox", "List the questions that wait for a person.", "handrail inbox --full"),
+        Verb("approve", "questions:approve", "Allow what a session asks for.", "handrail approve 7c1e --option 2"),
+        Verb(
+            "deny",
+            "questions:deny",
+            "Refuse what a session asks for, and tell the agent why.",
+            'handrail deny 7c1e --because "use the staging database"',
+        ),
+        Verb(
+            "undo", "sessions:undo", "Put a session's workspace back to an earlier turn.", "handrail undo last --to 3"
+        ),
+        Verb(
+            "apply",
+            "sessions:apply",
+            "Bring a session's change to your checkout, as a branch or as uncommitted changes.",
+            "handrail apply last --branch fix-login",
+        ),
+    ),
+    "Set up": (
+        Verb(
+            "agents",
+            "catalogue:agents",
+            "List the agents, with what was found; check or install one.",
+            "handrail agents check codex",
+        ),
+        Verb(
+            "providers",
+            "models:providers",
+            "List the model providers; set or remove one.",
+            "handrail providers set work --wire anthropic --key-env ANTHROPIC_API_KEY",
+        ),
+        Verb(
+            "agent",
+            "catalogue:agent",
+            "Run Handrail's own agent over ACP on stdin and stdout, for editors such as Zed.",
+            "handrail agent",
+        ),
+        Verb("up", "server:up", "Start the server; other verbs do it by themselves.", "handrail up --foreground"),
+        Verb("down", "server:down", "Stop the server; sessions stay.", "handrail down"),
+        Verb("status", "server:status", "Show whether the server runs and what it does.", "handrail status --json"),
+        Verb(
+            "doctor",
+            "server:doctor",
+            "Check what is installed and what holds, and say what to do about the rest.",
+            "handrail doctor",
+        ),
+    ),
+}
+
+VERBS: dict[str, Verb] = {verb.name: verb for section in SECTIONS.values() for verb in section}
