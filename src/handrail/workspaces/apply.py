@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from handrail.errors import Conflict, HandrailError, InvalidInput
 from handrail.types import SessionId
 from handrail.workspaces import Applied, ApplyMode, Repository, Workspace
 from handrail.workspaces.clone import branch_of
-from handrail.workspaces.git import Home, attempt, failure, first_line, git
+from handrail.workspaces.git import Home, Ran, attempt, failure, first_line, git
 from handrail.workspaces.layout import session_ref
 from handrail.workspaces.uncommitted import capture
 
 PATCH_LIMIT = 256 << 20
 TIMEOUT = 300.0
+IN_CHECKOUT = "in-checkout"
+# the snapshot whose files were last written to the checkout
 NAMES_SHOWN = 5
 EXACT = ("--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
 ON_BROUGHT_ALONG = (
@@ -61,7 +65,7 @@ async def apply(
     if mode is ApplyMode.UNCOMMITTED:
         if branch is not None:
             raise InvalidInput("branch", branch, "uncommitted changes go to no branch: leave it out")
-        await _to_files(workspace, repository, head)
+        await _to_files(workspace, repository.path, session, head)
         return Applied(mode, None, head, count)
     name = branch if branch is not None else branch_of(session)
     await _must_be_new(repository.path, name)
@@ -78,9 +82,12 @@ def _one_line(text: str) -> str:
 
 
 async def _must_be_new(checkout: Path, name: str) -> None:
+    refusal = InvalidInput("branch", name, "git takes no branch of this name: give letters, digits, `-`, `_` and `/`")
+    if "\0" in name:
+        raise refusal
     checked = await attempt(["check-ref-format", "--branch", name], cwd=checkout, home=Home.THEIRS)
-    if "\0" in name or name.startswith("-") or checked.code != 0 or checked.out.decode().strip() != name:
-        raise InvalidInput("branch", name, "git takes no branch of this name: give letters, digits, `-`, `_` and `/`")
+    if checked.code != 0 or checked.out.decode().strip() != name:
+        raise refusal
     exists = await attempt(["show-ref", "--verify", "--quiet", f"refs/heads/{name}"], cwd=checkout, home=Home.THEIRS)
     if exists.code == 0:
         raise Conflict(f"branch {name} exists already in {checkout}: give another name or delete it first")
@@ -132,37 +139,50 @@ async def _to_branch(workspace: Workspace, checkout: Path, session: SessionId, n
         raise Conflict(f"branch {name} could not be made in {checkout}: {first_line(created.err)}")
 
 
-async def _to_files(workspace: Workspace, repository: Repository, head: str) -> None:
+async def _to_files(workspace: Workspace, checkout: Path, session: SessionId, head: str) -> None:
     """Merge in scratch space first; the checkout sees only a patch that fits it exactly."""
-    checkout, results = repository.path, workspace.results
-    patch = await _patch(results, workspace.base, head)
+    results = workspace.results
     with tempfile.TemporaryDirectory(prefix="handrail-") as scratch:
         now = await capture(checkout, Path(scratch), also=(results / "objects", workspace.mirror / "objects"))
-        merged = await attempt(
-            ["apply", "--cached", "--3way"],
-            cwd=checkout, home=Home.THEIRS, env=now.env, settings=now.settings, stdin=patch, timeout=TIMEOUT,
-        )  # fmt: skip
+        run = partial(attempt, cwd=checkout, home=Home.THEIRS, env=now.env, settings=now.settings, timeout=TIMEOUT)
+        start = await _start(workspace, session, run)
+        if start == head:
+            return
+        merged = await run(["apply", "--cached", "--3way"], stdin=await _patch(results, start, head))
         if merged.code != 0:
-            raise await _conflict(checkout, now.env, merged.err)
-        tree = await git("write-tree", cwd=checkout, home=Home.THEIRS, env=now.env)
-        exact = await git(
-            "diff", *EXACT, now.tree, tree.decode().strip(), "--",
-            cwd=checkout, home=Home.THEIRS, env=now.env, limit=PATCH_LIMIT, timeout=TIMEOUT,
-        )  # fmt: skip
-    if not exact:
-        return  # the files are so already
-    ran = await attempt(
-        ["apply", "-"],
-        cwd=checkout, home=Home.THEIRS, settings=now.settings, stdin=exact, timeout=TIMEOUT,
-    )  # fmt: skip
+            raise await _conflict(checkout, run, merged.err)
+        tree = (await run(["write-tree"])).out.decode().strip()
+        exact = await run(["diff", *EXACT, now.tree, tree, "--"], limit=PATCH_LIMIT)
+        if exact.code != 0:
+            raise failure("merging the change", exact.err)
+    if exact.out:
+        await _write(checkout, exact.out, now.settings)
+    await git("update-ref", session_ref(session, IN_CHECKOUT), head, cwd=results)
+
+
+async def _start(workspace: Workspace, session: SessionId, run: Callable[..., Awaitable[Ran]]) -> str:
+    """The commit whose files the checkout holds: what was applied before, if all of it is still there, else the base."""
+    ref = session_ref(session, IN_CHECKOUT)
+    found = await attempt(["rev-parse", "--verify", "--quiet", ref], cwd=workspace.results)
+    if found.code != 0:
+        return workspace.base
+    before = found.out.decode().strip()
+    patch = await _patch(workspace.results, workspace.base, before)
+    there = await run(["apply", "--cached", "--check", "--reverse"], stdin=patch)
+    return before if there.code == 0 else workspace.base
+
+
+async def _write(checkout: Path, patch: bytes, settings: dict[str, str]) -> None:
+    """`git apply` looks at every file before it writes the first."""
+    ran = await attempt(["apply", "-"], cwd=checkout, home=Home.THEIRS, settings=settings, stdin=patch, timeout=TIMEOUT)
     if ran.code != 0:
         if "No space left" in ran.err:
             raise failure(f"writing to {checkout}", ran.err)
         raise Conflict(f"nothing was applied to {checkout}: {first_line(ran.err)}")
 
 
-async def _conflict(checkout: Path, env: dict[str, str], err: str) -> HandrailError:
-    listed = await attempt(["diff", "--name-only", "--diff-filter=U", "-z"], cwd=checkout, home=Home.THEIRS, env=env)
+async def _conflict(checkout: Path, run: Callable[..., Awaitable[Ran]], err: str) -> HandrailError:
+    listed = await run(["diff", "--name-only", "--diff-filter=U", "-z"])
     names = sorted({name for name in listed.out.decode("utf-8", "replace").split("\0") if name})
     if not names:
         return Conflict(f"nothing was applied to {checkout}: {first_line(err)}")

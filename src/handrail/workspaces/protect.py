@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -13,6 +14,8 @@ from handrail.workspaces.layout import GIT_CONFIG_COPY, own_directory
 
 DIRECTORIES = (".git/hooks", ".git/info", ".git/objects/info")
 FILES = (".git/config", ".git/config.worktree")
+ABSENT = ".git/commondir"
+# would lend the workspace another repository's configuration
 CONFIG_LIMIT = 1 << 16
 
 
@@ -25,7 +28,7 @@ async def verify(workspace: Workspace) -> None:
     """Check that the protected parts are what Handrail made: no links, no other configuration, no hooks.
 
     Raises:
-        SandboxError: one was swapped or changed; `snapshots.restore` makes a fresh `.git`.
+        SandboxError: one was swapped or changed; `snapshots.restore` (or `repair`) makes a fresh `.git`.
     """
     await asyncio.to_thread(_verify, workspace)
 
@@ -46,6 +49,9 @@ def _check(tree: int, workspace: Workspace, config: bytes) -> None:
     for name, expected in ((FILES[0], config), (FILES[1], b"")):
         if _content(tree, name) != expected:
             raise SandboxError(f"{workspace.path}: {name} is not as Handrail wrote it, so nothing was started")
+    with contextlib.suppress(FileNotFoundError):
+        os.close(_walk(tree, ABSENT, os.O_PATH))
+        raise SandboxError(f"{workspace.path}: {ABSENT} was made, so nothing was started")
     alternates = os.fsencode(workspace.mirror / "objects") + b"\n"
     for name, expected_names in zip(DIRECTORIES, (set(), set(), {"alternates"}), strict=True):
         directory = _walk(tree, name, os.O_DIRECTORY)

@@ -30,6 +30,7 @@ TIMEOUT = 300.0
 UNPACK_BELOW = 100
 # objects; as git's own fetch.unpackLimit
 SCRIPT = files("handrail.workspaces").joinpath("inside.sh").read_text("utf-8")
+RESERVED = {"base", "upstream", "last", "applied", "in-checkout"}
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -49,7 +50,7 @@ async def snapshot(workspace: Workspace, session: SessionId, run: RunInside, lab
         HandrailError: the workspace's `.git` is broken (`restore` mends it), or the change is over 256 MB.
         StorageFull: the disk is full.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", label) or label in {"base", "upstream", "last", "applied"}:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", label) or label in RESERVED:
         raise InvalidInput("label", label, "give letters, digits, `-` and `_`, and no name that Handrail uses itself")
     previous, refs = await asyncio.gather(_last(workspace, session), upstream_refs(workspace.mirror))
     known = b"".join(b"^" + line.split(b" ", 1)[0] + b"\n" for line in refs.splitlines())

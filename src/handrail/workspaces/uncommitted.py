@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from handrail.workspaces.git import Home, attempt, git
@@ -27,7 +28,7 @@ class Captured:
 
 
 async def capture(checkout: Path, scratch: Path, *, also: tuple[Path, ...] = ()) -> Captured:
-    """Write tracked changes and untracked files of `checkout` (ignored ones not) as a tree.
+    """Write tracked changes and untracked files of `checkout` (ignored ones and repositories inside it not) as a tree.
 
     Args:
         checkout: top of the user's working tree.
@@ -51,11 +52,14 @@ async def capture(checkout: Path, scratch: Path, *, also: tuple[Path, ...] = ())
         "GIT_OBJECT_DIRECTORY": str(own_objects),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(_quoted(path) for path in (objects, *also)),
     }
-    await git(
-        "add", "--all", "--", ".",
-        cwd=checkout, home=Home.THEIRS, env=env, settings=settings, timeout=INDEX_TIMEOUT,
-    )  # fmt: skip
-    written = await git("write-tree", cwd=checkout, home=Home.THEIRS, env=env, settings=settings)
+    run = partial(git, cwd=checkout, home=Home.THEIRS, env=env, settings=settings, timeout=INDEX_TIMEOUT)
+    others = await run("ls-files", "-z", "--others", "--exclude-standard")
+    # A name that ends in `/` is a repository inside theirs: a commit of it would be a pointer to nowhere.
+    untracked = b"".join(name + b"\0" for name in others.split(b"\0") if name and not name.endswith(b"/"))
+    await run("add", "--update", "--", ".")
+    if untracked:
+        await run("update-index", "--add", "-z", "--stdin", stdin=untracked)
+    written = await run("write-tree")
     return Captured(written.decode().strip(), env, settings)
 
 
