@@ -1,10 +1,9 @@
-"""The database of one data directory: opened, brought up to date, closed. What is special to SQLite stands here."""
+"""The database of one data directory: opened, brought up to date, closed."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import os
 import sqlite3
 import sys
@@ -12,27 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Executable, Row, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Executable, Row, text
 
 from handrail.errors import Conflict, HandrailError, StorageFull
-from handrail.store.columns import dumps
-from handrail.store.faults import translate
-from handrail.store.log import WRITER, EventLog
+from handrail.store.database import Database
+from handrail.store.faults import FAULTS, translate
+from handrail.store.log import EventLog
 from handrail.store.tables import SCHEMA, metadata
-
-# synchronous=NORMAL: a commit outlives kill -9 of any process; a power cut may take the last ones, never the file
-# (https://www.sqlite.org/pragma.html#pragma_synchronous)
-_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=NORMAL",
-    "PRAGMA busy_timeout=5000",
-    "PRAGMA foreign_keys=ON",
-    "PRAGMA journal_size_limit=67108864",
-)
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -47,16 +32,14 @@ class Store:
     """One open database and its event log; reads go through `rows`, writes through `log`.
 
     Args:
-        engine: the database.
-        where: its name for a person.
+        database: its connections.
     """
 
-    def __init__(self, engine: AsyncEngine, where: str) -> None:
-        self.log = EventLog(engine, where)
+    def __init__(self, database: Database) -> None:
+        self.log = EventLog(database)
         self.number: int | None = None
         """the last session number given out; see `sessions.next_number`"""
-        self._engine = engine
-        self._where = where
+        self._database = database
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -76,21 +59,21 @@ class Store:
             )
         if version is not None and version < SCHEMA:
             await _migrate(path, where)
-        engine = _engine(path)
-        store = cls(engine, where)
+        database = Database(path, where)
         try:
-            if version is None:
-                await _create(engine)
-            await store.log.start()
-        except SQLAlchemyError as error:
-            await engine.dispose()
+            # the first use of the connection that writes: what it cannot do is said now
+            await database.write(_create if version is None else _ready)
+        except FAULTS as error:
+            await database.close()
             raise translate(error, where) from error
+        store = cls(database)
+        store.log.start()
         return store
 
     async def close(self) -> None:
         """Write what is queued and let go of the file. Idempotent."""
         await self.log.close()
-        await self._engine.dispose()
+        await self._database.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,50 +87,21 @@ class Store:
         Raises:
             HandrailError: the database could not be read.
         """
-        try:
-            async with self._engine.connect() as connection:
-                return (await connection.execute(statement)).all()
-        except SQLAlchemyError as error:
-            raise translate(error, self._where) from error
+        return await self._database.rows(statement)
 
 
-def _engine(path: Path) -> AsyncEngine:
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
-        json_serializer=dumps,
-        json_deserializer=json.loads,
-        pool_size=3,
-        max_overflow=2,
-        pool_reset_on_return=None,  # a reader never has a transaction, the writer ends its own
-    )
-    event.listen(engine.sync_engine, "connect", _connected)
-    event.listen(engine.sync_engine, "begin", _begun)
-    return engine
-
-
-def _connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # the driver begins no transaction by itself: `_begun` does (https://docs.sqlalchemy.org/dialects/sqlite.html)
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
-
-
-def _begun(connection: Connection) -> None:
-    # a reader's single statement needs none; a writer that asked later for the lock could be refused in the middle
-    if WRITER.items() <= connection.get_execution_options().items():
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-async def _create(engine: AsyncEngine) -> None:
+def _create(connection: Connection) -> None:
     """Make every table of a fresh database, and say which schema that is: in one transaction."""
-    async with engine.connect() as plain:
-        connection = await plain.execution_options(**WRITER)
-        async with connection.begin():
-            await connection.run_sync(metadata.create_all, checkfirst=False)
-            await connection.execute(text(_VERSION_TABLE))
-            await connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": SCHEMA})
+    with connection.begin():
+        metadata.create_all(connection, checkfirst=False)
+        connection.execute(text(_VERSION_TABLE))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": SCHEMA})
+
+
+def _ready(connection: Connection) -> None:
+    """Take the lock that writes need, and give it back."""
+    with connection.begin():
+        pass
 
 
 def _make_file(path: Path, where: str) -> None:

@@ -23,6 +23,10 @@ _NO_ROOM = frozenset(
 )
 
 
+FAULTS = (SQLAlchemyError, sqlite3.Error)
+"""What the database layer raises; the second is what fails before SQLAlchemy knows the connection."""
+
+
 def is_environment(error: BaseException) -> bool:
     """Whether the next write would fail the same way, whatever it writes."""
     return isinstance(error, StorageFull | Unavailable)

@@ -11,26 +11,23 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Executable, Row, func, insert, select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from handrail.errors import Conflict, HandrailError, InvalidInput, Unavailable
 from handrail.kinds import Kind
 from handrail.store.columns import Encoded, encode
-from handrail.store.faults import is_environment, translate
+from handrail.store.database import Database
+from handrail.store.faults import FAULTS, is_environment, translate
 from handrail.store.subscription import Subscription
 from handrail.store.tables import events, sessions
 from handrail.types import Event, Json, SessionId, now
 
 Write: TypeAlias = Executable
 """A change to rows, made by a module of this room and carried out by `EventLog`; opaque to everybody else."""
-
-WRITER = {"handrail_writer": True}
-"""Execution option of the one connection that writes: its transactions take the write lock at once."""
 
 _BATCH = 256
 """appends in one transaction, at the most: what comes later waits for one commit, not for many"""
@@ -77,25 +74,21 @@ class EventLog:
     """Appends to, reads and follows the log of every session.
 
     Args:
-        engine: the database.
-        where: its name for a person, in error messages.
+        database: where it is kept.
     """
 
-    def __init__(self, engine: AsyncEngine, where: str) -> None:
-        self._engine = engine
-        self._where = where
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._where = database.where
         self._queue: deque[_Request] = deque()
         self._wake = asyncio.Event()
         self._last: dict[SessionId, int] = {}
         self._followers: dict[SessionId | None, set[Subscription]] = {}
-        self._connection: AsyncConnection | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Start the writer; `Store.open` does it."""
-        connection = await self._engine.connect()
-        self._connection = await connection.execution_options(**WRITER)
-        self._task = asyncio.create_task(self._run(self._connection), name="event log writer")
+        self._task = asyncio.create_task(self._run(), name="event log writer")
 
     async def close(self) -> None:
         """Write what is queued, then end the writer and every subscription. Idempotent."""
@@ -106,8 +99,6 @@ class EventLog:
         await asyncio.wait({task})
         for follower in list(chain.from_iterable(self._followers.values())):
             follower.close()
-        if self._connection is not None:
-            await self._connection.close()
 
     async def append(
         self, session: SessionId, drafts: Iterable[Draft], *writes: Write, guard: Write | None = None
@@ -148,12 +139,7 @@ class EventLog:
     async def read(self, session: SessionId, after: int = 0, limit: int = 500) -> list[Event]:
         """Read events with `seq > after` in order, `limit` at the most."""
         statement = _PAGE.where(events.c.session == session, events.c.seq > after).limit(limit)
-        try:
-            async with self._engine.connect() as connection:
-                rows = (await connection.execute(statement)).all()
-        except SQLAlchemyError as error:
-            raise translate(error, self._where) from error
-        return [_event(session, row) for row in rows]
+        return [_event(session, row) for row in await self._database.rows(statement)]
 
     async def last_seq(self, session: SessionId) -> int:
         """The number of a session's last event; 0 when there is none."""
@@ -164,11 +150,7 @@ class EventLog:
         """`last_seq` of several sessions, in one query."""
         last = select(func.max(events.c.seq)).where(events.c.session == sessions.c.id).scalar_subquery()
         statement = select(sessions.c.id, last).where(sessions.c.id.in_(of))
-        try:
-            async with self._engine.connect() as connection:
-                found = {row[0]: row[1] or 0 for row in await connection.execute(statement)}
-        except SQLAlchemyError as error:
-            raise translate(error, self._where) from error
+        found = {row[0]: row[1] or 0 for row in await self._database.rows(statement)}
         return {session: found.get(session, 0) for session in of}
 
     def subscribe(self, session: SessionId | None = None, after: int = 0) -> Subscription:
@@ -195,14 +177,14 @@ class EventLog:
 
     # --- the writer ---------------------------------------------------------------------------------------------------
 
-    async def _run(self, connection: AsyncConnection) -> None:
+    async def _run(self) -> None:
         while self._task is not None or self._queue:
             await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(0)  # whoever can run now can still join
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
-                self._settle(batch, await self._commit(connection, batch))
+                self._settle(batch, await self._commit(batch))
 
     def _settle(self, batch: list[_Request], results: list[list[Event] | BaseException]) -> None:
         for request, result in zip(batch, results, strict=True):
@@ -212,10 +194,10 @@ class EventLog:
                 for follower in (*self._followers.get(request.session, ()), *self._followers.get(None, ())):
                     follower.push(result)
 
-    async def _commit(self, connection: AsyncConnection, batch: list[_Request]) -> list[list[Event] | BaseException]:
+    async def _commit(self, batch: list[_Request]) -> list[list[Event] | BaseException]:
         """Commit the batch as one; where that fails, each request by itself: only the culprit's caller hears."""
         try:
-            return await connection.run_sync(self._transact, batch)
+            return await self._database.write(partial(self._transact, batch=batch))
         except Exception as error:  # noqa: BLE001  # the writer outlives whatever one caller hands in; each is told
             failure = self._failure(error)
         for request in batch:
@@ -226,13 +208,13 @@ class EventLog:
         results: list[list[Event] | BaseException] = []
         for request in batch:
             try:
-                results += await connection.run_sync(self._transact, [request])
+                results += await self._database.write(partial(self._transact, batch=[request]))
             except Exception as error:  # noqa: BLE001  # as above
                 results.append(self._failure(error))
         return results
 
     def _failure(self, error: Exception) -> Exception:
-        if isinstance(error, SQLAlchemyError):
+        if isinstance(error, FAULTS):
             failure: HandrailError = translate(error, self._where)
         elif isinstance(error, UnicodeEncodeError):
             failure = InvalidInput("text", error.object[error.start : error.end], "give valid Unicode")
