@@ -77,7 +77,7 @@ def test_every_room_has_tests(room: str) -> None:
 
 
 def test_test_modules_mirror_the_source() -> None:
-    """`tests/<room>/test_<module>.py` stands for a module or a package of that room, or says in its docstring why not."""
+    """`tests/<room>/test_<module>.py` stands for a module of that room, or says in its docstring what it shows."""
     strays = []
     for path in _python(TESTS):
         room = path.parent.relative_to(TESTS)

@@ -23,6 +23,8 @@ class Endpoint:
     """`http://127.0.0.1:PORT`, without a path"""
     token: str
     model: str | None = None
+    wire: str = "anthropic"
+    """what the provider behind it speaks: anthropic, openai or gemini; for agents that speak several"""
 
 
 @dataclass(frozen=True, slots=True)

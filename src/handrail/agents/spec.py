@@ -94,7 +94,7 @@ class AgentSpec:
     title: str
     licence: str
     wire: str
-    """anthropic, openai or gemini: what it speaks to the gateway"""
+    """anthropic, openai or gemini: what it speaks to the gateway; any: whichever its provider speaks"""
     command: tuple[str, ...]
     package: Package | None = None
     env: Mapping[str, str] = field(default_factory=dict)

@@ -8,19 +8,10 @@ import logging
 import secrets
 import time
 
-from handrail.errors import Conflict, HandrailError, StorageFull
+from handrail.errors import Conflict, StorageFull
 from handrail.kinds import Kind
-from handrail.sessions.goals import (
-    RESUME_PROMPT,
-    CheckResult,
-    Continue,
-    Reached,
-    Standing,
-    TurnEnd,
-    decide,
-    first_prompt,
-    wants_checks,
-)
+from handrail.sessions.goals import RESUME_PROMPT, first_prompt
+from handrail.sessions.pursuit import Pursuit
 from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
@@ -29,7 +20,7 @@ from handrail.sessions.workplace import Workplace
 from handrail.store import prompts, snapshots
 from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft, Write
-from handrail.types import Control, Goal, Outcome, SessionState, StopReason, now
+from handrail.types import Control, Goal, SessionState, now
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +42,7 @@ class Actor:
         self._task: asyncio.Task[None] | None = None
         self._resume: str | None = None
         self._poked = False
-        self._failures = 0
+        self._pursuit = Pursuit(rooms, record, self.workplace)
         self._hands = asyncio.Lock()
         self.idle_since = time.monotonic()
         self.users = 0
@@ -122,7 +113,7 @@ class Actor:
         if goal.limits.seconds is not None:
             data["seconds"] = goal.limits.seconds
         row = self.record.row
-        self._failures = 0
+        self._pursuit.failures = 0
         await self.record.write(
             Draft(Kind.GOAL_SET, data),
             Draft(Kind.CONTROL_CHANGED, {"control": Control.AGENT, "by": by}),
@@ -229,7 +220,7 @@ class Actor:
         row = self.record.row
         resume, self._resume = self._resume, None
         if resume is not None:
-            await self._turn(resume, "resume" if row.control == Control.YOU or self._failures else "goal")
+            await self._turn(resume, "resume" if row.control == Control.YOU or self._pursuit.failures else "goal")
             return True
         if (waiting := await prompts.head(self.record.store, row.id)) is not None:
             with contextlib.suppress(Conflict):  # withdrawn meanwhile
@@ -245,83 +236,7 @@ class Actor:
             end = await self.turns.run(text, by, guard)
         row = self.record.row
         if row.control == Control.AGENT and row.goal is not None and row.outcome is None:
-            await self._towards(row.goal, end)
-
-    async def _towards(self, goal: Goal, end: TurnEnd) -> None:
-        """After a turn of a handed-off session: checks, then the next prompt or the outcome."""
-        failed = bool(end.error) or end.stop_reason in (StopReason.TIMEOUT, StopReason.INTERRUPTED)
-        self._failures = self._failures + 1 if failed else 0
-        if end.stop_reason is not StopReason.INTERRUPTED:
-            await self.record.write(goal_turns=self.record.row.goal_turns + 1)
-        try:
-            results = await self._checks(goal) if wants_checks(end) else ()
-            change = await self.workplace.change()
-        except StorageFull:
-            raise
-        except HandrailError as error:
-            await self._reached(Reached(Outcome.BLOCKED, "walls", str(error)), (), 0)
-            return
-        row = self.record.row
-        if row.control != Control.AGENT:  # taken back while the checks ran
-            return
-        started = row.goal_set or row.created
-        standing = Standing(
-            turns=row.goal_turns,
-            failures=self._failures,
-            seconds=(now() - started).total_seconds(),
-            spent_out=self._rooms.gateway.exhausted(row.id),
-            empty=not change.files,
-        )
-        match decide(goal, end, results, standing):
-            case Continue() as more:
-                if more.fresh:
-                    await self.workplace.stop_agent(kill=True)
-                if more.delay:
-                    await asyncio.sleep(more.delay)
-                self._resume = more.prompt
-            case Reached() as reached:
-                await self._reached(reached, results, len(change.files))
-
-    async def _checks(self, goal: Goal) -> tuple[CheckResult, ...]:
-        results: list[CheckResult] = []
-        turn = self.record.row.turn
-        for number, check in enumerate(goal.checks, 1):
-            base = {"check": number, "command": check.command}
-            await self.record.write(Draft(Kind.CHECK_STARTED, dict(base), turn))
-            result = await self.workplace.run_check(check)
-            results.append(result)
-            data = base | {
-                "code": result.result.code,
-                "passed": result.passed,
-                "output": result.output(20_000),
-                "seconds": round(result.result.seconds, 3),
-            }
-            if result.result.timed_out:
-                data["timed_out"] = True
-            await self.record.write(Draft(Kind.CHECK_ENDED, data, turn))
-        return tuple(results)
-
-    async def _reached(self, reached: Reached, results: tuple[CheckResult, ...], files: int) -> None:
-        row = self.record.row
-        checks = [{"command": item.check.command, "passed": item.passed, "code": item.result.code} for item in results]
-        data: dict[str, object] = {
-            "outcome": reached.outcome,
-            "cause": reached.cause,
-            "reason": reached.reason,
-            "checks": checks,
-            "turns": row.goal_turns,
-            "cost_nano": row.cost_nano - row.goal_spent_nano,
-            "files": files,
-        }
-        drafts = [Draft(Kind.OUTCOME_REACHED, data, row.turn)]
-        drafts.append(Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": "handrail"}, row.turn))
-        await self.record.write(
-            *drafts,
-            outcome=Outcome(reached.outcome),
-            outcome_reason=reached.reason,
-            control=Control.YOU,
-            state=SessionState.IDLE,
-        )
+            self._resume = await self._pursuit.after(row.goal, end)
 
     def _refuse_ended(self) -> None:
         if self.record.row.state == SessionState.ENDED:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,21 +12,18 @@ from pathlib import Path
 from handrail.errors import HandrailError, InvalidInput
 from handrail.kinds import Kind
 from handrail.sessions.actor import Actor
+from handrail.sessions.create import create
 from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
 from handrail.sessions.recovery import recover
 from handrail.sessions.rooms import NewSession, Rooms
-from handrail.sessions.workplace import session_folder, session_uid
 from handrail.store import approvals, snapshots
 from handrail.store import sessions as rows
 from handrail.store.log import Draft
-from handrail.store.sessions import SessionRow
-from handrail.types import ApprovalId, Control, Goal, SessionId, SessionState, now
+from handrail.types import ApprovalId, Goal, SessionId
 from handrail.workspaces import Applied, ApplyMode, Change
 from handrail.workspaces.apply import apply
 from handrail.workspaces.find import find
-from handrail.workspaces.prepare import prepare
-from handrail.workspaces.remove import remove
 
 _log = logging.getLogger(__name__)
 
@@ -72,72 +68,7 @@ class Sessions:
             MissingPart: the agent or the sandbox is not installed.
             SandboxError: the walls do not hold here.
         """
-        spec = self._rooms.roster.spec(new.agent)
-        self._rooms.roster.installed(new.agent)
-        self._rooms.gateway.provider(spec.wire, new.provider)
-        repository = await find(new.repository)
-        backend = await self._rooms.backend(new.sandbox)
-        holds = [str(flag.name).lower() for flag in await backend.probe()]
-        identity = SessionId(f"s-{secrets.token_hex(4)}")
-        number = await rows.next_number(self._rooms.store)
-        folder = session_folder(self._rooms, identity)
-        try:
-            await asyncio.to_thread(folder.mkdir, 0o700, parents=True)
-            workspace = await prepare(
-                self._rooms.config.data,
-                repository,
-                identity,
-                ref=new.ref,
-                include_uncommitted=new.include_uncommitted,
-                owner=session_uid(number),
-            )
-        except BaseException:
-            with contextlib.suppress(HandrailError, OSError):
-                await remove(self._rooms.config.data, identity)
-            raise
-        created = now()
-        row = SessionRow(
-            id=identity,
-            number=number,
-            title=new.title or "",
-            agent=new.agent,
-            provider=new.provider,
-            model=new.model,
-            repository=str(repository.path),
-            repository_key=repository.key,
-            workspace=str(workspace.path),
-            base=workspace.base,
-            branch=workspace.branch,
-            sandbox=new.sandbox,
-            holds=holds,
-            permissions=new.permissions,
-            tools=[str(_tool(tool)) for tool in new.tools],
-            control=Control.YOU,
-            state=SessionState.IDLE,
-            created=created,
-            updated=created,
-        )
-        data: dict[str, object] = {
-            "agent": row.agent,
-            "repository": row.repository,
-            "workspace": str(workspace.path),
-            "base": row.base,
-            "branch": row.branch,
-            "sandbox": row.sandbox,
-            "holds": holds,
-            "control": row.control,
-            "by": by,
-        }
-        data |= {key: value for key, value in (("model", row.model), ("title", row.title)) if value}
-        if new.permissions is not None:
-            data["permissions"] = new.permissions
-        await self._rooms.store.log.append(
-            identity,
-            [Draft(Kind.SESSION_CREATED, data)],
-            rows.insert(row),
-            snapshots.insert(identity, 0, workspace.base),
-        )
-        return identity
+        return await create(self._rooms, new, by)
 
     async def prompt(self, session: SessionId, text: str, by: str) -> tuple[str, bool]:
         """See `Actor.prompt`. The first prompt becomes the title of a session that has none."""
@@ -284,9 +215,3 @@ def _title(text: str) -> str:
     """The first line of a prompt, short enough for a list."""
     line = next((part.strip() for part in text.splitlines() if part.strip()), "")
     return line if len(line) <= 80 else line[:79] + "…"
-
-
-def _tool(path: Path) -> Path:
-    if not path.is_absolute() or not path.is_dir():
-        raise InvalidInput("tools", str(path), "give the absolute path of a directory, such as a virtual environment")
-    return path

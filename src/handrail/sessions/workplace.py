@@ -16,6 +16,7 @@ from handrail.sandbox import Box, Walls
 from handrail.sandbox.paths import python_paths
 from handrail.sessions.agent import RunningAgent, Start, Transcript, start
 from handrail.sessions.goals import CheckResult
+from handrail.sessions.models import choose
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
 from handrail.store import snapshots
@@ -108,10 +109,11 @@ class Workplace:
             return self.agent
         row = self._record.row
         box = await self.box()
+        provider = choose(self._rooms.gateway.providers, self.spec, row.provider)
         grant = self._rooms.gateway.grant(
-            row.id, provider=row.provider, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
+            row.id, provider=provider.name, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
         )
-        endpoint = Endpoint(box.door_url(), grant.token, row.model)
+        endpoint = Endpoint(box.door_url(), grant.token, row.model or provider.model, provider.wire)
         order = Start(
             spec=self.spec,
             launch=lambda given: self._launch(given, box),

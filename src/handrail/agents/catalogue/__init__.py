@@ -25,7 +25,7 @@ ORDER = ("handrail", "claude", "codex", "gemini", "opencode", "qwen", "goose", "
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
-_VARIABLE = re.compile(r"\{(url|token|model|home|prefix|node|python|arch)\}")
+_VARIABLE = re.compile(r"\{(url|token|model|wire|home|prefix|node|python|arch)\}")
 
 
 def catalogue(data: Path | None = None) -> dict[str, AgentSpec]:
@@ -77,6 +77,7 @@ def launch(spec: AgentSpec, endpoint: Endpoint, home: Path, installed: Installed
     values = {
         "url": endpoint.url,
         "token": endpoint.token,
+        "wire": endpoint.wire,
         "home": str(home),
         "prefix": str(installed.prefix),
         "arch": architecture(),

@@ -24,7 +24,7 @@ from handrail.errors import InvalidInput
 Table = Mapping[str, object]
 E = TypeVar("E", bound=StrEnum)
 
-WIRES = ("anthropic", "openai", "gemini")
+WIRES = ("anthropic", "openai", "gemini", "any")
 ERROR_KINDS = ("auth", "limit", "provider", "agent")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
 _PACKAGE = re.compile(r"(@[a-z0-9._-]+/)?[A-Za-z0-9._{}-]+")

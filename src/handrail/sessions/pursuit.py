@@ -1,0 +1,108 @@
+"""Towards a goal: after each turn of a handed-off session checks are run, and what follows is decided and recorded."""
+
+from __future__ import annotations
+
+import asyncio
+
+from handrail.errors import HandrailError, StorageFull
+from handrail.kinds import Kind
+from handrail.sessions.goals import CheckResult, Continue, Reached, Standing, TurnEnd, decide, wants_checks
+from handrail.sessions.record import Record
+from handrail.sessions.rooms import Rooms
+from handrail.sessions.workplace import Workplace
+from handrail.store.log import Draft
+from handrail.types import Control, Goal, Outcome, SessionState, StopReason, now
+
+
+class Pursuit:
+    """Carries out what `goals.decide` says.
+
+    Args:
+        rooms: the rooms below.
+        record: the session.
+        workplace: where its checks run.
+    """
+
+    def __init__(self, rooms: Rooms, record: Record, workplace: Workplace) -> None:
+        self._rooms = rooms
+        self._record = record
+        self._workplace = workplace
+        self.failures = 0
+        """turns in a row that failed"""
+
+    async def after(self, goal: Goal, end: TurnEnd) -> str | None:
+        """After a turn: run the checks; returns the next prompt, or None when the work has ended or was taken back."""
+        failed = bool(end.error) or end.stop_reason in (StopReason.TIMEOUT, StopReason.INTERRUPTED)
+        self.failures = self.failures + 1 if failed else 0
+        if end.stop_reason is not StopReason.INTERRUPTED:
+            await self._record.write(goal_turns=self._record.row.goal_turns + 1)
+        try:
+            results = await self._checks(goal) if wants_checks(end) else ()
+            change = await self._workplace.change()
+        except StorageFull:
+            raise
+        except HandrailError as error:
+            await self._reached(Reached(Outcome.BLOCKED, "walls", str(error)), (), 0)
+            return None
+        row = self._record.row
+        if row.control != Control.AGENT:  # taken back while the checks ran
+            return None
+        started = row.goal_set or row.created
+        standing = Standing(
+            turns=row.goal_turns,
+            failures=self.failures,
+            seconds=(now() - started).total_seconds(),
+            spent_out=self._rooms.gateway.exhausted(row.id),
+            empty=not change.files,
+        )
+        match decide(goal, end, results, standing):
+            case Continue() as more:
+                if more.fresh:
+                    await self._workplace.stop_agent(kill=True)
+                if more.delay:
+                    await asyncio.sleep(more.delay)
+                return more.prompt
+            case Reached() as reached:
+                await self._reached(reached, results, len(change.files))
+                return None
+
+    async def _checks(self, goal: Goal) -> tuple[CheckResult, ...]:
+        results: list[CheckResult] = []
+        turn = self._record.row.turn
+        for number, check in enumerate(goal.checks, 1):
+            base = {"check": number, "command": check.command}
+            await self._record.write(Draft(Kind.CHECK_STARTED, dict(base), turn))
+            result = await self._workplace.run_check(check)
+            results.append(result)
+            data = base | {
+                "code": result.result.code,
+                "passed": result.passed,
+                "output": result.output(20_000),
+                "seconds": round(result.result.seconds, 3),
+            }
+            if result.result.timed_out:
+                data["timed_out"] = True
+            await self._record.write(Draft(Kind.CHECK_ENDED, data, turn))
+        return tuple(results)
+
+    async def _reached(self, reached: Reached, results: tuple[CheckResult, ...], files: int) -> None:
+        row = self._record.row
+        checks = [{"command": item.check.command, "passed": item.passed, "code": item.result.code} for item in results]
+        data: dict[str, object] = {
+            "outcome": reached.outcome,
+            "cause": reached.cause,
+            "reason": reached.reason,
+            "checks": checks,
+            "turns": row.goal_turns,
+            "cost_nano": row.cost_nano - row.goal_spent_nano,
+            "files": files,
+        }
+        drafts = [Draft(Kind.OUTCOME_REACHED, data, row.turn)]
+        drafts.append(Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": "handrail"}, row.turn))
+        await self._record.write(
+            *drafts,
+            outcome=Outcome(reached.outcome),
+            outcome_reason=reached.reason,
+            control=Control.YOU,
+            state=SessionState.IDLE,
+        )
