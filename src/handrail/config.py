@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -50,7 +51,10 @@ class Config:
 
 
 def data_directory(environ: Mapping[str, str], given: Path | None = None) -> Path:
-    """The data directory: `given`, else `HANDRAIL_DATA`, else `$XDG_DATA_HOME/handrail`, else `~/.local/share/handrail`."""
+    """Where the data directory is.
+
+    `given`, else `HANDRAIL_DATA`, else `$XDG_DATA_HOME/handrail`, else `~/.local/share/handrail`.
+    """
     if given is not None:
         return given.expanduser().absolute()
     if chosen := environ.get("HANDRAIL_DATA"):
@@ -93,18 +97,17 @@ def _apply(config: Config, table: Mapping[str, object], source: str) -> Config:
 
 def _convert(name: str, value: object, source: str) -> object:
     kind = str(_TYPES[name])
+    if kind == "str" and isinstance(value, str):
+        return value
+    number = None if isinstance(value, bool) else _number(kind, str(value))
+    if number is None or number < 0 or (kind == "float" and number == 0):
+        wanted = {"float": "a positive number of seconds", "int": "a whole number, 0 or more"}.get(kind, "a text")
+        raise InvalidInput(f"{source}: {name}", value, f"give {wanted}")
+    return number
+
+
+def _number(kind: str, text: str) -> float | None:
     try:
-        if kind == "int" and not isinstance(value, bool):
-            return int(str(value))
-        if kind == "float" and not isinstance(value, bool):
-            number = float(str(value))
-            if number <= 0:
-                raise ValueError
-            return number
-        if kind == "str" and isinstance(value, str):
-            return value
+        return int(text) if kind == "int" else float(text) if kind == "float" and math.isfinite(float(text)) else None
     except ValueError:
-        pass
-    raise InvalidInput(
-        f"{source}: {name}", value, f"give {'a positive number of seconds' if kind == 'float' else kind}"
-    )
+        return None

@@ -1,6 +1,6 @@
-"""The vocabulary of the event log: every kind of event and the keys of its `data`. A face renders these and nothing else.
+"""The vocabulary of the event log: every kind of event and the keys of its `data`.
 
-Times are RFC 3339 strings, money is an integer of nano-dollars (`*_nano`), durations are seconds. Keys marked `?` may
+A face renders these and nothing else. Times are RFC 3339 strings, money is an integer of nano-dollars (`*_nano`), durations are seconds. Keys marked `?` may
 be missing. Kinds are only ever added; a face ignores a kind that it does not know.
 """
 
@@ -46,9 +46,10 @@ class Kind(StrEnum):
     CONTEXT_UPDATED = "context.updated"
     # approval, call, title, tool, input?, diffs?, options: [{id, name, kind}]
     APPROVAL_ASKED = "approval.asked"
-    # approval, decision: allow | deny | cancelled, option?, by: you | policy | …, because?
+    # approval? (none: the policy decided), call, decision: allow | deny | cancelled, option?, by, because?
     APPROVAL_ANSWERED = "approval.answered"
-    # provider, model, input_tokens, cached_tokens, output_tokens, cost_nano (null: unpriced), status, seconds, partial?, error?
+    # provider, model, input_tokens, cached_tokens, output_tokens, cost_nano (null: unpriced), status, seconds,
+    # partial?, error?
     MODEL_CALLED = "model.called"
     # check, command
     CHECK_STARTED = "check.started"
@@ -56,7 +57,7 @@ class Kind(StrEnum):
     CHECK_ENDED = "check.ended"
     # turn, stop_reason, error?, error_kind?, tools, cost_nano, unpriced: calls without a price, seconds
     TURN_ENDED = "turn.ended"
-    # turn, commit, restored?: true when a person went back to it
+    # turn, commit, restored?: true when a person went back to it, to?: the turn whose end it shows
     SNAPSHOT_TAKEN = "snapshot.taken"
     # idle: seconds without an update, act: cancel | kill
     WATCHDOG_FIRED = "watchdog.fired"

@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 
-from handrail.errors import Conflict, StorageFull
+from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.sessions.goals import RESUME_PROMPT, first_prompt
 from handrail.sessions.pursuit import Pursuit
@@ -20,7 +20,7 @@ from handrail.sessions.workplace import Workplace
 from handrail.store import prompts, snapshots
 from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft, Write
-from handrail.types import Control, Goal, SessionState, now
+from handrail.types import Control, Goal, Json, SessionState, now
 
 _log = logging.getLogger(__name__)
 
@@ -156,26 +156,29 @@ class Actor:
         await self.record.write(Draft(Kind.SESSION_ENDED, {"by": by}), state=SessionState.ENDED)
 
     async def undo(self, to_turn: int | None) -> tuple[int, str]:
-        """Bring the workspace back to the state before `to_turn` (default: the last turn).
+        """Bring the workspace back to the state after `to_turn`, 0 being the start (default: before the last turn).
 
         Raises:
-            Conflict: a turn is under way, or there is no snapshot from before that turn.
+            Conflict: a turn is under way, or no turn has been.
+            InvalidInput: there is no such turn to go back to.
         """
+        last = self.record.row.turn
         if self.busy:
             raise Conflict(f"session {self.record.id} has a turn under way: cancel it first")
-        turn = self.record.row.turn if to_turn is None else to_turn
-        kept = await snapshots.before(self.record.store, self.record.id, turn)
-        if kept is None or turn < 1 or turn > self.record.row.turn:
-            raise Conflict(f"session {self.record.id} has no snapshot from before turn {turn}")
+        if last == 0:
+            raise Conflict(f"session {self.record.id} has had no turn yet: there is nothing to undo")
+        turn = last - 1 if to_turn is None else to_turn
+        kept = await snapshots.before(self.record.store, self.record.id, turn + 1)
+        if kept is None or not 0 <= turn <= last:
+            raise InvalidInput("to_turn", to_turn, f"name a turn from 0 (the start) to {last}")
         async with self._hands:
             await self.workplace.restore(kept.commit)
-        last = self.record.row.turn
+        data: Json = {"turn": last, "commit": kept.commit, "restored": True, "to": turn}
         await self.record.write(
-            Draft(Kind.SNAPSHOT_TAKEN, {"turn": last, "commit": kept.commit, "restored": True, "before": turn}),
-            writes=(snapshots.insert(self.record.id, last, kept.commit),),
+            Draft(Kind.SNAPSHOT_TAKEN, data), writes=(snapshots.insert(self.record.id, last, kept.commit),)
         )
         self.turns.note = (
-            f"[The person undid what was done since turn {turn}: the files are again as they were before it. "
+            f"[The person undid what was done after turn {turn}: the files are again as they were then. "
             "Read a file again before you rely on what you remember of it.]"
         )
         return turn, kept.commit

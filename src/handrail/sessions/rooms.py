@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handrail.agents.roster import Roster
 from handrail.config import Config
-from handrail.gateway.meter import Gateway
+from handrail.gateway.server import Gateway
 from handrail.sandbox import Backend
 from handrail.store.engine import Store
 from handrail.types import Permissions, SandboxKind
