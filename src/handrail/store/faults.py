@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from handrail.errors import Conflict, HandrailError, NotFound, StorageFull, Unavailable
 
@@ -39,9 +39,7 @@ def translate(error: SQLAlchemyError | sqlite3.Error, where: str) -> HandrailErr
         error: what the driver raised.
         where: the database, as a person knows it.
     """
-    origin = error.orig if isinstance(error, StatementError) else error
-    if isinstance(origin, HandrailError):  # a column type refused the value
-        return origin
+    origin = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(origin, "sqlite_errorcode", None)
     if getattr(origin, "sqlstate", None) == _DISK_FULL_STATE or code in _NO_ROOM:
         return StorageFull(f"no room is left to write {where}; make room there, what was shown before is safe")

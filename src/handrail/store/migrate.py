@@ -7,6 +7,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 
 def upgrade(path: Path, revision: str = "head") -> None:
@@ -18,4 +20,7 @@ def upgrade(path: Path, revision: str = "head") -> None:
 
 
 if __name__ == "__main__":
-    upgrade(Path(sys.argv[1]))
+    try:
+        upgrade(Path(sys.argv[1]))
+    except (SQLAlchemyError, CommandError) as error:
+        sys.exit(str(error.orig if isinstance(error, DBAPIError) else error))

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from handrail.store import turns
+from handrail.store.engine import Store
+from handrail.types import StopReason, now
+from tests.store.making import ALICE
+
+
+async def test_a_turn_has_a_beginning_and_an_end(alice: Store) -> None:
+    begun, ended = now(), now()
+    await alice.log.write(turns.insert(ALICE, 1, text="do it", by="you", started=begun, snapshot="c0"))
+    await alice.log.write(turns.insert(ALICE, 2, text="go on", by="goal", started=begun))
+    await alice.log.write(
+        turns.end(ALICE, 1, ended=ended, stop_reason=StopReason.ERROR, error="quota", cost_nano=7, unpriced=1)
+    )
+    first, second = await turns.of(alice, ALICE)
+    assert (first.snapshot, first.ended, first.stop_reason, first.error) == ("c0", ended, "error", "quota")
+    assert (first.cost_nano, first.unpriced) == (7, 1)
+    assert (second.ended, second.stop_reason, second.cost_nano) == (None, None, 0)
+    assert await turns.unfinished(alice) == [second]
+    assert await turns.get(alice, ALICE, 2) == second
+    assert await turns.get(alice, ALICE, 3) is None
