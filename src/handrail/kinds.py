@@ -1,7 +1,8 @@
 """The vocabulary of the event log: every kind of event and the keys of its `data`.
 
-A face renders these and nothing else. Times are RFC 3339 strings, money is an integer of nano-dollars (`*_nano`), durations are seconds. Keys marked `?` may
-be missing. Kinds are only ever added; a face ignores a kind that it does not know.
+A face renders these and nothing else. Times are RFC 3339 strings, money is an integer of nano-dollars (`*_nano`),
+durations are seconds. Keys marked `?` may be missing. Kinds are only ever added; a face ignores one that it does not
+know.
 """
 
 from __future__ import annotations
