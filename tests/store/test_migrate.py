@@ -34,6 +34,5 @@ def schema(path: Path) -> dict[str, list[str]]:
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     connection.close()
-    return {name: sorted("".join(sql.split()).removesuffix(")").split(",")) for name, sql in rows} | {
-        "version": [version[0]]
-    }
+    made = {name: sorted("".join(sql.split()).removesuffix(")").split(",")) for name, sql in rows}
+    return made | {"version": [version[0]]}

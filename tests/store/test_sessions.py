@@ -84,3 +84,16 @@ async def test_control_of_a_handed_off_session_is_kept(alice: Store) -> None:
     await alice.log.write(sessions.update(ALICE, control=Control.AGENT, goal_prompted=True, goal_turns=4))
     row = await sessions.get(alice, ALICE)
     assert (row.control, row.goal_prompted, row.goal_turns) == (Control.AGENT, True, 4)
+
+
+async def test_sessions_with_work_are_those_to_resume(store: Store) -> None:
+    for name in ("idle", "running", "waiting", "goal", "reached", "ended"):
+        await begin(store, name)
+    await store.log.write(
+        sessions.update(SessionId("running"), state=SessionState.RUNNING),
+        sessions.update(SessionId("waiting"), state=SessionState.WAITING),
+        sessions.update(SessionId("goal"), control=Control.AGENT),
+        sessions.update(SessionId("reached"), control=Control.AGENT, outcome=Outcome.DONE),
+        sessions.update(SessionId("ended"), control=Control.AGENT, state=SessionState.ENDED),
+    )
+    assert [row.id for row in await sessions.under_way(store)] == ["running", "waiting", "goal"]

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Executable, Row, func, insert, select
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import StatementError
 
 from handrail.errors import Conflict, HandrailError, InvalidInput, Unavailable
 from handrail.kinds import Kind
@@ -215,12 +215,8 @@ class EventLog:
         return results
 
     def _failure(self, error: Exception) -> Exception:
-        if (
-            isinstance(error, StatementError)
-            and not isinstance(error, DBAPIError)
-            and isinstance(error.orig, Exception)
-        ):
-            return self._failure(error.orig)  # a column type refused the value
+        if type(error) is StatementError and isinstance(error.orig, Exception):  # a column type refused the value
+            return self._failure(error.orig)
         if isinstance(error, FAULTS):
             failure: HandrailError = translate(error, self._where)
         elif isinstance(error, UnicodeEncodeError):
