@@ -15,7 +15,7 @@ def test_usd(text: str | None, want: str | None) -> None:
 
 @pytest.mark.parametrize("text", ["abc", "", "-1", "0", "nan", "inf", "1e99", "2,50"])
 def test_what_is_no_money_is_refused_in_one_sentence(text: str) -> None:
-    with pytest.raises(InvalidInput, match="--budget: .* give a positive amount of US dollars"):
+    with pytest.raises(InvalidInput, match=r"--budget: .* give a positive amount of US dollars"):
         usd(text)
 
 
@@ -33,16 +33,16 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 def test_bytes_that_are_no_utf8_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="PROMPT.*UTF-8"):
+    with pytest.raises(InvalidInput, match=r"PROMPT.*UTF-8"):
         utf8("caf\udce9", "PROMPT")
-    with pytest.raises(InvalidInput, match="stdin.*UTF-8"):
+    with pytest.raises(InvalidInput, match=r"stdin.*UTF-8"):
         decoded(b"caf\xe9")
     with pytest.raises(InvalidInput, match="give a text"):
         utf8("  \n", "PROMPT")
 
 
 def test_a_prompt_of_ten_megabytes_is_refused_with_the_limit(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="10485760 bytes.*at most 1048576 bytes"):
+    with pytest.raises(InvalidInput, match=r"10485760 bytes.*at most 1048576 bytes"):
         fits("x" * (10 << 20), "PROMPT", tmp_path)
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 
 # ECMA-48: CSI ends at a byte of @..~; OSC, DCS, SOS, PM and APC are strings that end at ST (or BEL).
-# Each alternative stops at the next introducer, so the scan stays linear. A string that never ends, or spans lines, only
-# loses its introducer: what an agent hides from the reader must not grow with what it forgets to close.
+# Each alternative stops at the next introducer, so the scan stays linear. A string that never ends, or spans lines,
+# only loses its introducer: what an agent hides from the reader must not grow with what it forgets to close.
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x90\x98\x9b-\x9f\n]{0,4096}(?:\x07|\x1b\\|\x9c)"

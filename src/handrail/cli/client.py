@@ -23,7 +23,7 @@ LONG = 900.0
 _RECONNECT_LIMIT = 30.0
 
 
-class Failed(HandrailError):  # noqa: N818 - the tree of handrail.errors is named by what happened
+class Failed(HandrailError):
     """The server tried and could not; `detail` of its problem is the message. Exit status 1."""
 
     def __init__(self, message: str, status: int) -> None:

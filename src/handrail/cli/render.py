@@ -86,6 +86,7 @@ class Transcript:
         self._held = ""
         self._message: tuple[str, object] | None = None
         self._plan: list[str] = []
+        self._reviewed: set[str] = set()
 
     def feed(self, event: Data) -> list[Out]:
         """What to show for `event`; nothing for one that was fed before, or of an unknown kind."""
@@ -114,6 +115,8 @@ class Transcript:
             self.doing = one_line(f"{data.get('tool') or 'tool'} {data.get('title') or ''}", 60)
         elif kind == Kind.APPROVAL_ASKED:
             self.doing = "waits for your answer"
+            if data.get("diffs"):
+                self._reviewed.add(str(data.get("call")))
         elif kind == Kind.CHECK_STARTED:
             self.doing = one_line(f"check {data.get('command')}", 60)
         elif kind in {Kind.TURN_ENDED, Kind.OUTCOME_REACHED, Kind.SESSION_ENDED, Kind.CHECK_ENDED}:
@@ -144,8 +147,11 @@ class Transcript:
         call.paths = list(data.get("paths") or call.paths)
         if kind != Kind.TOOL_ENDED:
             return []
-        self._calls.pop(str(data.get("call")), None)
-        return list(_folded(call, data, self.glyphs, self.columns))
+        name = str(data.get("call"))
+        self._calls.pop(name, None)
+        row, rest = _folded(call, data, self.glyphs, self.columns)
+        # who has just read the diff in the question needs no second look at it
+        return [row, *([] if name in self._reviewed else diff_lines(call.diffs)), *rest]
 
     def _planned(self, data: Data) -> list[Out]:
         entries = list(data.get("entries") or [])
@@ -202,7 +208,8 @@ def walls(data: Data) -> Line:
     return line(Span(f"walls: {data.get('sandbox')}" + (f", holding {holds}" if holds else ""), "dim"))
 
 
-def _folded(call: _Call, data: Data, glyphs: Glyphs, columns: int) -> list[Line]:
+def _folded(call: _Call, data: Data, glyphs: Glyphs, columns: int) -> tuple[Line, list[Line]]:
+    """A finished tool call on one line, and the end of its output when it failed."""
     status = str(data.get("status"))
     good = status == "completed"
     size = diff_size(call.diffs)
@@ -213,11 +220,8 @@ def _folded(call: _Call, data: Data, glyphs: Glyphs, columns: int) -> list[Line]
     row = line(Span(glyphs.tool, "green" if good else "red"), " ", Span(call.tool or "tool", "cyan"), f" {name} ")
     if size:
         row += line(Span(f"{size} ", "dim"))
-    rows = [row + line(mark, Span(f" {tail}" if tail else "", "dim"))]
-    rows += diff_lines(call.diffs)
-    if not good and call.output:
-        rows += indented(call.output, last=6)
-    return rows
+    row += line(mark, Span(f" {tail}" if tail else "", "dim"))
+    return row, indented(call.output, last=6) if not good and call.output else []
 
 
 def _created(data: Data, glyphs: Glyphs) -> list[Line]:
@@ -275,7 +279,7 @@ def _turn(data: Data, glyphs: Glyphs) -> list[Line]:
         return [line(Span(f"{glyphs.prompt} turn {data.get('turn')} ({data.get('by')}): {one_line(text, 120)}", "dim"))]
     rows = text.split("\n")
     more = [f"… {len(rows) - 8} more lines"] if len(rows) > 8 else []
-    return [line(Span(f"{glyphs.prompt} {row}", "bold")) for row in [*rows[:8], *more]]
+    return [line(), *(line(Span(f"{glyphs.prompt} {row}", "bold")) for row in [*rows[:8], *more])]
 
 
 def _turn_ended(data: Data, glyphs: Glyphs) -> list[Line]:
