@@ -1,0 +1,261 @@
+"""The gateway itself: who may call, what it may cost, where it goes, what it used."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import unquote
+
+from handrail.errors import HandrailError, InvalidInput
+from handrail.gateway import Grant, OnCall, listener
+from handrail.gateway.accounts import Account, BudgetSpentError, dollars
+from handrail.gateway.asks import Ask, MalformedError, read
+from handrail.gateway.calls import Call, relay
+from handrail.gateway.forward import Client, Timeouts
+from handrail.gateway.listener import Connection, Request
+from handrail.gateway.prices import Price, Prices
+from handrail.gateway.providers import Providers
+from handrail.gateway.refusals import Reason, Refusal, refuse
+from handrail.gateway.routes import Action, Route, guess, match
+from handrail.gateway.usage import Reading
+from handrail.types import NanoUSD, SessionId, now
+
+_LOG = logging.getLogger(__name__)
+
+
+class Gateway:
+    """The one door to model providers; a `Meter`. Use it from one event loop.
+
+    Args:
+        providers: where calls go; may be changed while it runs.
+        prices: the user's own prices, by `provider/model` or model (`*` allowed); they win over the price list.
+        timeouts: how long providers may take.
+    """
+
+    def __init__(
+        self,
+        providers: Providers | None = None,
+        prices: Mapping[str, Price] | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self.providers = providers or Providers()
+        self._prices = Prices(prices)
+        self._client = Client(timeouts or Timeouts())
+        self._tokens: dict[str, Account] = {}
+        self._accounts: dict[SessionId, Account] = {}
+        self._doors: set[Callable[[], Awaitable[None]]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- Meter ---
+
+    def grant(
+        self,
+        session: SessionId,
+        *,
+        budget: NanoUSD | None,
+        spent: NanoUSD,
+        on_call: OnCall,
+        provider: str | None = None,
+    ) -> Grant:
+        """Open the door for a session (see `Meter`). A grant that it already had ends here, and its calls with it.
+
+        Args:
+            session: whose calls these are.
+            budget: cap over everything, `spent` included; None is no cap.
+            spent: what the ledger already holds for the session; 0 lets the cap count from now.
+            on_call: told of each ended call; until it has returned, no further call of the session is admitted. If it
+                raises, the call is kept and told again before the next one, which is refused if that fails too.
+            provider: the provider's name that the session asked for; others serve the wires it does not speak.
+
+        Raises:
+            InvalidInput: the budget is negative.
+            NotFound: there is no provider of that name.
+        """
+        _check(budget)
+        if provider is not None:
+            self.providers.get(provider)
+        self.revoke(session)
+        token = f"handrail-{secrets.token_urlsafe(24)}"
+        account = Account(session, token, budget=budget, spent=spent, on_call=on_call, provider=provider)
+        self._accounts[session] = self._tokens[token] = account
+        return Grant(session, token, budget)
+
+    def set_budget(self, session: SessionId, budget: NanoUSD | None) -> None:
+        """Change the cap of a live grant; counts as in `grant`. Without a grant nothing happens.
+
+        Raises:
+            InvalidInput: the budget is negative.
+        """
+        _check(budget)
+        if account := self._accounts.get(session):
+            account.budget = budget
+
+    def revoke(self, session: SessionId) -> None:
+        """The session's token is dead from now on, and its calls under way are cut. Idempotent."""
+        if account := self._accounts.pop(session, None):
+            del self._tokens[account.token]
+            account.cut()
+
+    def exhausted(self, session: SessionId) -> bool:
+        """Whether the session's budget is spent, so that calls are refused."""
+        account = self._accounts.get(session)
+        return account is not None and account.exhausted
+
+    def spent(self, session: SessionId) -> NanoUSD:
+        """What a session with a live grant has spent, `spent` of the grant included; 0 without one."""
+        account = self._accounts.get(session)
+        return NanoUSD(account.spent if account else 0)
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Make the client to the providers, in a thread: reading the system's certificates takes its time."""
+        await self._client.open()
+
+    async def serve(self, sock: socket.socket) -> Callable[[], Awaitable[None]]:
+        """Serve a listening socket, TCP or unix, until the returned closer is awaited (a sandbox `Door`).
+
+        The price list begins to load with the first door, while the agent behind it starts.
+        """
+        self._prices.warm()
+        close = await listener.serve(sock, self._handle)
+        self._doors.add(close)
+
+        async def closer() -> None:
+            if close in self._doors:
+                self._doors.discard(close)
+                await close()
+
+        return closer
+
+    async def close(self) -> None:
+        """Cut every call, settle it, tell the ledgers, close every door and connection. Idempotent."""
+        for session in list(self._accounts):
+            self.revoke(session)
+        for door in list(self._doors):
+            self._doors.discard(door)
+            await door()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._client.close()
+        await self._prices.close()
+
+    # --- requests ---
+
+    async def _handle(self, request: Request, out: Connection) -> None:
+        route = match(request.method, request.path, request.table)
+        if route is None:
+            text = f"{request.method} {request.path[:200]} is not a path of the gateway"
+            await _say(out, refuse(guess(request.path), Reason.NOT_FOUND, text))
+            return
+        if route.action is Action.ALIVE:
+            await out.respond(200, b'{"handrail": "gateway"}')
+            return
+        account = self._account(request)
+        if account is None:
+            text = "the session's token is missing, unknown or no longer valid"
+            await _say(out, refuse(route.format, Reason.TOKEN, text))
+            return
+        task = asyncio.current_task()
+        if task:
+            account.calls.add(task)
+        try:
+            await self._admit(account, route, request, out)
+        except (ConnectionError, asyncio.CancelledError):
+            out.abort()
+            raise
+        except Exception:  # noqa: BLE001  # the edge of a request: say it, keep serving the others
+            _LOG.exception("A model call of session %s failed inside the gateway", account.session)
+            if out.begun:
+                out.abort()
+            else:
+                await _say(out, refuse(route.format, Reason.INTERNAL, "the gateway failed; its log says why"))
+        finally:
+            if task:
+                account.calls.discard(task)
+
+    def _account(self, request: Request) -> Account | None:
+        for candidate in _tokens(request):
+            if account := self._tokens.get(candidate):
+                return account
+        return None
+
+    async def _admit(self, account: Account, route: Route, request: Request, out: Connection) -> None:
+        provider = self.providers.resolve(route.wire, account.provider)
+        if provider is None:
+            text = f"no provider speaks {route.wire.value} here: add one, or set its key in the environment"
+            await _say(out, refuse(route.format, Reason.PROVIDER, text))
+            return
+        if route.action is Action.LOOK:
+            await relay(Call(self._client, provider, route, request, Ask("", request.body, 0)), out, metered=False)
+            return
+        if request.table.get("content-encoding", "identity") != "identity":
+            await _say(out, refuse(route.format, Reason.REQUEST, "send the body without content-encoding"))
+            return
+        try:
+            ask = read(route, request.body)
+        except MalformedError as error:
+            await _say(out, refuse(route.format, Reason.REQUEST, str(error)))
+            return
+        call = Call(self._client, provider, route, request, ask)
+        try:
+            await account.settled()
+            reserved = await account.reserve(await self._estimate(account, call))
+        except BudgetSpentError:
+            text = f"the budget of {dollars(account.budget or 0)} is spent"
+            await _say(out, refuse(route.format, Reason.BUDGET, text))
+            return
+        except HandrailError as error:
+            await _say(out, refuse(route.format, Reason.INTERNAL, f"the ledger cannot be written: {error.message}"))
+            return
+        try:
+            await relay(call, out)
+        finally:
+            self._settle(account, call, reserved)
+
+    async def _estimate(self, account: Account, call: Call) -> int | None:
+        if account.budget is None:
+            return None
+        reading = Reading(input=len(call.ask.body) // 4 + 1, output=call.ask.max_output)
+        return await self._prices.cost(call.provider, call.route.format, (call.ask.model,), reading, now())
+
+    def _settle(self, account: Account, call: Call, reserved: int) -> None:
+        task = asyncio.get_running_loop().create_task(self._record(account, call, reserved))
+        account.settling(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _record(self, account: Account, call: Call, reserved: int) -> None:
+        reading = call.reading()
+        models = (reading.model, call.ask.model)
+        cost: NanoUSD | None = NanoUSD(0)
+        if reading.input or reading.output:
+            cost = await self._prices.cost(call.provider, call.route.format, models, reading, call.time)
+        account.settle(reserved, call.metered(account.session, reading, cost))
+        try:
+            await account.tell()
+        except Exception:  # noqa: BLE001  # the edge of a task: the call is kept and told again before the next one
+            _LOG.exception("The ledger of session %s did not take a model call", account.session)
+
+
+def _check(budget: int | None) -> None:
+    if budget is not None and budget < 0:
+        raise InvalidInput("budget", budget, "give an amount of 0 or more, or none")
+
+
+async def _say(out: Connection, refusal: Refusal) -> None:
+    # OpenAI's and Anthropic's own clients read this header before they retry.
+    headers = [(b"content-type", b"application/json"), (b"x-should-retry", b"false")]
+    await out.respond(refusal.status, refusal.body, headers)
+
+
+def _tokens(request: Request) -> list[str]:
+    """Where agents put their key: a header of each wire, or Gemini's query."""
+    table = request.table
+    scheme, _, bearer = table.get("authorization", "").partition(" ")
+    named = [unquote(part[4:]) for part in request.query.split("&") if part.startswith("key=")]
+    found = [table.get("x-api-key"), bearer.strip() if scheme.lower() == "bearer" else None]
+    return [token for token in (*found, table.get("x-goog-api-key"), *named) if token]
