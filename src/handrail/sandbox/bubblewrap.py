@@ -1,0 +1,283 @@
+"""Bubblewrap: namespaces of an ordinary user, a filesystem built up from nothing, no network but the door."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from handrail.errors import MissingPart, SandboxError
+from handrail.sandbox import Box, Door, Guarantee, Process, Walls, cgroups, paths, probe
+from handrail.sandbox.arguments import DOOR_PORT, Host, bwrap_arguments, checked, descriptor, environment, files, mounts, survey
+from handrail.sandbox.client import LauncherClient
+from handrail.sandbox.launcher import STAGE, Order, Source
+from handrail.sandbox.process import BoxProcess, close_all, complete, launch
+from handrail.sandbox.seccomp import MACHINES
+from handrail.types import Completed, SandboxKind
+
+CAP_SYS_ADMIN = 21
+
+
+class BubblewrapBackend:
+    """The default walls on Linux."""
+
+    kind = SandboxKind.BUBBLEWRAP
+
+    def __init__(self) -> None:
+        self.hierarchy = cgroups.find()
+        self._client: LauncherClient | None = None
+        self._boxes: dict[int, BubblewrapBox] = {}
+        self._report: probe.Report | None = None
+        self._probing = asyncio.Lock()
+
+    async def probe(self) -> Guarantee:
+        """Try what must not be possible, once, and return what was held.
+
+        Raises:
+            MissingPart: bwrap is not installed.
+            SandboxError: bwrap cannot make its namespaces here; the message says what to change.
+        """
+        return (await self.probe_report()).guarantee
+
+    async def probe_report(self) -> probe.Report:
+        """What was tried, one finding each, in plain words.
+
+        Raises:
+            MissingPart, SandboxError: as `probe`.
+        """
+        async with self._probing:
+            if self._report is None:
+                self._report = await probe.measure(self, self.hierarchy)
+            return self._report
+
+    async def open(self, walls: Walls) -> Box:
+        """Raise `walls`. When the server is root, workspace and home are given to the session's own uid.
+
+        Raises:
+            MissingPart: bwrap is not installed.
+            SandboxError: a path is missing or a link, or the backend cannot hold the walls.
+        """
+        program = find_bwrap()
+        paths.check_walls(walls)
+        mounts(walls)
+        uid = os.getuid()
+        root = uid == 0
+        if root:
+            taken = {box.host.uid for box in self._boxes.values()}
+            uid = walls.uid if walls.uid is not None else paths.choose_uid(walls.workspace, taken)
+            if uid == 0:
+                raise SandboxError("sandbox: uid 0 is never used inside the walls: give another or leave it out")
+            await asyncio.to_thread(_give, walls, uid)
+        elif walls.uid not in (None, uid):
+            raise SandboxError(f"sandbox: uid {walls.uid} can be given only by a server that is root: leave it out")
+        host = survey(uid, staged=root and has_capability(CAP_SYS_ADMIN))
+        group = self._group(walls)
+        box = BubblewrapBox(self, walls, host, program, group)
+        self._boxes[id(box)] = box
+        return box
+
+    def _group(self, walls: Walls) -> cgroups.Group:
+        wanted = Guarantee.NOTHING
+        if walls.limits.memory_bytes is not None:
+            wanted |= Guarantee.MEMORY
+        if walls.limits.cpus is not None:
+            wanted |= Guarantee.CPU
+        held = self.hierarchy.guarantee if self.hierarchy else Guarantee.NOTHING
+        if missing := wanted & ~held:
+            names = " and ".join(str(flag.name).lower() for flag in missing)
+            raise SandboxError(
+                f"sandbox: a limit on {names} cannot be held here: no writable control group:"
+                " run the server under `systemd-run --user --scope -p Delegate=yes`, or leave the limit out"
+            )
+        if self.hierarchy is None:
+            return cgroups.Group()
+        try:
+            return cgroups.make(self.hierarchy, f"box-{secrets.token_hex(8)}", walls.limits)
+        except OSError as error:
+            if wanted:
+                raise SandboxError(f"sandbox: the control group was refused: {error}") from error
+            return cgroups.Group()
+
+    def client(self) -> LauncherClient:
+        """The running launcher of this event loop."""
+        if self._client is None or not self._client.alive:
+            self._client = LauncherClient()
+        return self._client
+
+    def forget(self, box: BubblewrapBox) -> None:
+        """A box was closed."""
+        self._boxes.pop(id(box), None)
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What the last probe held; nothing before the first."""
+        return self._report.guarantee if self._report else Guarantee.NOTHING
+
+    async def close(self) -> None:
+        """Close every box and end the launcher."""
+        await asyncio.gather(*(box.close() for box in list(self._boxes.values())))
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+class BubblewrapBox:
+    """The walls of one session."""
+
+    kind = SandboxKind.BUBBLEWRAP
+
+    def __init__(self, backend: BubblewrapBackend, walls: Walls, host: Host, program: str, group: cgroups.Group) -> None:
+        self.walls = walls
+        self.host = host
+        self._backend = backend
+        self._program = program
+        self._group = group
+        self._processes: set[BoxProcess] = set()
+        self._closed = False
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What the backend was measured to hold."""
+        return self._backend.guarantee
+
+    def door_url(self) -> str:
+        """Where processes started with a door reach the server."""
+        return f"http://127.0.0.1:{DOOR_PORT}"
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+        door: Door | None = None,
+        stderr_file: Path | None = None,
+        stdout_limit: int = 64 << 20,
+    ) -> Process:
+        """Start `argv` in a pid namespace of its own (see `Box.start`)."""
+        order = self._order(argv, env, cwd, with_door=door is not None)
+        return await self._launch(order, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit)
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        limit: int = 1 << 20,
+        timeout: float = 60.0,
+    ) -> Completed:
+        """Run to the end without a door (see `Box.run`)."""
+        order = self._order(argv, env or {}, cwd, with_door=False)
+        process = await self._launch(order, door=None, stderr_file=None, stdout_limit=1 << 16, keep=limit)
+        return await complete(process, stdin=stdin, limit=limit, timeout=timeout)
+
+    async def close(self) -> None:
+        """End everything that was started here. Idempotent."""
+        self._closed = True
+        await close_all(list(self._processes))
+        self._processes.clear()
+        await asyncio.to_thread(self._group.remove)
+        self._backend.forget(self)
+
+    async def hand_over(self, *trees: Path) -> None:
+        """Give files that the server wrote after `open` to the uid of the session."""
+        if os.getuid() == 0:
+            for tree in trees:
+                await asyncio.to_thread(paths.hand_over, tree, self.host.uid)
+
+    def _order(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, *, with_door: bool) -> Order:
+        if self._closed:
+            raise SandboxError("sandbox: this box is closed: open another")
+        walls, limits = self.walls, self.walls.limits
+        checked(argv, env)
+        whole = environment(walls, env)
+        directory = walls.workspace if cwd is None else cwd
+        paths.check_walls(walls)
+        if not directory.is_dir():
+            raise SandboxError(f"sandbox: the directory {directory} does not exist: choose one in the workspace")
+        if reason := paths.missing_program(argv[0], walls, whole["PATH"], directory):
+            raise SandboxError(reason)
+        filtered = platform.machine() in MACHINES
+        words = bwrap_arguments(
+            walls, self.host, env=whole, cwd=directory, stage=STAGE if self.host.staged else "", filtered=filtered
+        )
+        return Order(
+            id=0,
+            walled=True,
+            argv=[self._program, "--args", descriptor("args"), "--", *argv],
+            args=words,
+            env={},
+            cwd="/",
+            data=files(walls, self.host),
+            stage=self._sources(),
+            uid=self.host.uid if os.getuid() == 0 else None,
+            rlimits={"RLIMIT_NOFILE": limits.open_files, "RLIMIT_FSIZE": limits.file_bytes, "RLIMIT_CORE": 0},
+            processes=limits.processes,
+            cgroups=self._group.procs,
+            door=DOOR_PORT if with_door else None,
+            mark=None,
+        )
+
+    def _sources(self) -> list[Source]:
+        if not self.host.staged:
+            return []
+        return [
+            Source(
+                path=str(mount.path),
+                name=mount.name,
+                protected=[str(path.relative_to(mount.path)) for path in mount.protected],
+            )
+            for mount in mounts(self.walls)
+        ]
+
+    async def _launch(
+        self, order: Order, *, door: Door | None, stderr_file: Path | None, stdout_limit: int, keep: int = 0
+    ) -> BoxProcess:
+        self._processes = {process for process in self._processes if not process.done}
+        before = self._group.kills()
+        process = await launch(
+            self._backend.client(),
+            order,
+            door=door,
+            stderr_file=stderr_file,
+            stdout_limit=stdout_limit,
+            keep=keep,
+            out_of_memory=lambda: self._group.kills() > before,
+        )
+        self._processes.add(process)
+        if self._closed:
+            await process.kill()
+            raise SandboxError("sandbox: this box was closed while a process started in it")
+        return process
+
+
+def find_bwrap() -> str:
+    """Where bwrap is installed; the distribution's comes first, since AppArmor profiles name its path.
+
+    Raises:
+        MissingPart: it is not.
+    """
+    found = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin") or shutil.which("bwrap")
+    if found is None:
+        raise MissingPart("sandbox: bubblewrap is not installed: `apt-get install bubblewrap` (or `dnf install bubblewrap`)")
+    return found
+
+
+def has_capability(number: int) -> bool:
+    """Whether this process has a capability in effect."""
+    for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> number & 1)
+    return False
+
+
+def _give(walls: Walls, uid: int) -> None:
+    if walls.workspace.lstat().st_uid != uid:
+        paths.hand_over(walls.workspace, uid)
+    paths.hand_over(walls.home, uid)
