@@ -1,0 +1,45 @@
+"""Who asks, and whether they may: the one place where every act on the control plane is authorised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from handrail.errors import Forbidden
+
+
+class Permission(StrEnum):
+    """What an act needs."""
+
+    SESSIONS_READ = "sessions.read"
+    SESSIONS_WRITE = "sessions.write"
+    APPROVALS_ANSWER = "approvals.answer"
+    CHANGES_APPLY = "changes.apply"
+    AGENTS_READ = "agents.read"
+    AGENTS_INSTALL = "agents.install"
+    PROVIDERS_READ = "providers.read"
+    PROVIDERS_WRITE = "providers.write"
+    SYSTEM_READ = "system.read"
+    SYSTEM_STOP = "system.stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks. `name` is what the log says after "by"."""
+
+    name: str
+    permissions: frozenset[Permission]
+
+
+OWNER = Actor("you", frozenset(Permission))
+"""The person whose machine and data directory this is."""
+
+
+def authorise(actor: Actor, permission: Permission) -> None:
+    """Let the act go on, or refuse it.
+
+    Raises:
+        Forbidden: the actor lacks the permission; the message names both.
+    """
+    if permission not in actor.permissions:
+        raise Forbidden(f"{actor.name} may not do this: it needs the permission {permission.value}")

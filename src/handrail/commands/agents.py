@@ -1,0 +1,70 @@
+"""Agents: what the catalogue holds, installing one, trying one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from handrail.agents.install import Installed
+from handrail.agents.spec import AgentSpec
+from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An agent of the catalogue, and what was found of it on this machine."""
+
+    spec: AgentSpec
+    found: Installed | None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.spec.name
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return self.spec.title
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be started."""
+        return self.found is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An agent as it was installed; `seconds` is what it took."""
+
+    name: str
+    version: str | None
+    path: str
+    seconds: float
+
+
+async def listed(desk: Desk, actor: Actor) -> list[Known]:
+    """Every agent of the catalogue, with what was found on this machine."""
+    authorise(actor, Permission.AGENTS_READ)
+    return await asyncio.to_thread(look, desk)
+
+
+async def install(desk: Desk, actor: Actor, name: str) -> Fetched:
+    """Fetch an agent's pinned package into Handrail's own folder; one that is there is left alone.
+
+    Raises:
+        NotFound: no such agent.
+        MissingPart: npm or the right Python is missing.
+        AgentError: the registry or the package manager failed.
+    """
+    authorise(actor, Permission.AGENTS_INSTALL)
+    began = time.monotonic()
+    installed = await desk.roster.install(name)
+    return Fetched(name, installed.version, str(installed.prefix), round(time.monotonic() - began, 3))
+
+
+def look(desk: Desk) -> list[Known]:
+    """The catalogue as it is on disk now; blocks for a few file lookups an agent."""
+    return [Known(spec, desk.roster.find(spec.name)) for spec in desk.roster.all()]

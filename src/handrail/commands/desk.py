@@ -1,0 +1,40 @@
+"""The desk: the rooms that acts call, wired once by the composition root and handed on as an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from handrail.agents.roster import Roster
+from handrail.commands.shelf import Shelf
+from handrail.commands.walls import Probes
+from handrail.config import Config
+from handrail.sessions.supervisor import Sessions
+from handrail.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The server as it runs now."""
+
+    version: str
+    pid: int
+    url: str
+    socket: str
+    started: datetime
+    stop: Callable[[], None]
+    """ask it to end, in order and soon"""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What acts work with."""
+
+    config: Config
+    store: Store
+    sessions: Sessions
+    shelf: Shelf
+    probes: Probes
+    roster: Roster
+    running: Running

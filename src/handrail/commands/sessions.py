@@ -1,0 +1,209 @@
+"""Sessions: make, read, prompt, hand off, take, end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handrail.commands import values
+from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.desk import Desk
+from handrail.errors import InvalidInput
+from handrail.sessions.rooms import NewSession
+from handrail.store import approvals, prompts
+from handrail.store import sessions as rows
+from handrail.store.approvals import ApprovalRow
+from handrail.store.prompts import PromptRow
+from handrail.store.sessions import SessionRow
+from handrail.store.subscription import Subscription
+from handrail.types import Event, Permissions, SandboxKind, SessionId, SessionState
+
+MOST_EVENTS = 2000
+"""events in one page"""
+MOST_SESSIONS = 1000
+MOST_TOOLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A session as a caller words it: nothing is checked yet. With `prompt` it starts, with `goal` it is handed off."""
+
+    repository: str
+    agent: str = "handrail"
+    provider: str | None = None
+    model: str | None = None
+    ref: str | None = None
+    sandbox: str | None = None
+    permissions: str | None = None
+    include_uncommitted: bool = False
+    title: str | None = None
+    tools: tuple[str, ...] = ()
+    prompt: str | None = None
+    goal: values.GoalSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A session as a face shows it: its row, and what stands beside it."""
+
+    row: SessionRow
+    queued: int
+    last_seq: int
+    approvals: tuple[ApprovalRow, ...]
+
+
+async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
+    """Make a session; all that can be judged is judged before anything is made.
+
+    Raises:
+        InvalidInput: a value cannot be used.
+        MissingPart: the agent, git or the sandbox is not installed.
+        SandboxError: the walls do not hold here.
+    """
+    authorise(actor, Permission.SESSIONS_WRITE)
+    limit = desk.config.prompt_limit
+    if wanted.prompt is not None and wanted.goal is not None:
+        raise InvalidInput("goal", wanted.goal.text, "give a prompt or a goal, not both")
+    prompt = None if wanted.prompt is None else values.text("prompt", wanted.prompt, limit)
+    goal = None if wanted.goal is None else values.goal(wanted.goal, limit)
+    if len(wanted.tools) > MOST_TOOLS:
+        raise InvalidInput("tools", f"{len(wanted.tools)} directories", f"give at most {MOST_TOOLS}")
+    new = NewSession(
+        repository=values.path("repository", wanted.repository),
+        agent=values.text("agent", wanted.agent, 200),
+        provider=None if wanted.provider is None else values.text("provider", wanted.provider, 200),
+        model=None if wanted.model is None else values.text("model", wanted.model, 200),
+        ref=values.revision("ref", wanted.ref),
+        sandbox=values.choice("sandbox", wanted.sandbox or desk.config.sandbox, SandboxKind),
+        permissions=(
+            None if wanted.permissions is None else values.choice("permissions", wanted.permissions, Permissions)
+        ),
+        include_uncommitted=wanted.include_uncommitted,
+        title=values.title("title", wanted.title),
+        tools=tuple(values.path(f"tools[{at}]", tool) for at, tool in enumerate(wanted.tools)),
+    )
+    session = await desk.sessions.create(new, actor.name)
+    if goal is not None:
+        await desk.sessions.handoff(session, goal, actor.name)
+    elif prompt is not None:
+        await desk.sessions.prompt(session, prompt, actor.name)
+    return await _seen(desk, session)
+
+
+async def show(desk: Desk, actor: Actor, word: str) -> Seen:
+    """One session, by its id, a unique beginning of one, or `last`.
+
+    Raises:
+        NotFound: none fits.
+        InvalidInput: several fit.
+    """
+    authorise(actor, Permission.SESSIONS_READ)
+    return (await _seen_all(desk, [await rows.find(desk.store, word)]))[0]
+
+
+async def newest(desk: Desk, actor: Actor, state: str | None = None, limit: int = 100) -> list[Seen]:
+    """Sessions, newest first; only those in `state` where it is given."""
+    authorise(actor, Permission.SESSIONS_READ)
+    wanted = None if state is None else values.choice("state", state, SessionState)
+    return await _seen_all(desk, await rows.newest(desk.store, wanted, values.count("limit", limit, MOST_SESSIONS)))
+
+
+async def events(desk: Desk, actor: Actor, word: str, *, after: int = 0, limit: int = 500) -> tuple[list[Event], int]:
+    """Events of a session with a number above `after`, and the number of its last one."""
+    authorise(actor, Permission.SESSIONS_READ)
+    session = await _find(desk, word)
+    found = await desk.store.log.read(session, after, values.count("limit", limit, MOST_EVENTS))
+    return found, await desk.store.log.last_seq(session)
+
+
+async def follow(desk: Desk, actor: Actor, word: str, *, after: int = 0) -> Subscription:
+    """The events of a session with a number above `after`, and then each as it is written; the caller closes it."""
+    authorise(actor, Permission.SESSIONS_READ)
+    session = await _find(desk, word)
+    return desk.store.log.subscribe(session, after)
+
+
+async def queue(desk: Desk, actor: Actor, session: SessionId) -> list[PromptRow]:
+    """The prompts that wait for the turn under way."""
+    authorise(actor, Permission.SESSIONS_READ)
+    return await prompts.queued(desk.store, session)
+
+
+async def prompt(desk: Desk, actor: Actor, word: str, text: str) -> tuple[str, bool]:
+    """Send a prompt: its id, and whether it waits for the turn under way.
+
+    Raises:
+        Conflict: the session has ended.
+    """
+    authorise(actor, Permission.SESSIONS_WRITE)
+    given = values.text("prompt", text, desk.config.prompt_limit)
+    return await desk.sessions.prompt(await _find(desk, word), given, actor.name)
+
+
+async def withdraw(desk: Desk, actor: Actor, word: str, prompt_id: str) -> None:
+    """Take back a prompt that still waits.
+
+    Raises:
+        Conflict: it was taken up already.
+    """
+    authorise(actor, Permission.SESSIONS_WRITE)
+    await desk.sessions.withdraw(await _find(desk, word), prompt_id, actor.name)
+
+
+async def cancel(desk: Desk, actor: Actor, word: str) -> None:
+    """Cancel the turn under way.
+
+    Raises:
+        Conflict: there is none.
+    """
+    authorise(actor, Permission.SESSIONS_WRITE)
+    await desk.sessions.cancel(await _find(desk, word), actor.name)
+
+
+async def handoff(desk: Desk, actor: Actor, word: str, goal: values.GoalSpec) -> Seen:
+    """Hand control to the agent until the goal is reached or a limit is met."""
+    authorise(actor, Permission.SESSIONS_WRITE)
+    judged = values.goal(goal, desk.config.prompt_limit)
+    session = await _find(desk, word)
+    await desk.sessions.handoff(session, judged, actor.name)
+    return await _seen(desk, session)
+
+
+async def take(desk: Desk, actor: Actor, word: str) -> Seen:
+    """Take control back: the turn under way is cancelled, what was made stays."""
+    authorise(actor, Permission.SESSIONS_WRITE)
+    session = await _find(desk, word)
+    await desk.sessions.take(session, actor.name)
+    return await _seen(desk, session)
+
+
+async def end(desk: Desk, actor: Actor, word: str) -> Seen:
+    """Close a session for good."""
+    authorise(actor, Permission.SESSIONS_WRITE)
+    session = await _find(desk, word)
+    await desk.sessions.end(session, actor.name)
+    return await _seen(desk, session)
+
+
+async def _find(desk: Desk, word: str) -> SessionId:
+    return (await rows.find(desk.store, word)).id
+
+
+async def _seen(desk: Desk, session: SessionId) -> Seen:
+    return (await _seen_all(desk, [await rows.get(desk.store, session)]))[0]
+
+
+async def _seen_all(desk: Desk, found: Sequence[SessionRow]) -> list[Seen]:
+    """The rows with what stands beside them, in a fixed number of queries."""
+    if not found:
+        return []
+    waiting = await prompts.counts(desk.store)
+    if len(found) == 1:
+        asked = await approvals.open_of(desk.store, found[0].id)
+    else:
+        asked = await approvals.everywhere(desk.store, only_open=True)
+    last = await desk.store.log.last_seqs([row.id for row in found])
+    return [
+        Seen(row, waiting.get(row.id, 0), last[row.id], tuple(item for item in asked if item.session == row.id))
+        for row in found
+    ]

@@ -1,0 +1,380 @@
+"""What the API answers, as pydantic models: the OpenAPI document is made from them, and tests hold answers to them.
+
+Nothing at run time needs them, so they are loaded only when the document is asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
+
+Nano = Annotated[int, Field(description="billionths of a US dollar")]
+Seconds = Annotated[float, Field(description="seconds")]
+Object = dict[str, object]
+
+
+class Answer(BaseModel):
+    """The base of answers: they hold what is written here and nothing else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Option(Answer):
+    """One answer that the agent offers."""
+
+    id: str
+    name: str
+    kind: Annotated[str, Field(description="allow_once, allow_always, reject_once or reject_always")]
+
+
+class Approval(Answer):
+    """A question that waits for a person, or what was answered."""
+
+    id: str
+    session: str
+    turn: int | None
+    title: str
+    tool: str
+    input: Object | None
+    diffs: list[Object]
+    options: list[Option]
+    asked: datetime
+    state: Literal["open", "answered", "void"]
+    decision: Literal["allow", "deny"] | None
+    by: str | None
+    because: str | None
+
+
+class ApprovalList(Answer):
+    """Approvals."""
+
+    approvals: list[Approval]
+
+
+class GoalCheck(Answer):
+    """A check of a goal."""
+
+    command: str
+    timeout: Seconds
+
+
+class GoalShown(Answer):
+    """What a handed-off session must reach."""
+
+    text: str
+    checks: list[GoalCheck]
+    turns: int | None
+    budget_nano: Nano | None
+    seconds: Seconds | None
+
+
+class Tokens(Answer):
+    """Tokens used; `input` includes the cached ones."""
+
+    input: int
+    cached: int
+    output: int
+
+
+class Session(Answer):
+    """One conversation of one agent in one workspace."""
+
+    id: str
+    title: str | None
+    agent: str
+    provider: str | None
+    model: str | None
+    repository: str
+    workspace: str
+    base: str
+    branch: str
+    sandbox: SandboxKind
+    holds: Annotated[list[str], Field(description="what the walls were measured to hold")]
+    tools: list[str]
+    permissions: Annotated[
+        Permissions | None, Field(description="null: asks while you hold it, allows while handed off")
+    ]
+    control: Control
+    state: SessionState
+    outcome: Outcome | None
+    outcome_reason: str | None
+    turn: int
+    queued: int
+    goal: GoalShown | None
+    cost_nano: Nano
+    unpriced: Annotated[int, Field(description="calls without a known price: `cost_nano` is then a minimum")]
+    tokens: Tokens
+    agent_session: str | None
+    created: datetime
+    updated: datetime
+    last_seq: int
+    approvals: list[Approval]
+
+
+class SessionList(Answer):
+    """Sessions, newest first."""
+
+    sessions: list[Session]
+
+
+class EventShown(Answer):
+    """One line of a session's log; `handrail.kinds` lists the kinds and what their data holds."""
+
+    seq: int
+    time: datetime
+    turn: int | None
+    kind: str
+    data: Object
+
+
+class EventPage(Answer):
+    """A page of a log, and the number of its last event."""
+
+    events: list[EventShown]
+    last_seq: int
+
+
+class Prompted(Answer):
+    """A prompt as it was taken."""
+
+    prompt: str
+    queued: bool
+
+
+class Withdrawn(Answer):
+    """A prompt that waits no more."""
+
+    prompt: str
+    withdrawn: bool
+
+
+class Cancelling(Answer):
+    """The turn is asked to end."""
+
+    cancelling: bool
+
+
+class FileShown(Answer):
+    """One file of a change."""
+
+    path: str
+    status: str
+    added: int
+    removed: int
+    binary: bool
+    flag: Annotated[str | None, Field(description="why a reviewer must look")]
+
+
+class Change(Answer):
+    """What a session changed."""
+
+    base: str
+    head: str
+    files: list[FileShown]
+    patch: str
+    truncated: bool
+
+
+class Undone(Answer):
+    """The state that the workspace is in again."""
+
+    turn: int
+    commit: str
+
+
+class Applied(Answer):
+    """Where a change went."""
+
+    mode: Literal["branch", "uncommitted"]
+    branch: str | None
+    commit: str
+    files: int
+
+
+class AgentShown(Answer):
+    """An agent of the catalogue; `version` is the installed one, else the pinned one."""
+
+    name: str
+    title: str
+    version: str | None
+    installed: bool
+    path: str | None
+    wire: str
+    licence: str
+    note: str | None
+
+
+class AgentList(Answer):
+    """The catalogue."""
+
+    agents: list[AgentShown]
+
+
+class Installed(Answer):
+    """An agent that can be started."""
+
+    name: str
+    version: str | None
+    path: str
+    seconds: Seconds
+
+
+class Tried(Answer):
+    """A capability as it was advertised, and as it was tried; null where it was not."""
+
+    name: str
+    advertised: bool | None
+    tried: bool | None
+    detail: str | None
+
+
+class AgentReport(Answer):
+    """What an agent can really do."""
+
+    name: str
+    version: str | None
+    ok: bool
+    capabilities: list[Tried]
+    seconds: Seconds
+
+
+class ProviderShown(Answer):
+    """A model provider; its key is never shown."""
+
+    name: str
+    wire: str
+    base_url: str
+    model: str | None
+    key: Literal["set", "none"]
+    source: Literal["stored", "environment"]
+
+
+class ProviderList(Answer):
+    """Model providers."""
+
+    providers: list[ProviderShown]
+
+
+class Removed(Answer):
+    """A provider that is gone."""
+
+    name: str
+    removed: bool
+
+
+class ModelSpend(Answer):
+    """What one model cost."""
+
+    model: str
+    calls: int
+    cost_nano: Nano
+    unpriced: int
+    input_tokens: int
+    output_tokens: int
+
+
+class SessionSpend(Answer):
+    """What one session cost."""
+
+    session: str
+    calls: int
+    cost_nano: Nano
+    unpriced: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Spend(Answer):
+    """What was spent."""
+
+    total_nano: Nano
+    unpriced: int
+    calls: int
+    by_model: list[ModelSpend]
+    by_session: list[SessionSpend]
+
+
+class SandboxShown(Answer):
+    """The walls of new sessions; `detail` is `probing` until they have been tried."""
+
+    kind: SandboxKind
+    holds: list[str]
+    lacks: list[str]
+    detail: str
+
+
+class SessionCount(Answer):
+    """How many sessions there are."""
+
+    total: int
+    running: int
+    waiting: int
+
+
+class Status(Answer):
+    """The server."""
+
+    version: str
+    pid: int
+    data: str
+    url: str
+    started: datetime
+    uptime: Seconds
+    sandbox: SandboxShown
+    sessions: SessionCount
+    providers: list[str]
+    memory_mb: Annotated[float, Field(description="resident memory in 10⁶ bytes")]
+
+
+class Finding(Answer):
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    mend: str = ""
+
+
+class Doctor(Answer):
+    """All that was looked at."""
+
+    checks: list[Finding]
+
+
+class Stopping(Answer):
+    """The server ends soon."""
+
+    stopping: bool
+
+
+class Problem(BaseModel):
+    """What went wrong, in one sentence (RFC 9457)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    value: object = None
+    mend: str | None = None
+
+
+EVENT_STREAM = "EventStream"
+"""the one answer that is no JSON: server-sent events whose data is an `EventShown`"""
+
+MODELS: dict[str, type[BaseModel]] = {
+    model.__name__: model
+    for model in (
+        *(Session, SessionList, EventPage, EventShown, Prompted, Withdrawn, Cancelling),
+        *(Change, Undone, Applied, Approval, ApprovalList),
+        *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, Removed, Spend),
+        *(Status, Doctor, Stopping, Problem),
+    )
+}

@@ -1,0 +1,7 @@
+"""The HTTP API, a file a tag: each has thin handlers and the `TABLE` that says all about them."""
+
+from __future__ import annotations
+
+from handrail.web.api import agents, approvals, changes, providers, sessions, system
+
+TABLE = (*sessions.TABLE, *changes.TABLE, *approvals.TABLE, *agents.TABLE, *providers.TABLE, *system.TABLE)

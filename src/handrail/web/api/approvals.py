@@ -1,0 +1,42 @@
+"""Approvals over HTTP."""
+
+from __future__ import annotations
+
+from handrail.commands import approvals
+from handrail.types import ApprovalId, Json
+from handrail.web import views
+from handrail.web.bodies import AnswerBody
+from handrail.web.table import Call, Entry, Query
+
+
+async def waiting(call: Call) -> Json:
+    """List approvals."""
+    only_open = call.flag("open")
+    found = await approvals.waiting(call.desk, call.actor, only_open=only_open is not False)
+    return {"approvals": [views.approval(row) for row in found]}
+
+
+async def answer(call: Call, body: AnswerBody) -> Json:
+    """Answer one."""
+    row = await approvals.answer(
+        call.desk,
+        call.actor,
+        ApprovalId(call.path("id")),
+        body.decision,
+        option=body.option,
+        because=body.because,
+    )
+    return views.approval(row)
+
+
+_TAG = "approvals"
+TABLE = (
+    Entry(
+        "GET", "/approvals", _TAG, "List what waits for an answer.", waiting, "ApprovalList",
+        query=(Query("open", "boolean", "false lists the answered ones as well"),),
+    ),
+    Entry(
+        "POST", "/approvals/{id}", _TAG, "Answer an approval; of several answers the first one wins.",
+        answer, "Approval", body=AnswerBody, problems=(404, 409),
+    ),
+)  # fmt: skip

@@ -1,0 +1,54 @@
+"""Changes over HTTP."""
+
+from __future__ import annotations
+
+from handrail.commands import changes
+from handrail.types import Json
+from handrail.web import views
+from handrail.web.bodies import ApplyBody, UndoBody
+from handrail.web.table import Call, Entry, Query
+
+_MOST_TURN = (1 << 31) - 1
+
+
+async def diff(call: Call) -> Json:
+    """What was changed."""
+    return views.change(
+        await changes.diff(call.desk, call.actor, call.path("id"), _turn(call, "from_turn"), _turn(call, "to_turn"))
+    )
+
+
+async def undo(call: Call, body: UndoBody) -> Json:
+    """Go back."""
+    turn, commit = await changes.undo(call.desk, call.actor, call.path("id"), body.to_turn)
+    return {"turn": turn, "commit": commit}
+
+
+async def apply(call: Call, body: ApplyBody) -> Json:
+    """Bring it to the checkout."""
+    return views.applied(await changes.apply(call.desk, call.actor, call.path("id"), body.mode, body.branch))
+
+
+def _turn(call: Call, name: str) -> int | None:
+    return None if call.text(name) is None else call.number(name, 0, most=_MOST_TURN)
+
+
+_TAG = "changes"
+TABLE = (
+    Entry(
+        "GET", "/sessions/{id}/diff", _TAG, "Show what a session changed, in all or between two turns.", diff, "Change",
+        query=(
+            Query("from_turn", "integer", "first turn to show"),
+            Query("to_turn", "integer", "last turn to show"),
+        ),
+        problems=(404, 409, 503),
+    ),
+    Entry(
+        "POST", "/sessions/{id}/undo", _TAG, "Bring the workspace back to an earlier state.", undo, "Undone",
+        body=UndoBody, body_optional=True, problems=(404, 409, 503),
+    ),
+    Entry(
+        "POST", "/sessions/{id}/apply", _TAG, "Bring the change to the checkout, as a branch or uncommitted.",
+        apply, "Applied", body=ApplyBody, problems=(404, 409, 503),
+    ),
+)  # fmt: skip

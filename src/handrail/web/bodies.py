@@ -1,0 +1,112 @@
+"""What the API takes: the shape only. Values are judged by the commands, so that every face gets the same answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from handrail.commands.values import GoalSpec
+
+
+class Given(BaseModel):
+    """The base of bodies: unknown fields are refused, and a number is no text."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+
+
+def _command(value: object) -> object:
+    return {"command": value} if isinstance(value, str) else value
+
+
+def _amount(value: object) -> object:
+    return format(value, "f") if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class CheckBody(Given):
+    """A check: a command, and the seconds it may take."""
+
+    command: str
+    timeout: float | None = None
+
+
+class GoalBody(Given):
+    """A goal to hand a session off with."""
+
+    text: str
+    checks: Annotated[
+        list[Annotated[CheckBody, BeforeValidator(_command, json_schema_input_type=str | CheckBody)]],
+        Field(default_factory=list, description="commands whose exit status decides"),
+    ]
+    turns: int | None = None
+    budget_usd: Annotated[
+        Annotated[str, BeforeValidator(_amount, json_schema_input_type=str | float)] | None,
+        Field(description="US dollars"),
+    ] = None
+    seconds: float | None = None
+
+    def spec(self) -> GoalSpec:
+        """The same for the commands."""
+        checks = tuple((check.command, check.timeout) for check in self.checks)
+        return GoalSpec(self.text, checks, self.turns, self.budget_usd, self.seconds)
+
+
+class SessionBody(Given):
+    """A session to be. With `prompt` its first turn starts; with `goal` it is handed off."""
+
+    repository: Annotated[str, Field(description="absolute path of a git repository")]
+    agent: str = "handrail"
+    provider: str | None = None
+    model: str | None = None
+    ref: Annotated[str | None, Field(description="branch, tag or commit to start from; HEAD where missing")] = None
+    sandbox: Annotated[str | None, Field(description="bubblewrap or none")] = None
+    permissions: Annotated[str | None, Field(description="ask, allow or deny")] = None
+    include_uncommitted: bool = False
+    title: str | None = None
+    tools: Annotated[
+        list[str], Field(default_factory=list, description="tool chains to show read-only inside, `bin` on the PATH")
+    ]
+    prompt: str | None = None
+    goal: GoalBody | None = None
+
+
+class PromptBody(Given):
+    """A prompt."""
+
+    text: str
+
+
+class UndoBody(Given):
+    """Where to go back to: the state after turn `to_turn` (0 is the start)."""
+
+    to_turn: int | None = None
+
+
+class ApplyBody(Given):
+    """How the change shall reach the checkout."""
+
+    mode: Annotated[str, Field(description="branch or uncommitted")]
+    branch: str | None = None
+
+
+class AnswerBody(Given):
+    """An answer to an approval."""
+
+    decision: Annotated[str, Field(description="allow or deny")]
+    option: Annotated[str | None, Field(description="id of one of the agent's options")] = None
+    because: str | None = None
+
+
+class CheckAgentBody(Given):
+    """How far to try an agent."""
+
+    deep: bool = False
+
+
+class ProviderBody(Given):
+    """A model provider."""
+
+    wire: Annotated[str, Field(description="anthropic, openai or gemini")]
+    base_url: str | None = None
+    key: Annotated[str, Field(repr=False, description="kept by the gateway; never shown again")]
+    model: str | None = None

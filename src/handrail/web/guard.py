@@ -1,0 +1,165 @@
+"""The door: who comes in, and what a browser may do with what it gets.
+
+Over the unix socket everyone is the owner, since the file's mode (0600) let them in. Over TCP, any program of the
+machine and any page in a browser can connect: so a token, a check of `Host` (DNS rebinding) and of `Origin`
+(cross-site requests). Cookies know no ports, so SameSite alone does not keep out another local server's page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from handrail.commands.actor import OWNER
+from handrail.errors import Forbidden, HandrailError
+
+COOKIE = "handrail"
+OPEN_TO_ALL = frozenset({"/health", "/open", "/static/handrail.css"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'"
+    ),
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """What opens the door: the token, and what is derived from it for browsers (so that no page holds the token)."""
+
+    token: str
+
+    @property
+    def cookie(self) -> str:
+        """The cookie's value."""
+        return self._derived("cookie")
+
+    @property
+    def form(self) -> str:
+        """The value that every form of a page carries (CSRF)."""
+        return self._derived("form")
+
+    def opens(self, token: str) -> bool:
+        """Whether `token` is the token, in constant time."""
+        return hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
+
+    def opens_cookie(self, value: str) -> bool:
+        """Whether a cookie's value is ours, in constant time."""
+        return hmac.compare_digest(value.encode("utf-8", "replace"), self.cookie.encode())
+
+    def signed_form(self, value: str) -> bool:
+        """Whether a form came from one of our pages, in constant time."""
+        return hmac.compare_digest(value.encode("utf-8", "replace"), self.form.encode())
+
+    def _derived(self, purpose: str) -> str:
+        digest = hmac.digest(self.token.encode(), f"handrail {purpose}".encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+Refuse = Callable[[Scope, Receive, Send, HandrailError], Awaitable[None]]
+
+
+class Guard:
+    """The door in front of the application.
+
+    Args:
+        app: what is behind it.
+        keys: what opens it.
+        socket: path of the unix socket, as the transport names it; None where there is none.
+        host: the address that the server was told to listen on.
+        refuse: answers a refusal, as a page or as a problem.
+    """
+
+    def __init__(self, app: ASGIApp, *, keys: Keys, socket: str | None, host: str, refuse: Refuse) -> None:
+        self._app = app
+        self._keys = keys
+        self._socket = socket
+        self._host = host
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in as its actor, or refuse it."""
+        if scope["type"] != "http":
+            return
+        outward = _hardened(send)
+        try:
+            self._admit(scope)
+        except Forbidden as error:
+            await self._refuse(scope, receive, outward, error)
+            return
+        await self._app(scope, receive, outward)
+
+    def _admit(self, scope: Scope) -> None:
+        scope["handrail.actor"] = OWNER
+        if self._socket is not None and scope.get("server") == (self._socket, None):
+            return
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not is_loopback(host, self._host):
+            raise Forbidden(f"This server answers on this machine only, not for the host {host[:100]!r}.")
+        origin = headers.get("origin")
+        if origin is not None and not _same_origin(origin, host):
+            raise Forbidden(f"A page of {origin[:100]!r} may not call this server.")
+        if scope["path"] in OPEN_TO_ALL:
+            return
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if token:
+            if scheme.lower() == "bearer" and self._keys.opens(token.strip()):
+                return
+            raise Forbidden("The token is not the one of this server: take it from server.json in the data directory.")
+        if not self._keys.opens_cookie(_cookie(headers)):
+            raise Forbidden("No token: send the one in server.json of the data directory as `Authorization: Bearer …`.")
+        # a browser sends Origin with every request that changes something; one that does not is no browser of today
+        if scope["method"] not in SAFE and origin is None:
+            raise Forbidden("A request by cookie must say its origin.")
+
+
+def is_loopback(host: str, listening: str) -> bool:
+    """Whether a `Host` header names this machine by a loopback name, so that no foreign domain is rebound to it."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost") or name == listening.lower():
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _same_origin(origin: str, host: str) -> bool:
+    parts = urlsplit(origin)
+    return parts.scheme == "http" and parts.netloc.lower() == host.lower()
+
+
+def _cookie(headers: Headers) -> str:
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+
+
+def _hardened(send: Send) -> Send:
+    async def outward(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("cache-control", "no-store")
+        await send(message)
+
+    return outward

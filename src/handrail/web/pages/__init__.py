@@ -1,0 +1,1 @@
+"""Pages: plain documents rendered on the server. They read the same log and call the same commands as the API."""

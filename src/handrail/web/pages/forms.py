@@ -1,0 +1,66 @@
+"""Forms of pages: read without JavaScript, signed against forgery, answered by going back to the page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from handrail.commands.values import GoalSpec
+from handrail.errors import Forbidden, InvalidInput
+from handrail.web.guard import Keys
+from handrail.web.table import LONGEST_BODY, read
+
+MEDIA_TYPE = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 50
+
+Form = Mapping[str, str]
+Act = Callable[[Request, Form], Awaitable[str | None]]
+"""Does what the form asks; returns where to go, None for where it came from"""
+
+
+def posted(act: Act, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that reads a form, checks that it came from one of our pages, acts, and shows the page again."""
+
+    async def endpoint(request: Request) -> Response:
+        form = await _form(request)
+        if not keys.signed_form(form.get("csrf", "")):
+            raise Forbidden("This form did not come from a page of this server: open the page again and repeat it.")
+        where = await act(request, form)
+        return RedirectResponse(where or back(form.get("back")), status_code=303)
+
+    return endpoint
+
+
+def back(given: str | None) -> str:
+    """A path of this server to go back to; anything else is the start page."""
+    if not given or not given.startswith("/") or given.startswith(("//", "/\\")) or urlsplit(given).netloc:
+        return "/"
+    return given if given.isascii() and given.isprintable() else "/"
+
+
+def goal(form: Form) -> GoalSpec | None:
+    """The goal that a form words: its checks stand one a line. None without checks and limits."""
+    checks = tuple((line.strip(), None) for line in form.get("checks", "").splitlines() if line.strip())
+    budget = form.get("budget_usd", "").strip() or None
+    turns = form.get("turns", "").strip()
+    if turns and not (turns.isascii() and turns.isdigit() and len(turns) < 10):
+        raise InvalidInput("turns", turns, "give a whole number")
+    if not checks and budget is None and not turns:
+        return None
+    return GoalSpec(form.get("text", ""), checks, int(turns) if turns else None, budget)
+
+
+async def _form(request: Request) -> Form:
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != MEDIA_TYPE:
+        raise InvalidInput("Content-Type", media, f"send {MEDIA_TYPE}")
+    given = await read(request, LONGEST_BODY)
+    try:
+        fields = parse_qsl(given.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise InvalidInput("form", given[:80], "send fields in UTF-8") from error
+    # browsers send line ends as CR LF, https://html.spec.whatwg.org/multipage/form-control-infrastructure.html
+    return {name: value.replace("\r\n", "\n") for name, value in fields}

@@ -1,0 +1,128 @@
+"""Templates: their environment, and the few words and figures that they format."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from difflib import SequenceMatcher
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.cli.clean import clean, reveal
+from handrail.types import now
+from handrail.web.lazy import Later
+from handrail.web.pages.transcript import pretty
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+WEB = Path(__file__).parent.parent
+PATCH_LINES = 4000
+"""lines of a patch that a page shows"""
+_EDIT_LINES = 400
+_jinja = Later("jinja2")
+
+
+@cache
+def style() -> bytes:
+    """The stylesheet."""
+    return (WEB / "static" / "handrail.css").read_bytes()
+
+
+@cache
+def style_mark() -> str:
+    """Changes when the stylesheet does, so that a browser may keep it for ever."""
+    return hashlib.sha256(style()).hexdigest()[:12]
+
+
+@cache
+def environment() -> Environment:
+    """The templates; the first call imports Jinja."""
+    module = _jinja.load()
+    made: Environment = module.Environment(
+        loader=module.FileSystemLoader(WEB / "templates"),
+        autoescape=True,
+        undefined=module.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {
+        "clean": lambda text: clean(text or ""),
+        "reveal": lambda text: reveal(text or ""),
+        "pretty": pretty,
+        "words": lambda word: str(word).replace("_", " "),
+        "when": when,
+        "cost": cost,
+        "seconds": seconds,
+    }
+    made.globals |= {"diff_lines": lambda old, new: list(diff_lines(old, new)), "style_mark": style_mark()}
+    return made
+
+
+def page(template: str, **context: Any) -> str:
+    """`template` rendered; everything in `context` is text until a template says otherwise, and none does."""
+    return environment().get_template(template).render(**context)
+
+
+def when(moment: datetime) -> str:
+    """How long ago, in the largest unit that says something; older than a week it is the day."""
+    past = max(0.0, (now() - moment).total_seconds())
+    if past < 60:
+        return "just now"
+    for unit, size, limit in (("min", 60, 3600), ("h", 3600, 86_400), ("days", 86_400, 7 * 86_400)):
+        if past < limit:
+            return f"{int(past // size)} {unit} ago"
+    return moment.strftime("%d %b %Y")
+
+
+def cost(nano: int, unpriced: int) -> str:
+    """Dollars; what has no known price is said, never counted as 0."""
+    if unpriced and not nano:
+        return "cost unknown"
+    dollars = nano / 1_000_000_000
+    said = f"${dollars:.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
+    return f"{said} and {unpriced} {'call' if unpriced == 1 else 'calls'} without a price" if unpriced else said
+
+
+def seconds(value: float) -> str:
+    """A duration."""
+    if value < 60:
+        return f"{value:.1f} s"
+    return f"{int(value // 60)} min {int(value % 60)} s"
+
+
+def diff_lines(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """An edit as (added | removed | same | hunk, line); long ones are cut, since matching them is quadratic."""
+    before, after = old.splitlines(), new.splitlines()
+    cut = len(before) > _EDIT_LINES or len(after) > _EDIT_LINES
+    before, after = before[:_EDIT_LINES], after[:_EDIT_LINES]
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    for group in matcher.get_grouped_opcodes(3):
+        yield "hunk", f"@@ line {group[0][3] + 1} @@"
+        for kind, a, b, c, d in group:
+            if kind == "equal":
+                yield from (("same", line) for line in before[a:b])
+            else:
+                yield from (("removed", line) for line in before[a:b])
+                yield from (("added", line) for line in after[c:d])
+    if cut:
+        yield "hunk", f"… only the first {_EDIT_LINES} lines are compared here …"
+
+
+def patch_lines(patch: str) -> tuple[list[tuple[str, str]], bool]:
+    """A unified diff as (added | removed | hunk | file | same, line), and whether it was cut."""
+    lines = patch.splitlines()
+    return [(_mark(line), line) for line in lines[:PATCH_LINES]], len(lines) > PATCH_LINES
+
+
+def _mark(line: str) -> str:
+    if line.startswith("diff --git "):
+        return "file"
+    if line.startswith("@@"):
+        return "hunk"
+    if line.startswith("+") and not line.startswith("+++ "):
+        return "added"
+    return "removed" if line.startswith("-") and not line.startswith("--- ") else "same"

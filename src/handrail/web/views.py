@@ -1,0 +1,139 @@
+"""Values as the API's JSON. What a field means is said once, in `answers`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from handrail.commands.sessions import Seen
+from handrail.commands.system import Finding, Status
+from handrail.store.approvals import ApprovalRow
+from handrail.store.columns import goal_json
+from handrail.types import Event, Json, SessionState
+from handrail.workspaces import Applied, Change
+
+
+def moment(time: datetime) -> str:
+    """RFC 3339 in UTC, with milliseconds."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def session(seen: Seen) -> Json:
+    """A session."""
+    row = seen.row
+    return {
+        "id": row.id,
+        "title": row.title,
+        "agent": row.agent,
+        "provider": row.provider,
+        "model": row.model,
+        "repository": row.repository,
+        "workspace": workspace_path(row.workspace),
+        "base": row.base,
+        "branch": row.branch,
+        "sandbox": row.sandbox,
+        "holds": list(row.holds),
+        "tools": list(row.tools),
+        "permissions": row.permissions,
+        "control": row.control,
+        "state": row.state,
+        "outcome": row.outcome,
+        "outcome_reason": row.outcome_reason,
+        "turn": row.turn,
+        "queued": seen.queued,
+        "goal": None if row.goal is None else goal_json(row.goal),
+        "cost_nano": row.cost_nano,
+        "unpriced": row.unpriced,
+        "tokens": {"input": row.input_tokens, "cached": row.cached_tokens, "output": row.output_tokens},
+        "agent_session": row.agent_session,
+        "created": moment(row.created),
+        "updated": moment(row.updated),
+        "last_seq": seen.last_seq,
+        "approvals": [approval(item) for item in seen.approvals],
+    }
+
+
+def approval(row: ApprovalRow) -> Json:
+    """An approval."""
+    return {
+        "id": row.id,
+        "session": row.session,
+        "turn": row.turn,
+        "title": row.title,
+        "tool": row.tool,
+        "input": row.input,
+        "diffs": list(row.diffs),
+        "options": list(row.options),
+        "asked": moment(row.asked),
+        "state": row.state,
+        "decision": row.decision,
+        "by": row.by,
+        "because": row.because,
+    }
+
+
+def event(given: Event) -> Json:
+    """An event of the log."""
+    return {"seq": given.seq, "time": moment(given.time), "turn": given.turn, "kind": given.kind, "data": given.data}
+
+
+def change(given: Change) -> Json:
+    """A change."""
+    return {
+        "base": given.base,
+        "head": given.head,
+        "files": [
+            {
+                "path": file.path,
+                "status": file.status,
+                "added": file.added,
+                "removed": file.removed,
+                "binary": file.binary,
+                "flag": file.flag,
+            }
+            for file in given.files
+        ],
+        "patch": given.patch,
+        "truncated": given.truncated,
+    }
+
+
+def applied(given: Applied) -> Json:
+    """Where a change went."""
+    return {"mode": given.mode, "branch": given.branch, "commit": given.commit, "files": given.files}
+
+
+def status(given: Status) -> Json:
+    """The server."""
+    held = given.sandbox
+    return {
+        "version": given.version,
+        "pid": given.pid,
+        "data": str(given.data),
+        "url": given.url,
+        "started": moment(given.started),
+        "uptime": round(given.uptime, 3),
+        "sandbox": {"kind": held.kind, "holds": list(held.holds), "lacks": list(held.lacks), "detail": held.detail},
+        "sessions": {
+            "total": sum(given.sessions.values()),
+            "running": given.sessions.get(SessionState.RUNNING, 0),
+            "waiting": given.sessions.get(SessionState.WAITING, 0),
+        },
+        "providers": list(given.providers),
+        "memory_mb": given.memory_mb,
+    }
+
+
+def finding(given: Finding) -> Json:
+    """One line of the doctor."""
+    said: Json = {"name": given.name, "ok": given.ok, "detail": given.detail}
+    return said if given.mend is None else said | {"mend": given.mend}
+
+
+def workspace_path(kept: str) -> str:
+    """The path of a workspace, from what the session keeps of it."""
+    try:
+        told = json.loads(kept)
+    except ValueError:
+        return kept
+    return str(told.get("path", kept)) if isinstance(told, dict) else kept

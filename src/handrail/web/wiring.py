@@ -1,0 +1,58 @@
+"""The rooms wired together: opened in order, closed in the other order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+
+from handrail.agents.roster import Roster
+from handrail.commands import shelf
+from handrail.commands.desk import Desk, Running
+from handrail.commands.walls import Probes
+from handrail.config import Config
+from handrail.gateway.keys import load_master
+from handrail.gateway.server import Gateway
+from handrail.sandbox.backends import open_backend
+from handrail.sessions.rooms import Rooms
+from handrail.sessions.supervisor import Sessions
+from handrail.store.engine import Store
+from handrail.types import SandboxKind
+
+LOG = logging.getLogger("handrail.server")
+SESSIONS_GRACE = 6.0
+"""seconds for the sessions to end their agents"""
+
+
+@contextlib.asynccontextmanager
+async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> AsyncIterator[Desk]:
+    """The desk of a server, with sessions that go on where the last server left them.
+
+    Raises:
+        HandrailError: the data directory cannot be used.
+    """
+    backends = {kind: open_backend(kind) for kind in SandboxKind}
+    probes = Probes(backends)
+    async with contextlib.AsyncExitStack() as closing:
+        store = await closing.enter_async_context(await Store.open(config.database))
+        providers = await shelf.load(store, load_master(config.data, environ), environ)
+        gateway = Gateway(providers.registry)
+        closing.push_async_callback(gateway.close)
+        for backend in backends.values():
+            closing.push_async_callback(backend.close)
+        closing.push_async_callback(probes.stop)
+        roster = Roster(config.data, environ)
+        sessions = Sessions(Rooms(config, store, roster, gateway, probes.backend))
+        closing.push_async_callback(_stop, sessions)
+        await gateway.start()
+        await sessions.start()
+        yield Desk(config, store, sessions, providers, probes, roster, running)
+
+
+async def _stop(sessions: Sessions) -> None:
+    try:
+        async with asyncio.timeout(SESSIONS_GRACE):
+            await sessions.stop()
+    except TimeoutError:
+        LOG.warning("some agents did not end within %.0f s; they die with this process", SESSIONS_GRACE)
