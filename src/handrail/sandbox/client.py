@@ -131,7 +131,7 @@ class LauncherClient:
     def _receive(self) -> None:
         while True:
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 1)
+                data, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 1, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
             except OSError:

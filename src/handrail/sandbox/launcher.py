@@ -290,7 +290,7 @@ class Launcher:
     def receive(self) -> bool:
         """Take one message; False at the end of the connection."""
         try:
-            body, descriptors, _, _ = socket.recv_fds(self.control, 65536, 8)
+            body, descriptors, _, _ = socket.recv_fds(self.control, 65536, 8, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             return False
         if not body:
