@@ -16,6 +16,7 @@ from handrail.workspaces.clone import branch_of, keep_config_copy, make_git_dire
 from handrail.workspaces.git import Home, git
 from handrail.workspaces.layout import session_directory, session_ref
 from handrail.workspaces.mirror import resolve, update
+from handrail.workspaces.owner import can_reach, give
 from handrail.workspaces.protect import protected_paths
 from handrail.workspaces.remove import remove_tree
 from handrail.workspaces.uncommitted import capture
@@ -45,8 +46,7 @@ async def prepare(
         session: names the directory and the branch.
         ref: branch, tag or commit to start from; HEAD when None.
         include_uncommitted: changed and untracked files of the user's checkout come along, as the base commit.
-        owner: uid of the agent's processes when the server is root; they own the files then. It must be able to
-            traverse `data`.
+        owner: uid of the agent's processes when the server is root; they own the files then.
 
     Raises:
         InvalidInput: `ref` names no commit, or goes together with `include_uncommitted` and is not HEAD.
@@ -67,17 +67,21 @@ async def prepare(
     except OSError as error:
         raise StorageFull(f"{own} could not be made: {error.strerror}") from error
     try:
-        if owner is not None:
-            os.chown(path, owner, owner)
-        await make_git_directory(path, mirror=mirror, refs=refs, commit=commit, session=session, uid=owner)
+        # Made by their owner where it can, since giving files away afterwards makes git read them all again.
+        uid = owner if owner is not None and can_reach(path, owner) else None
+        if uid is not None:
+            os.chown(path, uid, uid)
+        await make_git_directory(path, mirror=mirror, refs=refs, commit=commit, session=session, uid=uid)
         base = commit
         if include_uncommitted:
             base, pack = await _bring_along(repository, path.parent, commit)
             if pack:
                 await git("unpack-objects", "-q", cwd=results, stdin=pack, timeout=CHECKOUT_TIMEOUT)
-                await git("unpack-objects", "-q", cwd=path, stdin=pack, uid=owner, timeout=CHECKOUT_TIMEOUT)
-                await git("update-ref", "HEAD", base, cwd=path, uid=owner)
-        await asyncio.gather(_check_out(path, base, owner), _note_begin(results, session, commit, base))
+                await git("unpack-objects", "-q", cwd=path, stdin=pack, uid=uid, timeout=CHECKOUT_TIMEOUT)
+                await git("update-ref", "HEAD", base, cwd=path, uid=uid)
+        await asyncio.gather(_check_out(path, base, uid), _note_begin(results, session, commit, base))
+        if owner is not None and uid is None:
+            await asyncio.to_thread(give, path, owner)
         keep_config_copy(path / ".git", own)
     except BaseException:
         await asyncio.shield(remove_tree(own / "workspace"))

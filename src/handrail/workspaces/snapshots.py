@@ -20,6 +20,7 @@ from handrail.workspaces.clone import keep_config_copy, make_git_directory
 from handrail.workspaces.git import IDENTITY, SETTINGS, attempt, failure, first_line, git, settings_environment
 from handrail.workspaces.layout import STAGING, own_directory, session_ref
 from handrail.workspaces.mirror import upstream_refs
+from handrail.workspaces.owner import can_reach, give
 from handrail.workspaces.prepare import SNAPSHOT_INDEX
 from handrail.workspaces.protect import verify
 from handrail.workspaces.remove import remove_tree
@@ -109,7 +110,10 @@ async def repair(workspace: Workspace, session: SessionId) -> None:
     staging, broken = own / STAGING, own / "git-broken"
     for left_over in (staging, broken):
         await remove_tree(left_over)
-    uid = await asyncio.to_thread(_make_room, path, staging, broken)
+    owner = await asyncio.to_thread(_make_room, path, staging, broken)
+    uid = owner if owner is not None and can_reach(staging, owner) else None
+    if uid is not None:
+        os.chown(staging, uid, uid)
     refs, last = await asyncio.gather(upstream_refs(workspace.mirror), _last(workspace, session))
     await make_git_directory(
         staging, mirror=workspace.mirror, refs=refs, commit=workspace.base, session=session, uid=uid
@@ -122,6 +126,8 @@ async def repair(workspace: Workspace, session: SessionId) -> None:
     )  # fmt: skip
     await git("unpack-objects", "-q", cwd=staging, stdin=pack, uid=uid, timeout=TIMEOUT)
     keep_config_copy(staging / ".git", own)
+    if owner is not None and uid is None:
+        await asyncio.to_thread(give, staging / ".git", owner)
     await asyncio.to_thread(os.rename, staging / ".git", path / ".git")
     await remove_tree(staging)
     await remove_tree(broken)
@@ -138,11 +144,7 @@ def _make_room(path: Path, staging: Path, broken: Path) -> int | None:
         old.chmod(0o700)  # a directory moves only when it can be written
     if os.path.lexists(old):
         old.rename(broken / "git")
-    if os.geteuid() != 0:
-        return None
-    uid = path.stat().st_uid
-    os.chown(staging, uid, uid)
-    return uid
+    return path.stat().st_uid if os.geteuid() == 0 else None
 
 
 def _environment(workspace: Workspace, **more: str) -> dict[str, str]:
