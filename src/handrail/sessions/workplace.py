@@ -10,7 +10,7 @@ from pathlib import Path
 
 from handrail.agents import Endpoint, Launch, OnPermission, OnUpdate
 from handrail.errors import SandboxError
-from handrail.gateway import OnCall
+from handrail.gateway import OnCall, Wire
 from handrail.kinds import Kind
 from handrail.sandbox import Box, Walls
 from handrail.sandbox.paths import python_paths
@@ -30,6 +30,9 @@ from handrail.workspaces.protect import protected_paths
 FIRST_UID = 200_000
 """uids of sessions when the server is root: far above people's, below those of most containers' ranges"""
 UIDS = 60_000
+
+_WIRES = {Wire.ANTHROPIC: "anthropic", Wire.OPENAI: "openai-chat", Wire.GEMINI: "gemini"}
+"""what an agent of several wires is told to speak; every OpenAI-compatible provider has Chat, few have Responses"""
 
 
 class Workplace:
@@ -113,7 +116,7 @@ class Workplace:
         grant = self._rooms.gateway.grant(
             row.id, provider=provider.name, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
         )
-        endpoint = Endpoint(box.door_url(), grant.token, row.model or provider.model, provider.wire)
+        endpoint = Endpoint(box.door_url(), grant.token, row.model or provider.model, _WIRES[provider.wire])
         order = Start(
             spec=self.spec,
             launch=lambda given: self._launch(given, box),
