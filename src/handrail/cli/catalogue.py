@@ -10,7 +10,7 @@ import typer
 
 from handrail.cli import options
 from handrail.cli.client import LONG, Client, Obj
-from handrail.cli.layout import Line, Span, columns, duration, line, printed, table
+from handrail.cli.layout import Line, Span, columns, duration, fit, line, printed, table
 
 agents = typer.Typer(rich_markup_mode=None, add_completion=False)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Agent of the catalogue.")]
@@ -30,8 +30,8 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
             str(item.get("name")),
             "yes" if item.get("installed") else "no",
             str(item.get("version") or ""),
-            str(item.get("licence") or ""),
-            " ".join(str(item[key]) for key in ("title", "note") if item.get(key)),
+            fit(str(item.get("licence") or ""), 28),
+            ": ".join(str(item[key]) for key in ("title", "note") if item.get(key)),
         )
         for item in told.get("agents") or []
     ]

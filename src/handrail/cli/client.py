@@ -54,7 +54,7 @@ class Client:
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._http = await self._open.enter_async_context(await self._connected())
+        self._keep(await self._connected())
         return self
 
     async def __aexit__(
@@ -117,7 +117,11 @@ class Client:
         fresh = await connect(self.data)
         if fresh is not None:
             # the old one is closed with this client only: another task may still wait for an answer on it
-            self._http = await self._open.enter_async_context(fresh)
+            self._keep(fresh)
+
+    def _keep(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+        self._open.push_async_callback(http.aclose)
 
     async def _connected(self) -> httpx2.AsyncClient:
         if self._start:

@@ -173,9 +173,9 @@ async def stop(data: Path) -> bool:
     client = await connect(data)
     found = client is not None or held(data / "server.lock") or held(data / "keeper.lock")
     if client is not None:
-        async with client:
-            with contextlib.suppress(httpx2.TransportError):  # it may go away in mid-answer, which is what was asked
-                await client.post("/api/v1/shutdown")
+        with contextlib.suppress(httpx2.TransportError):  # it may go away in mid-answer, which is what was asked
+            await client.post("/api/v1/shutdown")
+        await client.aclose()
     elif found:
         _terminate(data)
     deadline = time.monotonic() + STOP_LIMIT

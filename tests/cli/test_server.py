@@ -1,0 +1,186 @@
+"""up, down, status, doctor and the keeper, against the real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+
+import httpx2
+
+from handrail.cli import finding
+from tests.cli.conftest import Cli
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def gone(pid: int) -> bool:
+    end = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def answers(cli: Cli, pid: int) -> bool:
+    """A server other than `pid` answers."""
+    address = finding.read_address(cli.data)
+    if address is None or address.pid == pid:
+        return False
+    try:
+        return httpx2.get(f"{address.url}/health", timeout=5).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def test_up_status_down(cli: Cli) -> None:
+    assert "no server runs on" in cli.run("status").stdout
+    assert cli.json("status")["running"] is False
+    assert "the server is up after" in cli.run("up").stdout
+    told = cli.json("status")
+    assert told["running"] is True
+    assert told["data"] == str(cli.data)
+    assert "the server was running" in cli.run("up").stdout
+    keeper = int((cli.data / "keeper.lock").read_text())
+    assert alive(keeper)
+    assert cli.run("down").stdout == "the server is down\n"
+    assert gone(told["pid"])
+    assert gone(keeper)
+    assert "no server runs on" in cli.run("down").stdout
+
+
+def test_any_verb_starts_the_server_and_says_nothing_in_a_pipe(cli: Cli) -> None:
+    done = cli.run("sessions", "--json")
+    assert json.loads(done.stdout)["sessions"] == []
+    assert done.stderr == ""
+    assert cli.json("status")["running"] is True
+
+
+def test_two_at_once_start_one_server(cli: Cli) -> None:
+    running = [cli.start("status" if at else "up") if at > 1 else cli.start("sessions", "--json") for at in range(4)]
+    told = [process.communicate("", timeout=30) for process in running]
+    assert [process.returncode for process in running] == [0] * 4, told
+    pid = cli.json("status")["pid"]
+    assert f"process {pid}" in cli.run("up").stdout
+
+
+def test_a_killed_server_comes_back_by_itself(cli: Cli) -> None:
+    cli.run("up")
+    for _ in range(3):
+        pid = cli.json("status")["pid"]
+        begin = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        while not answers(cli, pid):
+            assert time.monotonic() - begin < 10
+            time.sleep(0.01)
+    assert cli.json("status")["running"] is True
+
+
+def test_down_ends_a_server_between_two_lives(cli: Cli) -> None:
+    cli.run("up")
+    keeper = int((cli.data / "keeper.lock").read_text())
+    os.kill(cli.json("status")["pid"], signal.SIGKILL)
+    cli.run("down")
+    assert gone(keeper)
+    assert "no server runs on" in cli.run("status").stdout
+
+
+def test_the_server_survives_its_terminal(cli: Cli) -> None:
+    with cli.start("up") as process:
+        process.communicate("", timeout=30)
+        pid = cli.json("status")["pid"]
+        assert os.getsid(pid) != os.getsid(0)
+        assert os.getpgid(pid) != os.getpgid(0)
+
+
+def test_foreground_ends_with_ctrl_c_and_leaves_nothing(cli: Cli) -> None:
+    with cli.start("up", "--foreground", "--port", "0") as process:
+        end = time.monotonic() + 20
+        while finding.read_address(cli.data) is None and time.monotonic() < end:
+            time.sleep(0.02)
+        address = finding.read_address(cli.data)
+        assert address is not None
+        assert "a server already runs" in cli.run("up", "--foreground", code=2).stderr
+        # a terminal sends it to the whole group: to the keeper, which waits, and to the server
+        process.send_signal(signal.SIGINT)
+        os.kill(address.pid, signal.SIGINT)
+        process.communicate("", timeout=20)
+        assert process.returncode == 0
+        assert gone(address.pid)
+
+
+def test_a_taken_port_is_one_sentence(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = cli.run("up", "--port", str(port), code=None)
+    assert done.returncode in {1, 2}
+    assert done.stderr.startswith("handrail: the server did not start: ")
+    assert str(port) in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not finding.held(cli.data / "keeper.lock")
+
+
+def test_bad_configuration_is_one_sentence(cli: Cli) -> None:
+    cli.data.mkdir()
+    (cli.data / "config.toml").write_text("prot = 1\n")
+    done = cli.run("sessions", code=None)
+    assert "the server did not start" in done.stderr
+    assert "prot" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_tcp_and_the_token_are_the_way_without_a_socket(cli: Cli) -> None:
+    cli.run("up")
+    file = cli.data / "server.json"
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps(told | {"socket": str(cli.data / "gone.sock")}))
+    assert cli.json("status")["pid"] == told["pid"]
+    file.write_text(json.dumps(told | {"socket": None, "token": "wrong"}))
+    done = cli.run("sessions", code=2)
+    assert done.stderr.count("\n") == 1
+    file.write_text(json.dumps(told))
+
+
+def test_doctor_names_what_it_looked_at(cli: Cli) -> None:
+    done = cli.run("doctor", "--json", code=None)
+    checks = json.loads(done.stdout)["checks"]
+    assert checks
+    assert done.returncode == int(not all(check["ok"] for check in checks))
+
+
+def test_what_is_not_there_is_one_sentence(cli: Cli) -> None:
+    for words in (["show", "nosuch"], ["diff", "nosuch"], ["end", "nosuch"], ["approve", "nosuch"], ["take"]):
+        done = cli.run(*words, code=2)
+        assert done.stderr.startswith("handrail: ")
+        assert done.stderr.count("\n") == 1
+    assert cli.run("agents", "check", "nosuch", code=2).stderr.count("\n") == 1
+
+
+def test_providers_are_set_from_stdin_or_a_variable_and_never_show_the_key(cli: Cli) -> None:
+    cli.run("providers", "set", "work", "--wire", "anthropic", "--key-stdin", "--model", "m", stdin="sk-secret-1\n")
+    shown = cli.run("providers").stdout
+    assert "work" in shown
+    assert "sk-secret" not in shown + cli.run("providers", "--json").stdout
+    assert cli.run("providers", "set", "w", "--wire", "anthropic", "--key-stdin", stdin="", code=2).stderr
+    cli.run("providers", "remove", "work")
+    assert "work" not in cli.run("providers").stdout
+    secret = (cli.data / "handrail.db").read_bytes() + (cli.data / "logs" / "server.log").read_bytes()
+    assert b"sk-secret-1" not in secret
+
+
+def test_reading_verbs_print_json_and_nothing_else(cli: Cli) -> None:
+    for words, key in (
+        (["agents"], "agents"),
+        (["providers"], "providers"),
+        (["spend"], "total_nano"),
+        (["sessions"], "sessions"),
+        (["inbox"], "approvals"),
+    ):
+        assert key in cli.json(*words)
