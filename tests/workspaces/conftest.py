@@ -94,7 +94,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A user's repository: two commits, a tag, a branch, a stash, something ignored, something staged, something not."""
+    """A user's repository: two commits, a tag, a branch, a stash, ignored names."""
     place = tmp_path / "project"
     place.mkdir()
     sh("git", "init", "-q", cwd=place)

@@ -57,9 +57,9 @@ async def test_unusual_names_and_bytes(workspace: Workspace) -> None:
 async def test_files_that_configure_agents_and_tools_are_flagged(workspace: Workspace) -> None:
     place = workspace.path
     names = (
-        "CLAUDE.md", "docs/AGENTS.md", ".mcp.json", ".claude/settings.json", "sub/.claude/hooks/x.sh", ".codex/config.toml",
-        ".vscode/tasks.json", ".envrc", ".devcontainer/devcontainer.json", ".github/workflows/ci.yml", ".husky/pre-commit",
-        ".gitmodules", ".gitattributes", ".bashrc", "Agents.MD", ".npmrc", ".gitlab-ci.yml",
+        "CLAUDE.md", "docs/AGENTS.md", "Agents.MD", ".mcp.json", ".claude/settings.json", "sub/.claude/hooks/x.sh",
+        ".codex/config.toml", ".vscode/tasks.json", ".envrc", ".devcontainer/devcontainer.json", ".gitlab-ci.yml",
+        ".github/workflows/ci.yml", ".husky/pre-commit", ".gitmodules", ".gitattributes", ".bashrc", ".npmrc",
     )  # fmt: skip
     plain = ("src/agents.py", "claude.py", "docs/workflows/ci.yml", "profile", "environment.md")
     for name in (*names, *plain):

@@ -26,8 +26,9 @@ def ended(pid_file: Path) -> bool:
 async def test_cancellation_ends_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = slow_git(tmp_path, monkeypatch)
     task = asyncio.create_task(attempt(["status"], cwd=tmp_path))
-    while not pid.exists() or not pid.read_text():
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        while not pid.exists() or not pid.read_text():  # noqa: ASYNC110  another process writes it
+            await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

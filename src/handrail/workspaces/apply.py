@@ -161,7 +161,7 @@ async def _to_files(workspace: Workspace, checkout: Path, session: SessionId, he
 
 
 async def _start(workspace: Workspace, session: SessionId, run: Callable[..., Awaitable[Ran]]) -> str:
-    """The commit whose files the checkout holds: what was applied before, if all of it is still there, else the base."""
+    """The commit that the checkout is at: what was applied before, if all of it is still there, else the base."""
     ref = session_ref(session, IN_CHECKOUT)
     found = await attempt(["rev-parse", "--verify", "--quiet", ref], cwd=workspace.results)
     if found.code != 0:
