@@ -37,7 +37,8 @@ def read(form: Format, raw: dict[str, Any]) -> Usage | None:
     provider, flavour = _FLAVOURS[form]
     holder = {"usageMetadata" if form is Format.GEMINI else "usage": raw, "model": "", "modelVersion": ""}
     try:
-        return get_snapshot().extract_usage(holder, provider, None, flavour).usage
+        # The snapshot's own method would look the model up first, at a provider that may not know it.
+        return get_snapshot().find_provider(None, provider, None).extract_usage(holder, api_flavor=flavour)[1]
     except (LookupError, ValueError, TypeError):
         return None
 

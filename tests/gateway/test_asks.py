@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handrail.gateway.asks import DEFAULT_OUTPUT, read
+from handrail.gateway.routes import Action, Format, Route
+
+CHAT = Route(Format.CHAT, Action.CALL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"stream":true,"model":"m"}',
+        b' \n{ "model": "m", "stream": true}',
+        b'{"model":"m","stream":true,"stream_options":{}}',
+        b'{"model":"m","stream":true,"stream_options":null}',
+        '{"model":"m","stream":true,"stream_options":{"other":1,"include_usage":false},"x":"ü"}'.encode(),
+    ],
+)
+def test_streams_of_chat_ask_for_usage(body: bytes) -> None:
+    sent, given = json.loads(read(CHAT, body).body), json.loads(body)
+    options = {**(given.pop("stream_options", None) or {}), "include_usage": True}
+    assert sent == {**given, "stream_options": options}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m"}',
+        b'{"model":"m","stream":false}',
+        b'{ "stream" : true, "stream_options" : {"include_usage" : true} }',
+    ],
+)
+def test_every_other_body_stays(body: bytes) -> None:
+    assert read(CHAT, body).body is body
+    assert read(Route(Format.ANTHROPIC, Action.CALL), b'{"stream":true}').body == b'{"stream":true}'
+
+
+@pytest.mark.parametrize(
+    ("form", "body", "maximum"),
+    [
+        (Format.ANTHROPIC, {"max_tokens": 5}, 5),
+        (Format.CHAT, {"max_tokens": 5, "max_completion_tokens": 6}, 6),
+        (Format.RESPONSES, {"max_output_tokens": 7}, 7),
+        (Format.GEMINI, {"generationConfig": {"maxOutputTokens": 8}}, 8),
+        (Format.GEMINI, {"generationConfig": 3}, DEFAULT_OUTPUT),
+        (Format.CHAT, {"max_tokens": "9"}, DEFAULT_OUTPUT),
+        (Format.CHAT, {}, DEFAULT_OUTPUT),
+    ],
+)
+def test_longest_output(form: Format, body: dict[str, object], maximum: int) -> None:
+    assert read(Route(form, Action.CALL), json.dumps(body).encode()).max_output == maximum
