@@ -13,29 +13,14 @@ from pathlib import Path, PurePath
 
 from handrail.errors import InvalidInput, SandboxError
 from handrail.sandbox import Walls
+from handrail.sandbox.etc import HOSTNAME, OWN_DIRECTORY
 
 DOOR_PORT = 3129
+ETC = "etc"
+"""name of /etc in the stage"""
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
-HOSTNAME = "sandbox"
 SYSTEM = Path("/usr")
 ROOT_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-CONFIGURATION = (
-    "alternatives",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "crypto-policies",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "mime.types",
-    "os-release",
-    "pki",
-    "protocols",
-    "services",
-    "ssl",
-)
-"""what programs need of /etc, where it exists"""
 RESERVED = frozenset(
     Path(name)
     for name in ("/", "/usr", "/etc", "/proc", "/sys", "/dev", "/dev/shm", "/tmp", "/var", "/run", "/home", "/root")  # noqa: S108
@@ -52,8 +37,8 @@ class Host:
     """top-level links into /usr, name → target (`bin` → `usr/bin`)"""
     directories: tuple[str, ...] = ()
     """the same names where they are real directories"""
-    configuration: tuple[str, ...] = ()
-    """names of `CONFIGURATION` that exist"""
+    etc: Path = Path("/nonexistent")
+    """the directory to mount as /etc (see `etc.build`)"""
     staged: bool = False
     """the launcher mounts the sources of the walls where the uid can reach them"""
 
@@ -72,7 +57,7 @@ class Mount:
         return f"{stage}/{self.name}" if host.staged else str(self.path)
 
 
-def survey(uid: int, *, staged: bool, root: Path = Path("/")) -> Host:
+def survey(uid: int, etc: Path, *, staged: bool, root: Path = Path("/")) -> Host:
     """Look at this machine once."""
     links, directories = {}, []
     for name in ROOT_LINKS:
@@ -81,8 +66,7 @@ def survey(uid: int, *, staged: bool, root: Path = Path("/")) -> Host:
             links[name] = str(path.readlink())
         elif path.is_dir():
             directories.append(name)
-    configuration = tuple(name for name in CONFIGURATION if (root / "etc" / name).exists())
-    return Host(uid, links, tuple(directories), configuration, staged)
+    return Host(uid, links, tuple(directories), etc, staged)
 
 
 def mounts(walls: Walls) -> list[Mount]:
@@ -147,13 +131,11 @@ def checked(argv: Sequence[str], env: Mapping[str, str]) -> None:
 
 
 def files(walls: Walls, host: Host) -> dict[str, str]:
-    """The small files of /etc that are made up: no name of this machine or its users gets in."""
+    """The files of /etc that tell who runs: no name of this machine or its users gets in."""
     uid = host.uid
     return {
         "passwd": f"handrail:x:{uid}:{uid}:Handrail:{walls.home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
         "group": f"handrail:x:{uid}:\nnogroup:x:65534:\n",
-        "hosts": f"127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n",
-        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     }
 
 
@@ -204,10 +186,9 @@ def bwrap_arguments(
         words += ["--symlink", target, f"/{name}"]
     for name in host.directories:
         words += ["--ro-bind", f"/{name}", f"/{name}"]
-    for name in host.configuration:
-        words += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
+    words += ["--ro-bind", f"{stage}/{ETC}" if host.staged else str(host.etc), "/etc"]
     for name in sorted(files(walls, host)):
-        words += ["--perms", "0444", "--file", descriptor(name), f"/etc/{name}"]
+        words += ["--perms", "0444", "--file", descriptor(name), f"{OWN_DIRECTORY}/{name}"]
     words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
     scratch = ["--size", str(limits.tmp_bytes), "--perms", "1777", "--tmpfs"]
     words += [*scratch, "/dev/shm", "--remount-ro", "/dev", *scratch, "/tmp"]  # noqa: S108

@@ -8,11 +8,23 @@ import platform
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from handrail.errors import MissingPart, SandboxError
-from handrail.sandbox import Box, Door, Guarantee, Process, Walls, cgroups, paths, probe
-from handrail.sandbox.arguments import DOOR_PORT, Host, bwrap_arguments, checked, descriptor, environment, files, mounts, survey
+from handrail.sandbox import Box, Door, Guarantee, Process, Walls, cgroups, etc, paths, probe
+from handrail.sandbox.arguments import (
+    DOOR_PORT,
+    ETC,
+    Host,
+    bwrap_arguments,
+    checked,
+    descriptor,
+    environment,
+    files,
+    mounts,
+    survey,
+)
 from handrail.sandbox.client import LauncherClient
 from handrail.sandbox.launcher import STAGE, Order, Source
 from handrail.sandbox.process import BoxProcess, close_all, complete, launch
@@ -33,6 +45,7 @@ class BubblewrapBackend:
         self._boxes: dict[int, BubblewrapBox] = {}
         self._report: probe.Report | None = None
         self._probing = asyncio.Lock()
+        self._starting = asyncio.Lock()
 
     async def probe(self) -> Guarantee:
         """Try what must not be possible, once, and return what was held.
@@ -51,7 +64,8 @@ class BubblewrapBackend:
         """
         async with self._probing:
             if self._report is None:
-                self._report = await probe.measure(self, self.hierarchy)
+                held = self.hierarchy.guarantee if self.hierarchy else Guarantee.NOTHING
+                self._report = await probe.measure(self, held)
             return self._report
 
     async def open(self, walls: Walls) -> Box:
@@ -74,7 +88,8 @@ class BubblewrapBackend:
             await asyncio.to_thread(_give, walls, uid)
         elif walls.uid not in (None, uid):
             raise SandboxError(f"sandbox: uid {walls.uid} can be given only by a server that is root: leave it out")
-        host = survey(uid, staged=root and has_capability(CAP_SYS_ADMIN))
+        await self.client()
+        host = survey(uid, Path(), staged=root and has_capability(CAP_SYS_ADMIN))
         group = self._group(walls)
         box = BubblewrapBox(self, walls, host, program, group)
         self._boxes[id(box)] = box
@@ -102,11 +117,12 @@ class BubblewrapBackend:
                 raise SandboxError(f"sandbox: the control group was refused: {error}") from error
             return cgroups.Group()
 
-    def client(self) -> LauncherClient:
+    async def client(self) -> LauncherClient:
         """The running launcher of this event loop."""
-        if self._client is None or not self._client.alive:
-            self._client = LauncherClient()
-        return self._client
+        async with self._starting:
+            if self._client is None or not self._client.alive:
+                self._client = LauncherClient(await asyncio.to_thread(etc.build))
+            return self._client
 
     def forget(self, box: BubblewrapBox) -> None:
         """A box was closed."""
@@ -130,19 +146,17 @@ class BubblewrapBox:
 
     kind = SandboxKind.BUBBLEWRAP
 
-    def __init__(self, backend: BubblewrapBackend, walls: Walls, host: Host, program: str, group: cgroups.Group) -> None:
+    def __init__(
+        self, backend: BubblewrapBackend, walls: Walls, host: Host, program: str, group: cgroups.Group
+    ) -> None:
         self.walls = walls
+        self.guarantee = backend.guarantee
         self.host = host
         self._backend = backend
         self._program = program
         self._group = group
         self._processes: set[BoxProcess] = set()
         self._closed = False
-
-    @property
-    def guarantee(self) -> Guarantee:
-        """What the backend was measured to hold."""
-        return self._backend.guarantee
 
     def door_url(self) -> str:
         """Where processes started with a door reach the server."""
@@ -159,8 +173,9 @@ class BubblewrapBox:
         stdout_limit: int = 64 << 20,
     ) -> Process:
         """Start `argv` in a pid namespace of its own (see `Box.start`)."""
-        order = self._order(argv, env, cwd, with_door=door is not None)
-        return await self._launch(order, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit)
+        client = await self._backend.client()
+        order = self._order(client, argv, env, cwd, with_door=door is not None)
+        return await self._launch(client, order, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit)
 
     async def run(
         self,
@@ -173,8 +188,9 @@ class BubblewrapBox:
         timeout: float = 60.0,
     ) -> Completed:
         """Run to the end without a door (see `Box.run`)."""
-        order = self._order(argv, env or {}, cwd, with_door=False)
-        process = await self._launch(order, door=None, stderr_file=None, stdout_limit=1 << 16, keep=limit)
+        client = await self._backend.client()
+        order = self._order(client, argv, env or {}, cwd, with_door=False)
+        process = await self._launch(client, order, door=None, stderr_file=None, stdout_limit=1 << 16, keep=limit)
         return await complete(process, stdin=stdin, limit=limit, timeout=timeout)
 
     async def close(self) -> None:
@@ -191,10 +207,13 @@ class BubblewrapBox:
             for tree in trees:
                 await asyncio.to_thread(paths.hand_over, tree, self.host.uid)
 
-    def _order(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, *, with_door: bool) -> Order:
+    def _order(
+        self, client: LauncherClient, argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, *, with_door: bool
+    ) -> Order:
         if self._closed:
             raise SandboxError("sandbox: this box is closed: open another")
         walls, limits = self.walls, self.walls.limits
+        host = replace(self.host, etc=client.scratch or self.host.etc)
         checked(argv, env)
         whole = environment(walls, env)
         directory = walls.workspace if cwd is None else cwd
@@ -205,7 +224,7 @@ class BubblewrapBox:
             raise SandboxError(reason)
         filtered = platform.machine() in MACHINES
         words = bwrap_arguments(
-            walls, self.host, env=whole, cwd=directory, stage=STAGE if self.host.staged else "", filtered=filtered
+            walls, host, env=whole, cwd=directory, stage=STAGE if host.staged else "", filtered=filtered
         )
         return Order(
             id=0,
@@ -215,7 +234,7 @@ class BubblewrapBox:
             env={},
             cwd="/",
             data=files(walls, self.host),
-            stage=self._sources(),
+            stage=self._sources(host),
             uid=self.host.uid if os.getuid() == 0 else None,
             rlimits={"RLIMIT_NOFILE": limits.open_files, "RLIMIT_FSIZE": limits.file_bytes, "RLIMIT_CORE": 0},
             processes=limits.processes,
@@ -224,10 +243,10 @@ class BubblewrapBox:
             mark=None,
         )
 
-    def _sources(self) -> list[Source]:
+    def _sources(self, host: Host) -> list[Source]:
         if not self.host.staged:
             return []
-        return [
+        return [Source(path=str(host.etc), name=ETC, protected=[])] + [
             Source(
                 path=str(mount.path),
                 name=mount.name,
@@ -237,12 +256,19 @@ class BubblewrapBox:
         ]
 
     async def _launch(
-        self, order: Order, *, door: Door | None, stderr_file: Path | None, stdout_limit: int, keep: int = 0
+        self,
+        client: LauncherClient,
+        order: Order,
+        *,
+        door: Door | None,
+        stderr_file: Path | None,
+        stdout_limit: int,
+        keep: int = 0,
     ) -> BoxProcess:
         self._processes = {process for process in self._processes if not process.done}
         before = self._group.kills()
         process = await launch(
-            self._backend.client(),
+            client,
             order,
             door=door,
             stderr_file=stderr_file,
@@ -265,7 +291,9 @@ def find_bwrap() -> str:
     """
     found = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin") or shutil.which("bwrap")
     if found is None:
-        raise MissingPart("sandbox: bubblewrap is not installed: `apt-get install bubblewrap` (or `dnf install bubblewrap`)")
+        raise MissingPart(
+            "sandbox: bubblewrap is not installed: `apt-get install bubblewrap` (or `dnf install bubblewrap`)"
+        )
     return found
 
 

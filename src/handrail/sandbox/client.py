@@ -20,7 +20,6 @@ from handrail.sandbox.launcher import Order
 from handrail.sandbox.seccomp import filter_program
 
 SCRIPT = Path(__file__).with_name("launcher.py")
-START_LIMIT = 30.0
 
 Settled = TypeVar("Settled")
 
@@ -47,9 +46,14 @@ class Started:
 
 
 class LauncherClient:
-    """A running launcher, bound to the event loop that started it."""
+    """A running launcher, bound to the event loop that started it.
 
-    def __init__(self) -> None:
+    Args:
+        scratch: a directory that the launcher removes when it ends, however the server ends.
+    """
+
+    def __init__(self, scratch: Path | None = None) -> None:
+        self.scratch = scratch
         self._loop = asyncio.get_running_loop()
         self._orders: dict[int, Started] = {}
         self._last = 0
@@ -61,6 +65,7 @@ class LauncherClient:
             for descriptor in (theirs.fileno(), program):
                 os.set_inheritable(descriptor, True)
             words = [sys.executable, "-I", "-S", str(SCRIPT), str(theirs.fileno()), str(program)]
+            words += [str(scratch)] if scratch else []
             # the launcher inherits neither our environment nor any variable that steers Python
             self.pid = os.posix_spawn(sys.executable, words, {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"})
         except OSError as error:

@@ -21,6 +21,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -494,7 +495,10 @@ def kindred(root: int, mark: bytes) -> Iterator[int]:
 
 
 def main() -> None:
-    """Serve the socket whose descriptor is the first argument; the second is the seccomp program's."""
+    """Serve the socket whose descriptor is the first argument; the second is the seccomp program's.
+
+    A third argument is a directory that is removed at the end.
+    """
     os.setsid()
     os.chdir("/")
     control, program = int(sys.argv[1]), int(sys.argv[2])
@@ -505,7 +509,11 @@ def main() -> None:
     with open(program, "rb") as file:  # noqa: PTH123
         seccomp = file.read()
     os.set_inheritable(control, False)
-    Launcher(socket.socket(fileno=control), seccomp).serve()
+    try:
+        Launcher(socket.socket(fileno=control), seccomp).serve()
+    finally:
+        for directory in sys.argv[3:]:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,9 @@ class NoneBox:
         timeout: float = 60.0,
     ) -> Completed:
         """Run to the end without a door (see `Box.run`)."""
-        process = await self._launch(argv, env or {}, cwd, door=None, stderr_file=None, stdout_limit=1 << 16, keep=limit)
+        process = await self._launch(
+            argv, env or {}, cwd, door=None, stderr_file=None, stdout_limit=1 << 16, keep=limit
+        )
         return await complete(process, stdin=stdin, limit=limit, timeout=timeout)
 
     async def close(self) -> None:
@@ -142,7 +144,11 @@ class NoneBox:
             walled=False,
             argv=list(argv),
             args=[],
-            env={**environment(self.walls, env), MARK: mark, "TMPDIR": env.get("TMPDIR", os.environ.get("TMPDIR", "/tmp"))},  # noqa: S108
+            env={
+                **environment(self.walls, env),
+                MARK: mark,
+                "TMPDIR": env.get("TMPDIR", os.environ.get("TMPDIR", "/tmp")),
+            },  # noqa: S108
             cwd=str(directory),
             data={},
             stage=[],

@@ -134,7 +134,9 @@ def hand_over(top: Path, uid: int) -> None:
                 continue
             os.chown(path, uid, uid, follow_symlinks=False)
     except OSError as error:
-        raise SandboxError(f"sandbox: {error.filename or top} cannot be given to uid {uid}: {error.strerror}") from error
+        raise SandboxError(
+            f"sandbox: {error.filename or top} cannot be given to uid {uid}: {error.strerror}"
+        ) from error
 
 
 def _tree(top: Path) -> Iterator[Path]:

@@ -1,9 +1,236 @@
-"""x"""
+"""The self-test of the walls: real attempts from inside, the same from outside, and what follows from them."""
+
 from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from handrail.sandbox import Guarantee
+from pathlib import Path
+
+from handrail.errors import SandboxError
+from handrail.sandbox import Backend, Box, Guarantee, ResourceLimits, Walls
+from handrail.sandbox.attempts import Targets
+from handrail.sandbox.client import SCRIPT as LAUNCHER
+from handrail.sandbox.paths import python_paths
+from handrail.sandbox.process import door_socket
+
+SCRIPT = Path(__file__).with_name("attempts.py")
+ORDINARY = frozenset({"HOME", "PATH", "LANG", "TERM", "TMPDIR", "PWD", "SHLVL", "OLDPWD", "_", "LC_ALL", "LC_CTYPE"})
+MEMORY = 64 << 20
+PROCESSES = 64
+PROBE_SECONDS = 20.0
+
+TITLES = {
+    "workspace": "the workspace, the home and /tmp can be written",
+    "read_file": "files that were not mounted cannot be read",
+    "read_shadow": "password hashes cannot be read",
+    "write_file": "nothing outside can be written",
+    "write_system": "the system cannot be written",
+    "kernel_setting": "kernel settings cannot be changed",
+    "see_process": "processes outside are not seen",
+    "environments": "the server's environment is not seen",
+    "host_loopback": "services on this machine cannot be reached",
+    "metadata": "a cloud's metadata service cannot be reached",
+    "route": "no packet can leave",
+    "vsock": "the hypervisor cannot be reached",
+    "user_namespace": "no further user namespace can be made",
+    "keyring": "kernel keyrings cannot be used",
+    "terminal_input": "nothing can be typed into a terminal",
+    "processes": "the number of processes is limited",
+    "memory": "memory is limited",
+    "cpu": "CPU time is limited",
+    "disk": "the size of the workspace is limited",
+    "kill": "everything inside ends when it is killed",
+}
+"""what each attempt shows when it is held, in plain words"""
+
+PROVES = {
+    Guarantee.READS: ("read_file", "read_shadow"),
+    Guarantee.WRITES: ("write_file", "write_system", "kernel_setting"),
+    Guarantee.NETWORK: ("host_loopback", "metadata", "route", "vsock"),
+    Guarantee.PROCESSES: ("see_process", "user_namespace", "terminal_input"),
+    Guarantee.SECRETS: ("environments", "keyring", "read_shadow"),
+    Guarantee.PIDS: ("processes",),
+    Guarantee.MEMORY: ("memory",),
+    Guarantee.CPU: ("cpu",),
+    Guarantee.DISK: ("disk",),
+    Guarantee.KILL: ("kill",),
+}
+"""every one of them must be held for the guarantee to be given"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One attempt. `bites` is whether it got through outside of the walls; None where that was not tried."""
+
+    name: str
+    held: bool
+    detail: str
+    bites: bool | None = None
+
+    @property
+    def title(self) -> str:
+        """What it shows, in plain words."""
+        return TITLES[self.name]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
+    """What was tried, and what follows."""
+
+    findings: tuple[Finding, ...]
     guarantee: Guarantee
-async def measure(backend: object, hierarchy: object) -> Report:
-    raise NotImplementedError
+
+
+def conclude(findings: tuple[Finding, ...]) -> Guarantee:
+    """The guarantees whose every attempt was held."""
+    held = {finding.name for finding in findings if finding.held}
+    answer = Guarantee.NOTHING
+    for flag, names in PROVES.items():
+        if held.issuperset(names):
+            answer |= flag
+    return answer
+
+
+async def measure(backend: Backend, limits: Guarantee, *, controls: bool = True) -> Report:
+    """Probe a backend.
+
+    Args:
+        backend: whose walls to try.
+        limits: the flags of MEMORY and CPU that the backend can ask the kernel for.
+        controls: also try everything outside, to see that the attempts bite.
+
+    Raises:
+        MissingPart, SandboxError: the walls cannot be raised at all, or what must be possible inside is not.
+    """
+    async with _ground() as ground:
+        walls = Walls(
+            Path(ground["workspace"]),
+            Path(ground["home"]),
+            read_only=python_paths(),
+            limits=ResourceLimits(processes=PROCESSES, tmp_bytes=16 << 20),
+        )
+        box = await backend.open(walls)
+        try:
+            inside = await _attempts(box, ground)
+            inside |= await _attempts(box, ground, "processes")
+            kill = await _kill(box)
+        finally:
+            await box.close()
+        outside = await _controls(ground) if controls else {}
+        got, said = inside.pop("workspace")
+        if not got:
+            raise SandboxError(f"sandbox: the walls stand, but the workspace cannot be written inside them: {said}")
+        findings = [Finding(name, not got, said, _bites(outside, name)) for name, (got, said) in inside.items()]
+        findings.append(kill)
+        findings += [await _limited(backend, walls, flag, limits) for flag in (Guarantee.MEMORY, Guarantee.CPU)]
+        findings.append(Finding("disk", held=False, detail="only /tmp and /dev/shm have a size"))
+        return Report(tuple(findings), conclude(tuple(findings)))
+
+
+def _bites(outside: Mapping[str, tuple[bool, str]], name: str) -> bool | None:
+    return outside[name][0] if name in outside else None
+
+
+@asynccontextmanager
+async def _ground() -> AsyncIterator[Targets]:
+    top = Path(tempfile.mkdtemp(prefix="handrail-probe-"))
+    listener = door_socket()
+    try:
+        top.chmod(0o755)
+        for name in ("workspace", "home", "outside"):
+            (top / name).mkdir()
+        (top / "outside").chmod(0o777)
+        (top / "canary").write_text("canary", "ascii")
+        yield Targets(
+            canary=str(top / "canary"),
+            outside=str(top / "outside"),
+            port=int(listener.getsockname()[1]),
+            process=str(LAUNCHER),
+            variables=sorted(os.environ.keys() - ORDINARY),
+            workspace=str(top / "workspace"),
+            home=str(top / "home"),
+        )
+    finally:
+        listener.close()
+        await asyncio.to_thread(shutil.rmtree, top, ignore_errors=True)
+
+
+def _command(ground: Targets, *more: str) -> list[str]:
+    return [sys.executable, "-I", "-S", str(SCRIPT), json.dumps(ground), *more]
+
+
+async def _attempts(box: Box, ground: Targets, *more: str) -> dict[str, tuple[bool, str]]:
+    done = await box.run(_command(ground, *more), timeout=PROBE_SECONDS)
+    try:
+        answers = json.loads(done.stdout)
+    except ValueError as error:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        why = said[-1] if said else f"exit status {done.code}"
+        raise SandboxError(f"sandbox: the self-test could not run inside the walls: {why}") from error
+    return {name: (bool(got), str(said)) for name, (got, said) in answers.items()}
+
+
+async def _controls(ground: Targets) -> dict[str, tuple[bool, str]]:
+    process = await asyncio.create_subprocess_exec(*_command(ground), stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    return {name: (bool(got), str(said)) for name, (got, said) in json.loads(output).items()}
+
+
+async def _kill(box: Box) -> Finding:
+    # what has left the session and the group of the command is the hard case
+    process = await box.start(["/bin/sh", "-c", "setsid sleep 611 & setsid sleep 611 & sleep 611"], env={})
+    await asyncio.sleep(0.05)
+    await process.kill()
+    left = await asyncio.to_thread(_descendants, process.pid)
+    detail = f"{left} processes were left" if left else "nothing was left, not even in sessions of their own"
+    return Finding("kill", held=not left, detail=detail)
+
+
+def _descendants(pid: int) -> int:
+    count = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+                group = int((entry / "stat").read_text("ascii", "replace").rpartition(")")[2].split()[2])
+            except (OSError, ValueError):
+                continue
+            count += group == pid or command == b"sleep\x00611\x00"
+    return count
+
+
+async def _limited(backend: Backend, walls: Walls, flag: Guarantee, limits: Guarantee) -> Finding:
+    name = str(flag.name).lower()
+    if not flag & limits:
+        return Finding(name, held=False, detail="no writable control group (systemd: `-p Delegate=yes`)")
+    caps = ResourceLimits(memory_bytes=MEMORY) if flag is Guarantee.MEMORY else ResourceLimits(cpus=0.2)
+    try:
+        box = await backend.open(Walls(walls.workspace, walls.home, read_only=walls.read_only, limits=caps))
+    except SandboxError as error:
+        return Finding(name, held=False, detail=error.message)
+    try:
+        return await (_memory(box) if flag is Guarantee.MEMORY else _cpu(box))
+    finally:
+        await box.close()
+
+
+async def _memory(box: Box) -> Finding:
+    code = f"data = b'x' * {3 * MEMORY}; print(len(data))"
+    process = await box.start([sys.executable, "-I", "-S", "-c", code], env={})
+    ended = await process.wait()
+    held = ended.reason == "out_of_memory"
+    return Finding("memory", held=held, detail=f"taking 192 MB of 64 MB: {ended.reason}")
+
+
+async def _cpu(box: Box) -> Finding:
+    code = "import time; e = time.monotonic() + 0.5\nwhile time.monotonic() < e: pass\nprint(time.process_time())"
+    done = await box.run([sys.executable, "-I", "-S", "-c", code], timeout=PROBE_SECONDS)
+    used = float(done.stdout or b"1")
+    return Finding("cpu", held=used < 0.3, detail=f"{used:.2f} s of CPU in 0.5 s under a limit of 0.2 CPUs")

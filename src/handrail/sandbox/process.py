@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from handrail.errors import SandboxError
 from handrail.sandbox import Closer, Door, Exit
@@ -22,6 +22,7 @@ from handrail.types import Completed
 TAIL_BYTES = 8192
 FILE_BYTES = 5 << 20
 DRAIN_SECONDS = 2.0
+START_SECONDS = 30.0
 TERMINATE_SECONDS = 2.0
 SLOW_READER_SECONDS = 60.0
 CHUNK = 1 << 16
@@ -105,37 +106,36 @@ class Pipes:
             self.stdin.transport.abort()
 
 
-async def connect_pipes(*, stderr_file: Path | None, limit: int, keep: int) -> tuple[Pipes, list[int]]:
-    """Make three pipes.
-
-    Returns:
-        Ours, and the three descriptors for the process, which the caller closes.
+async def make_pipes(stderr_file: Path | None) -> tuple[BinaryIO | None, list[int]]:
+    """Three pipes as [stdin, our end, our end, stdout, our end, stderr], and the file for what stderr says.
 
     Raises:
         SandboxError: no descriptor is left, or the file for stderr cannot be written.
     """
-    loop = asyncio.get_running_loop()
-    file: BinaryIO | None = None
     descriptors: list[int] = []
     try:
-        if stderr_file is not None:
-            file = await asyncio.to_thread(_open_log, stderr_file)
+        file = await asyncio.to_thread(_open_log, stderr_file) if stderr_file is not None else None
         for _ in range(3):
             descriptors += os.pipe()
     except OSError as error:
         for descriptor in descriptors:
             os.close(descriptor)
         raise SandboxError(f"sandbox: no pipes for the process: {error.strerror or error}") from error
-    in_read, in_write, out_read, out_write, err_read, err_write = descriptors
+    return file, descriptors
+
+
+async def connect_pipes(ours: Sequence[int], file: BinaryIO | None, *, limit: int, keep: int) -> Pipes:
+    """Connect our ends of [stdin, stdout, stderr] to the loop."""
+    loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=limit)
     output = Output(reader)
     drain = Drain(file, keep)
     feed = Output(asyncio.StreamReader())
+    in_write, out_read, err_read = ours
     writing, _ = await loop.connect_write_pipe(lambda: feed, os.fdopen(in_write, "wb", 0))
-    stdin = asyncio.StreamWriter(writing, feed, None, loop)
     first, _ = await loop.connect_read_pipe(lambda: output, os.fdopen(out_read, "rb", 0))
     second, _ = await loop.connect_read_pipe(lambda: drain, os.fdopen(err_read, "rb", 0))
-    return Pipes(stdin, reader, feed, output, drain, (first, second)), [in_read, out_write, err_write]
+    return Pipes(asyncio.StreamWriter(writing, feed, None, loop), reader, feed, output, drain, (first, second))
 
 
 def _open_log(path: Path) -> BinaryIO:
@@ -146,7 +146,9 @@ def _open_log(path: Path) -> BinaryIO:
 class BoxProcess:
     """The `Process` of every backend that starts through the launcher."""
 
-    def __init__(self, client: LauncherClient, started: Started, pipes: Pipes, out_of_memory: Callable[[], bool]) -> None:
+    def __init__(
+        self, client: LauncherClient, started: Started, pipes: Pipes, out_of_memory: Callable[[], bool]
+    ) -> None:
         self.pid = 0
         self.stdin = pipes.stdin
         self.stdout = pipes.stdout
@@ -202,8 +204,9 @@ class BoxProcess:
         """
         running, ended = self._started.running, self._started.ended
         try:
-            async with asyncio.timeout(30):
-                await asyncio.wait([running, ended], return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(START_SECONDS):
+                waiting: set[asyncio.Future[Any]] = {running, ended}
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
                 raise SandboxError(await self._reason())
             self.pid = running.result()
@@ -299,15 +302,20 @@ async def launch(
     Raises:
         SandboxError: it could not be started; nothing runs.
     """
-    pipes, theirs = await connect_pipes(stderr_file=stderr_file, limit=stdout_limit, keep=keep)
+    file, (in_read, in_write, out_read, out_write, err_read, err_write) = await make_pipes(stderr_file)
     try:
-        started = await client.start(order, theirs)
+        started = await client.start(order, (in_read, out_write, err_write))
     except BaseException:
-        pipes.close()
+        for descriptor in (in_write, out_read, err_read):
+            os.close(descriptor)
+        if file is not None:
+            file.close()
         raise
     finally:
-        for descriptor in theirs:
+        for descriptor in (in_read, out_write, err_write):
             os.close(descriptor)
+    # the launcher is at work meanwhile
+    pipes = await connect_pipes((in_write, out_read, err_read), file, limit=stdout_limit, keep=keep)
     if listener is not None:
         started.door = listener
     process = BoxProcess(client, started, pipes, out_of_memory)
