@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -102,21 +101,6 @@ def choice(field: str, value: str, kind: type[Choice]) -> Choice:
         return kind(value)
     except ValueError as error:
         raise InvalidInput(field, value, f"choose one of {', '.join(member.value for member in kind)}") from error
-
-
-def known(field: str, value: str, names: Iterable[str], *, none: str) -> str:
-    """One of `names`.
-
-    Args:
-        field: the field's public name.
-        value: what was given.
-        names: what there is.
-        none: the mend when there is nothing to choose from.
-    """
-    there = sorted(names)
-    if value not in there:
-        raise InvalidInput(field, value, f"choose one of {', '.join(there)}" if there else none)
-    return value
 
 
 def money(field: str, value: str) -> NanoUSD:

@@ -23,6 +23,7 @@ from pathlib import Path
 import uvicorn
 
 from handrail import __version__
+from handrail.agents._sdk import warm
 from handrail.commands.desk import Running
 from handrail.config import DEFAULT_PORT, Config, data_directory, load
 from handrail.errors import HandrailError
@@ -90,6 +91,7 @@ async def serve(config: Config, token: str, place: Place) -> None:
         listen.announce(config.data, _facts(config, running, token))
         LOG.info("ready at %s and %s", url, place.unix_path)
         desk.probes.start(SandboxKind(config.sandbox))
+        await asyncio.to_thread(warm)
         gc.collect()
         gc.freeze()  # what a server keeps for its whole life is not looked through again
         await stop.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from handrail.commands.sessions import Seen
@@ -28,7 +27,7 @@ def session(seen: Seen) -> Json:
         "provider": row.provider,
         "model": row.model,
         "repository": row.repository,
-        "workspace": workspace_path(row.workspace),
+        "workspace": row.workspace,
         "base": row.base,
         "branch": row.branch,
         "sandbox": row.sandbox,
@@ -128,12 +127,3 @@ def finding(given: Finding) -> Json:
     """One line of the doctor."""
     said: Json = {"name": given.name, "ok": given.ok, "detail": given.detail}
     return said if given.mend is None else said | {"mend": given.mend}
-
-
-def workspace_path(kept: str) -> str:
-    """The path of a workspace, from what the session keeps of it."""
-    try:
-        told = json.loads(kept)
-    except ValueError:
-        return kept
-    return str(told.get("path", kept)) if isinstance(told, dict) else kept

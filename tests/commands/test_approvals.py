@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from handrail.commands import approvals
+from handrail.commands.actor import OWNER
+from handrail.commands.desk import Desk
+from handrail.errors import Conflict, HandrailError, InvalidInput, NotFound
+from handrail.store import approvals as rows
+from handrail.store.tables import ApprovalState
+from handrail.types import ApprovalId, SessionState
+from tests.commands.desks import ask, begin
+
+
+async def test_what_waits_is_listed_the_longest_waiting_first(desk: Desk) -> None:
+    alice, bob = await begin(desk, "s-alice"), await begin(desk, "s-bob")
+    first, second = await ask(desk, alice, "a-9"), await ask(desk, bob, "a-1")
+    assert [row.id for row in await approvals.waiting(desk, OWNER)] == [first, second]
+    await desk.store.log.write(guard=rows.void(first))
+    assert [row.id for row in await approvals.waiting(desk, OWNER)] == [second]
+    assert len(await approvals.waiting(desk, OWNER, only_open=False)) == 2
+
+
+async def test_the_first_answer_wins_and_the_second_hears_whose_it_was(desk: Desk) -> None:
+    alice = await begin(desk, state=SessionState.WAITING)
+    asked = await ask(desk, alice)
+    row = await approvals.answer(desk, OWNER, asked, "deny", option=None, because="not that folder")
+    assert (row.state, row.decision, row.by, row.because) == (
+        ApprovalState.ANSWERED,
+        "deny",
+        "you",
+        "not that folder",
+    )
+    with pytest.raises(Conflict, match="answered before, with deny by you"):
+        await approvals.answer(desk, OWNER, asked, "allow", option=None, because=None)
+
+
+async def test_of_many_answers_at_once_one_wins(desk: Desk) -> None:
+    alice = await begin(desk, state=SessionState.WAITING)
+    asked = await ask(desk, alice)
+    tries = [
+        approvals.answer(desk, OWNER, asked, decision, option=None, because=None) for decision in ("allow", "deny") * 3
+    ]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(not isinstance(result, BaseException) for result in results) == 1
+    assert all("answered before" in str(result) for result in results if isinstance(result, HandrailError))
+
+
+async def test_answers_that_cannot_be(desk: Desk) -> None:
+    asked = await ask(desk, await begin(desk))
+    with pytest.raises(InvalidInput, match="decision: 'maybe' cannot be used: choose one of allow, deny"):
+        await approvals.answer(desk, OWNER, asked, "maybe", option=None, because=None)
+    with pytest.raises(InvalidInput, match="because"):
+        await approvals.answer(desk, OWNER, asked, "deny", option=None, because="x" * 5000)
+    with pytest.raises(InvalidInput, match="option"):
+        await approvals.answer(desk, OWNER, asked, "allow", option="always", because=None)
+    with pytest.raises(NotFound):
+        await approvals.answer(desk, OWNER, ApprovalId("a-none"), "allow", option=None, because=None)
+    await desk.store.log.write(guard=rows.void(asked))
+    with pytest.raises(Conflict, match="waits no more"):
+        await approvals.answer(desk, OWNER, asked, "allow", option=None, because=None)
