@@ -56,9 +56,13 @@ async def test_each_format_finds_its_price(provider: Provider, form: Format, mod
 async def test_unknown_is_unpriced_never_nothing() -> None:
     prices, reading = Prices(), Reading(input=1000, output=100)
     assert await prices.cost(OPENAI, Format.CHAT, ("mystery-model",), reading, WHEN) is None
-    assert await prices.cost(LOCAL, Format.CHAT, ("gpt-4o",), reading, WHEN) is None
+    assert await prices.cost(LOCAL, Format.CHAT, ("llama3.2:1b-mine",), reading, WHEN) is None
     assert await prices.cost(OPENAI, Format.CHAT, (None, ""), reading, WHEN) is None
     assert await prices.cost(OPENAI, Format.CHAT, ("alias-of-today", "gpt-4o"), reading, WHEN) == 3_500_000
+
+
+async def test_a_known_model_behind_an_unknown_url_costs_what_its_maker_asks() -> None:
+    assert await Prices().cost(LOCAL, Format.CHAT, ("gpt-4o",), Reading(input=1000, output=100), WHEN) == 3_500_000
 
 
 async def test_own_prices_win_and_need_no_list() -> None:

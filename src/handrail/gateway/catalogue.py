@@ -20,16 +20,22 @@ _FLAVOURS = {
 }
 
 
-def price(url: str, model: str, usage: Usage, time: datetime, context: Mapping[str, str]) -> Decimal | None:
-    """US dollars for `usage` of `model` at the provider whose API has this base URL; None where the list knows neither.
+def price(
+    url: str, form: Format, model: str, usage: Usage, time: datetime, context: Mapping[str, str]
+) -> Decimal | None:
+    """US dollars for `usage` of `model` at the provider whose API has this base URL; None where it is not listed.
 
+    Behind a URL that the list does not know (a company's proxy, a local gateway) a model that the maker of the wire
+    format sells costs what its maker asks: too high a figure stops a budget early, none would never stop it.
     `context` are terms of the call that change its price: `service_tier`, `speed`.
     """
-    try:
-        found = calc_price(usage, model, provider_api_url=url, genai_request_timestamp=time, price_context=context)
-    except (LookupError, ValueError):
-        return None
-    return found.total_price
+    for where in ({"provider_api_url": url}, {"provider_id": _FLAVOURS[form][0]}):
+        try:
+            found = calc_price(usage, model, genai_request_timestamp=time, price_context=context, **where)
+        except (LookupError, ValueError):
+            continue
+        return found.total_price
+    return None
 
 
 def read(form: Format, raw: dict[str, Any]) -> Usage | None:

@@ -1,7 +1,7 @@
 """What a call costs, in exact nano-dollars: the user's own prices first, then the list of `genai-prices`.
 
-The list prices by the provider's base URL, so a self-hosted or loopback endpoint is never given a price that it does
-not have: unknown provider or model → None (unpriced), never 0.
+The list prices by the provider's base URL; behind a URL that it does not know, a model costs what its maker asks. A
+model that is in no list → None (unpriced), never 0.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Prices:
                 given=reading.input, cached=reading.cached, written=reading.cache_written, made=reading.output
             )
         for name in names:
-            price = self._list.price(provider.base_url, name, usage, time, reading.terms)
+            price = self._list.price(provider.base_url, form, name, usage, time, reading.terms)
             if price is not None:
                 return _nano(price)
         return None
