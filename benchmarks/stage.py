@@ -107,8 +107,8 @@ def server(data: Path, model_url: str, **settings: object) -> Iterator[Server]:
     try:
         client = _connect(data, process)
         ready = time.monotonic() - began
-        with client:
-            yield Server(client, process.pid, ready)
+        yield Server(client, process.pid, ready)
+        client.close()
     finally:
         process.terminate()
         process.wait(timeout=20)
