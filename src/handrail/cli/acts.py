@@ -19,8 +19,7 @@ def short(session: Obj) -> str:
 
 async def diff(client: Client, session: str, *, turn: int | None = None) -> Obj:
     """The change of a session, or of one of its turns."""
-    start, end = (None, None) if turn is None else (turn - 1, turn)
-    return await client.get(f"/sessions/{session}/diff", from_turn=start, to_turn=end)
+    return await client.get(f"/sessions/{session}/diff", from_turn=turn, to_turn=turn)
 
 
 def stat_lines(change: Obj) -> list[Line]:
@@ -48,9 +47,10 @@ def patch_lines(change: Obj) -> list[Line]:
 
 
 async def undo(client: Client, session: str, turn: int | None) -> tuple[Obj, list[Line]]:
-    """Go back to the state before a turn (None: before the last one)."""
+    """Go back to the state after a turn, 0 being the start (None: before the last one)."""
     told = await client.post(f"/sessions/{session}/undo", {"to_turn": turn}, timeout=LONG)
-    said = f"the workspace is back at turn {told.get('turn')} ({str(told.get('commit'))[:12]})"
+    state = f"as it was after turn {told.get('turn')}" if told.get("turn") else "as it was at the start"
+    said = f"the workspace is {state} ({str(told.get('commit'))[:12]})"
     return told, [line(Span(said, "green"))]
 
 
@@ -61,7 +61,7 @@ async def apply(client: Client, session: str, *, branch: str | None, uncommitted
     files = told.get("files")
     count = files if isinstance(files, int) else len(files or [])
     where = f"as branch {told.get('branch')}" if mode == "branch" else "as uncommitted changes of your checkout"
-    rows = [line(Span(f"applied {where}, {count} files", "green"))]
+    rows = [line(Span(f"applied {where}, {count} file{'' if count == 1 else 's'}", "green"))]
     if mode == "branch":
         rows.append(
             line(

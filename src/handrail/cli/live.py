@@ -25,7 +25,7 @@ _GUARD = 0.5  # seconds for which a new question takes no answer: the key was me
 _HELP = """\
 what you type goes to the agent; while it works it is queued
   /diff [TURN]       the change so far, or of one turn
-  /undo [TURN]       back to the state before the last turn, or before TURN
+  /undo [TURN]       back to the state before the last turn, or after TURN
   /apply [BRANCH]    bring the change to your checkout as a branch
   /handoff GOAL --check CMD [--budget USD] [--turns N] [--time 30m]
                      let the agent work on its own until the checks pass
@@ -64,8 +64,7 @@ class Conversation:
         self._handed_off = session.get("control") == "agent"
         self._questions: dict[str, Obj] = {}
         self._waiting_lines: list[str] = []
-        self._sent: set[str] = set()
-        self._started: set[str] = set()
+        self._sent: dict[str, str] = {}  # prompts on their way, until their turn starts
         self._interrupted = -_TWICE
         self._asked_at = 0.0
         self._since = time.monotonic()
@@ -129,12 +128,12 @@ class Conversation:
         kind, data = event.get("kind"), event.get("data") or {}
         if kind == Kind.TURN_STARTED:
             self._running = True
-            self._started.add(str(data.get("prompt")))
+            self._arrived(data)
         elif kind == Kind.TURN_ENDED:
             self._running = False
             self._failed = bool(data.get("error")) or data.get("stop_reason") not in {None, "end_turn"}
         elif kind == Kind.PROMPT_WITHDRAWN:
-            self._started.add(str(data.get("prompt")))
+            self._arrived(data)
         elif kind == Kind.CONTROL_CHANGED:
             self._handed_off = data.get("control") == "agent"
         elif kind == Kind.APPROVAL_ASKED:
@@ -176,13 +175,19 @@ class Conversation:
     async def _send(self, text: str) -> None:
         text = fits(text, "PROMPT", self._client.data)
         told = await self._client.post(f"/sessions/{self._id}/prompts", {"text": text})
-        self._sent.add(str(told.get("prompt")))
+        self._sent[str(told.get("prompt"))] = text.strip()
+
+    def _arrived(self, data: Obj) -> None:
+        """A prompt is no longer on its way; one that was never queued is known by its text only."""
+        text = str(data.get("text") or "").strip()
+        known = data.get("prompt") or next((name for name, sent in self._sent.items() if sent == text), None)
+        self._sent.pop(str(known), None)
 
     async def _when_idle(self) -> int | None:
         """For a pipe: send the next line when nothing runs, or end after the last one."""
         if self._screen.live or self._until is not Until.LEFT or self._running or self._handed_off:
             return None
-        if self._sent - self._started:
+        if self._sent:
             return None
         if self._waiting_lines:
             await self._send(self._waiting_lines.pop(0))
@@ -271,8 +276,8 @@ class Conversation:
             parts.append("the agent waits for your answer")
         elif self._running:
             parts.append(f"{self._transcript.doing or 'working'} {duration(round(time.monotonic() - self._since))}")
-        if waiting := len(self._sent - self._started):
-            parts.append(f"queued {waiting}")
+        if self._running and self._sent:
+            parts.append(f"queued {len(self._sent)}")
         if self._running:
             parts.append("Ctrl-C cancels")
         return " · ".join(parts)

@@ -43,9 +43,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
 def put(
     *,
     name: Name,
-    wire: Annotated[
-        str, typer.Option("--wire", help="Wire format the provider speaks, such as anthropic or openai-chat.")
-    ],
+    wire: Annotated[str, typer.Option("--wire", help="Wire format the provider speaks: anthropic, openai or gemini.")],
     base_url: Annotated[
         str | None, typer.Option("--base-url", metavar="URL", help="Address, when it is not the wire's own.")
     ] = None,
@@ -106,7 +104,7 @@ def _spent(told: Obj) -> list[Line]:
             (
                 str(item.get(name) or item.get("id") or ""),
                 str(item.get("calls") or 0),
-                cost(item.get("cost_nano"), 0 if item.get("cost_nano") is not None else int(item.get("calls") or 0)),
+                cost(item.get("cost_nano"), int(item.get("unpriced") or 0)),
                 str(item.get("input_tokens") or ""),
                 str(item.get("output_tokens") or ""),
             )

@@ -297,6 +297,8 @@ def _turn_ended(data: Data, glyphs: Glyphs) -> list[Line]:
 
 def _answered(data: Data, glyphs: Glyphs) -> list[Line]:
     decision = str(data.get("decision"))
+    if decision == "allow" and data.get("by") == "policy":
+        return []  # nobody was asked
     word = {"allow": "allowed", "deny": "denied"}.get(decision, decision)
     why = f": {one_line(str(data['because']))}" if data.get("because") else ""
     good = decision == "allow"
@@ -323,7 +325,8 @@ def _check(data: Data, glyphs: Glyphs) -> list[Line]:
 def _snapshot(data: Data, glyphs: Glyphs) -> list[Line]:
     if not data.get("restored"):
         return []
-    return [line(Span(f"{glyphs.dot} the workspace is back as it was before turn {data.get('turn')}", "cyan"))]
+    state = f"after turn {data['to']}" if data.get("to") else "at the start"
+    return [line(Span(f"{glyphs.dot} the workspace is as it was {state}", "cyan"))]
 
 
 def _watchdog(data: Data, glyphs: Glyphs) -> list[Line]:
@@ -352,7 +355,7 @@ def _applied(data: Data, glyphs: Glyphs) -> list[Line]:
     files = data.get("files")
     count = files if isinstance(files, int) else len(files or [])
     where = f"branch {data['branch']}" if data.get("branch") else "uncommitted changes"
-    return [line(Span(f"{glyphs.good} applied as {where}, {count} files", "green"))]
+    return [line(Span(f"{glyphs.good} applied as {where}, {count} file{'' if count == 1 else 's'}", "green"))]
 
 
 def _notice(data: Data, glyphs: Glyphs) -> list[Line]:

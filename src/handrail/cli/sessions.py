@@ -214,12 +214,13 @@ async def _diff(data: Path | None, session: str, turn: int | None) -> Obj:
 def undo(
     session: options.Session = "last",
     to: Annotated[
-        int | None, typer.Option("--to", min=0, metavar="TURN", help="The state that turn began with.")
+        int | None,
+        typer.Option("--to", min=0, metavar="TURN", help="Back to the state after that turn; 0 is the start."),
     ] = None,
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
-    """Put a session's workspace back to the state before its last turn, or before TURN."""
+    """Put a session's workspace back back to the state before its last turn, or after TURN."""
     return options.run(_undo(data, session, to, as_json=as_json))
 
 
