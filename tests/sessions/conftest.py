@@ -84,7 +84,7 @@ class House:
     async def rest(self, session: SessionId, seconds: float = 30) -> SessionRow:
         """Wait until nothing runs."""
         async with asyncio.timeout(seconds):
-            while (row := await self.row(session)).state not in (SessionState.IDLE, SessionState.ENDED):
+            while (row := await self.row(session)).state not in (SessionState.IDLE, SessionState.ENDED):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return row
 

@@ -1,22 +1,34 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from handrail.errors import Conflict, InvalidInput, MissingPart, NotFound
 from handrail.kinds import Kind
-from handrail.types import Check, Control, Goal, Limits, NanoUSD, Outcome, SessionState, StopReason
-from tests.sessions.conftest import House
+from handrail.store import approvals
+from handrail.types import (
+    Check,
+    Control,
+    Goal,
+    Limits,
+    NanoUSD,
+    Outcome,
+    Permissions,
+    SandboxKind,
+    SessionState,
+    StopReason,
+)
+from handrail.workspaces import ApplyMode
+from tests.fake_provider import prompt
+from tests.sessions.conftest import House, Open, git
 
-WRONG_THEN_RIGHT = [
-    {"shell": "sed -i s/Hallo/Hullo/ greet.py"},
-    {"text": "Mended."},
-    {"shell": "sed -i s/Hullo/Hello/ greet.py"},
-    {"text": "Now it is."},
-]
 CHECK = Check("sh check.sh")
-
-
-def script(steps: list[dict[str, object]], text: str = "Make it say Hello.") -> str:
-    from tests.fake_provider import prompt  # noqa: PLC0415
-
-    return prompt(steps, text)
+MEND: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
 
 
 async def test_a_prompt_is_one_turn_and_control_comes_back(house: House) -> None:
@@ -29,20 +41,272 @@ async def test_a_prompt_is_one_turn_and_control_comes_back(house: House) -> None
     assert "".join(str(e.data["text"]) for e in await house.events(session, Kind.AGENT_TEXT)) == "It greets in German."
     assert (row.control, row.state, row.turn) == (Control.YOU, SessionState.IDLE, 1)
     assert row.cost_nano > 0
+    assert end.data["cost_nano"] == row.cost_nano
     assert len(await house.events(session, Kind.MODEL_CALLED)) == 2
 
 
+async def test_the_agent_holds_no_key(house: House) -> None:
+    session = await house.new(permissions=Permissions.ALLOW)
+    await house.say(session, [{"shell": "cat /proc/*/environ | tr '\\0' '\\n'; cat -r ~ 2>/dev/null; env"}])
+    await house.until(session, Kind.TURN_ENDED)
+    (ended,) = await house.events(session, Kind.TOOL_ENDED)
+    assert "HANDRAIL_TOKEN=" in str(ended.data["output"])
+    assert "secret-key" not in str(ended.data["output"])
+    assert {call.headers["x-api-key"] for call in house.fake.calls} == {"secret-key"}
+
+
 async def test_a_goal_is_pursued_until_the_check_passes(house: House) -> None:
-    goal = Goal(script(WRONG_THEN_RIGHT), (CHECK,), Limits(turns=5, budget=NanoUSD(10**9)))
+    steps = [
+        {"shell": "sed -i s/Hallo/Hullo/ greet.py"},
+        {"text": "Mended."},
+        {"shell": "sed -i s/Hullo/Hello/ greet.py"},
+        {"text": "Now it is."},
+    ]
+    goal = Goal(prompt(steps, "Make it say Hello."), (CHECK,), Limits(turns=5, budget=NanoUSD(10**9)))
     session = await house.hand_off(goal)
     reached = await house.outcome(session)
     row = await house.rest(session)
-    assert reached.data["outcome"] == Outcome.DONE
-    assert reached.data["turns"] == 2
+    assert (reached.data["outcome"], reached.data["turns"]) == (Outcome.DONE, 2)
     assert [e.data["passed"] for e in await house.events(session, Kind.CHECK_ENDED)] == [False, True]
-    assert row.outcome is Outcome.DONE
-    assert row.control is Control.YOU
+    assert (row.outcome, row.control) == (Outcome.DONE, Control.YOU)
     change = await house.sessions.diff(session, None, None)
     assert [file.path for file in change.files] == ["greet.py"]
     assert '+    return "Hello " + name' in change.patch
     assert "Hallo" in (house.repository / "greet.py").read_text()
+    applied = await house.sessions.apply(session, ApplyMode.BRANCH, "hello", "test")
+    assert applied.files == 1
+    assert "Hello" in git(house.repository, "show", "hello:greet.py")
+
+
+async def test_a_permission_waits_for_a_person_and_is_answered_once(house: House) -> None:
+    session = await house.new()
+    await house.say(session, [MEND, {"text": "ok"}])
+    asked = await house.until(session, Kind.APPROVAL_ASKED)
+    assert (await house.row(session)).state is SessionState.WAITING
+    (row,) = await approvals.open_of(house.store, session)
+    assert row.id == asked.data["approval"]
+    await house.sessions.answer(row.id, "allow", option=None, because=None, by="alice")
+    with pytest.raises(Conflict):
+        await house.sessions.answer(row.id, "deny", option=None, because=None, by="bob")
+    await house.until(session, Kind.TURN_ENDED)
+    assert (await house.sessions.diff(session, None, None)).files
+
+
+async def test_a_denied_permission_changes_nothing_and_is_no_success(house: House) -> None:
+    goal = Goal(prompt([MEND, {"text": "I could not."}]), (Check("true"),))
+    session = await house.hand_off(goal, permissions=Permissions.ASK)
+    asked = await house.until(session, Kind.APPROVAL_ASKED)
+    approval = (await approvals.open_of(house.store, session))[0].id
+    assert approval == asked.data["approval"]
+    await house.sessions.answer(approval, "deny", option=None, because="not that file", by="alice")
+    reached = await house.outcome(session)
+    assert (reached.data["outcome"], reached.data["cause"]) == (Outcome.NEEDS_PERSON, "denied")
+    assert not (await house.sessions.diff(session, None, None)).files
+    (ended,) = await house.events(session, Kind.TOOL_ENDED)
+    assert ended.data["status"] == "denied"
+    await house.say(session, [{"text": "understood"}])
+    await house.until(session, Kind.TURN_ENDED, count=2)
+    assert "not that file" in house.fake.calls[-1].raw.decode()
+
+
+async def test_deny_is_a_policy_too(house: House) -> None:
+    session = await house.new(permissions=Permissions.DENY)
+    await house.say(session, [{"read": "greet.py"}, MEND, {"text": "no"}])
+    await house.until(session, Kind.TURN_ENDED)
+    statuses = [e.data["status"] for e in await house.events(session, Kind.TOOL_ENDED)]
+    assert statuses == ["completed", "denied"]
+    assert not await house.events(session, Kind.APPROVAL_ASKED)
+
+
+async def test_prompts_queue_in_order_and_can_be_withdrawn(house: House) -> None:
+    session = await house.new(permissions=Permissions.ALLOW)
+    await house.say(session, [{"shell": "sleep 0.7"}, {"text": "one"}])
+    await house.until(session, Kind.TOOL_STARTED)
+    await house.say(session, [{"text": "two"}])
+    third, queued = await house.sessions.prompt(session, prompt([{"text": "three"}]), "test")
+    await house.say(session, [{"text": "four"}])
+    assert queued
+    await house.sessions.withdraw(session, third, "test")
+    with pytest.raises(Conflict):
+        await house.sessions.withdraw(session, third, "test")
+    await house.until(session, Kind.TURN_ENDED, count=3)
+    await house.rest(session)
+    texts = [e.data["text"] for e in await house.events(session, Kind.AGENT_TEXT)]
+    assert texts == ["one", "two", "four"]
+
+
+async def test_cancel_ends_the_turn_and_keeps_the_session(house: House) -> None:
+    session = await house.new(permissions=Permissions.ALLOW)
+    await house.say(session, [{"shell": "sleep 60"}, {"text": "never"}])
+    await house.until(session, Kind.TOOL_STARTED)
+    await house.sessions.cancel(session, "test")
+    end = await house.until(session, Kind.TURN_ENDED, seconds=8)
+    assert end.data["stop_reason"] == StopReason.CANCELLED
+    await house.rest(session)
+    await house.say(session, [{"text": "still here"}])
+    await house.until(session, Kind.TURN_ENDED, count=2)
+    assert (await house.events(session, Kind.AGENT_STARTED))[-1].turn == 1
+    await house.rest(session)
+    with pytest.raises(Conflict):
+        await house.sessions.cancel(session, "test")
+
+
+async def test_cancel_while_a_question_is_open_voids_it(house: House) -> None:
+    session = await house.new()
+    await house.say(session, [MEND, {"text": "ok"}])
+    await house.until(session, Kind.APPROVAL_ASKED)
+    await house.sessions.cancel(session, "test")
+    end = await house.until(session, Kind.TURN_ENDED, seconds=15)
+    assert end.data["stop_reason"] == StopReason.CANCELLED
+    assert not await approvals.open_of(house.store, session)
+
+
+async def test_take_and_hand_off_again(house: House) -> None:
+    steps = [{"shell": "sleep 30"}, {"text": "never"}]
+    session = await house.hand_off(Goal(prompt(steps), (CHECK,)))
+    await house.until(session, Kind.TOOL_STARTED)
+    await house.sessions.take(session, "alice")
+    await house.until(session, Kind.TURN_ENDED, seconds=8)
+    row = await house.rest(session)
+    assert (row.control, row.outcome) == (Control.YOU, None)
+    await house.sessions.handoff(session, Goal(prompt([MEND, {"text": "done"}]), (CHECK,)), "alice")
+    reached = await house.outcome(session)
+    assert reached.data["outcome"] == Outcome.DONE
+    who = [e.data["control"] for e in await house.events(session, Kind.CONTROL_CHANGED)]
+    assert who == ["agent", "you", "agent", "you"]
+
+
+async def test_undo_goes_back_and_tells_the_agent(house: House) -> None:
+    session = await house.new(permissions=Permissions.ALLOW)
+    with pytest.raises(Conflict):
+        await house.sessions.undo(session, None)
+    await house.say(session, [{"shell": "echo one > one.txt"}, {"text": "1"}])
+    await house.until(session, Kind.SNAPSHOT_TAKEN, count=1)
+    await house.say(session, [{"shell": "git reset --hard -q; git clean -fdxq; rm -rf greet.py"}, {"text": "2"}])
+    await house.until(session, Kind.SNAPSHOT_TAKEN, count=2)
+    await house.rest(session)
+    turn, _ = await house.sessions.undo(session, None)
+    assert turn == 1
+    workspace = Path((await house.row(session)).workspace)
+    assert (workspace / "one.txt").read_text() == "one\n"
+    assert (workspace / "greet.py").exists()
+    assert [file.path for file in (await house.sessions.diff(session, None, None)).files] == ["one.txt"]
+    await house.say(session, [{"text": "3"}])
+    await house.until(session, Kind.TURN_ENDED, count=3)
+    assert "undid" in house.fake.calls[-1].raw.decode()
+    await house.rest(session)
+    with pytest.raises(InvalidInput):
+        await house.sessions.undo(session, 9)
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind"),
+    [([{"fault": "401"}], "auth"), ([{"fault": "400"}], "provider"), ([{"fault": "refuse"}], None)],
+)
+async def test_a_failed_turn_is_never_work_done(house: House, steps: list[dict[str, object]], kind: str | None) -> None:
+    session = await house.hand_off(Goal(prompt(steps, f"{kind}"), (Check("true"),), Limits(turns=2)))
+    reached = await house.outcome(session)
+    assert reached.data["outcome"] in (Outcome.BLOCKED, Outcome.FAILED)
+    ends = await house.events(session, Kind.TURN_ENDED)
+    if kind is None:
+        assert ends[-1].data["stop_reason"] == StopReason.REFUSAL
+    else:
+        assert ends[-1].data["error_kind"] == kind
+
+
+async def test_the_budget_stops_the_work_and_keeps_what_was_made(house: House) -> None:
+    steps = [{"repeat": 40, "step": {"shell": "echo {i} >> made.txt"}}]
+    goal = Goal(prompt(steps), (Check("false"),), Limits(turns=20, budget=NanoUSD(30_000_000)))
+    session = await house.hand_off(goal)
+    reached = await house.outcome(session)
+    assert (reached.data["outcome"], reached.data["cause"]) == (Outcome.NEEDS_PERSON, "budget_spent")
+    assert [file.path for file in (await house.sessions.diff(session, None, None)).files] == ["made.txt"]
+    calls = len(house.fake.calls)
+    await asyncio.sleep(0.3)
+    assert len(house.fake.calls) == calls
+    assert (await house.row(session)).cost_nano <= 45_000_000
+
+
+async def test_turns_run_out_by_name(house: House) -> None:
+    goal = Goal(prompt([{"text": "1"}, {"text": "2"}]), (Check("false"),), Limits(turns=2))
+    reached = await house.outcome(await house.hand_off(goal))
+    assert (reached.data["outcome"], reached.data["cause"], reached.data["turns"]) == (
+        Outcome.FAILED,
+        "turns_spent",
+        2,
+    )
+
+
+async def test_a_silent_agent_is_cancelled_then_blocked(open_house: Open) -> None:
+    async with open_house(turn_idle=0.6, cancel_grace=2.0) as house:
+        goal = Goal(prompt([{"fault": "no_answer"}]), (Check("false"),))
+        reached = await house.outcome(await house.hand_off(goal))
+        assert (reached.data["outcome"], reached.data["cause"]) == (Outcome.BLOCKED, "silent")
+        session = reached.session
+        fired = await house.events(session, Kind.WATCHDOG_FIRED)
+        assert fired[0].data["act"] == "cancel"
+        ends = [e.data["stop_reason"] for e in await house.events(session, Kind.TURN_ENDED)]
+        assert ends == [StopReason.TIMEOUT] * 3
+
+
+async def test_an_agent_that_is_killed_is_started_again_and_remembers(house: House) -> None:
+    steps = [{"shell": "sleep 30"}, MEND, {"text": "done"}]
+    session = await house.hand_off(Goal(prompt(steps), (CHECK,)))
+    await house.until(session, Kind.TOOL_STARTED)
+    started = (await house.events(session, Kind.AGENT_STARTED))[0]
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(str(started.data["pid"])), signal.SIGKILL)
+    reached = await house.outcome(session)
+    assert reached.data["outcome"] == Outcome.DONE
+    assert [e.data["how"] for e in await house.events(session, Kind.AGENT_STARTED)] == ["new", "loaded"]
+    assert next(e.data["status"] for e in await house.events(session, Kind.TOOL_ENDED)) == "interrupted"
+
+
+async def test_idle_agents_are_released_and_come_back(open_house: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handrail.sessions.supervisor._SWEEP", 0.1)
+    async with open_house(agent_idle=0.2) as house:
+        session = await house.new()
+        await house.say(session, [{"text": "one"}], "Remember me.")
+        await house.until(session, Kind.TURN_ENDED)
+        await house.rest(session)
+        async with asyncio.timeout(10):
+            while house.sessions._actors:  # noqa: ASYNC110  # nothing tells of it: nobody needs to know
+                await asyncio.sleep(0.05)
+        await house.say(session, [{"text": "two"}])
+        await house.until(session, Kind.TURN_ENDED, count=2)
+        assert [e.data["how"] for e in await house.events(session, Kind.AGENT_STARTED)] == ["new", "loaded"]
+        assert "Remember me." in house.fake.calls[-1].raw.decode()
+
+
+async def test_ending_is_final(house: House) -> None:
+    session = await house.new()
+    await house.sessions.end(session, "alice")
+    await house.sessions.end(session, "alice")
+    assert (await house.row(session)).state is SessionState.ENDED
+    with pytest.raises(Conflict):
+        await house.sessions.prompt(session, "hello", "alice")
+    assert len(await house.events(session, Kind.SESSION_ENDED)) == 1
+
+
+async def test_what_cannot_be_leaves_nothing(house: House, tmp_path: Path) -> None:
+    for options, error in (
+        ({"repository": tmp_path / "nowhere"}, InvalidInput),
+        ({"agent": "clippy"}, NotFound),
+        ({"agent": "openhands"}, MissingPart),
+        ({"provider": "nobody"}, NotFound),
+        ({"ref": "no-such-branch"}, InvalidInput),
+        ({"tools": (tmp_path / "none",)}, InvalidInput),
+    ):
+        with pytest.raises(error):
+            await house.new(**options)
+    sessions = tmp_path / "data" / "sessions"
+    assert not sessions.exists() or not list(sessions.iterdir())
+
+
+async def test_without_walls_only_when_said(house: House) -> None:
+    session = await house.new(sandbox=SandboxKind.NONE, permissions=Permissions.ALLOW)
+    await house.say(session, [{"shell": "id -u"}, {"text": "ok"}])
+    await house.until(session, Kind.TURN_ENDED)
+    created = (await house.events(session, Kind.SESSION_CREATED))[0]
+    assert created.data["sandbox"] == "none"
+    assert created.data["holds"] == []

@@ -86,9 +86,7 @@ class Turns:
             raise
         except (AgentError, SandboxError) as error:
             result = TurnResult(StopReason.ERROR, str(error), "agent" if isinstance(error, AgentError) else "walls")
-        end = await self._end(turn, result, time.monotonic() - started)
-        await self.snapshot(turn)
-        return end
+        return await self._end(turn, result, time.monotonic() - started)
 
     async def stop(self) -> None:
         """Write what is left of the record."""
@@ -245,6 +243,7 @@ class Turns:
         if result.stop_reason is not StopReason.CANCELLED or not self.questions.waiting:
             await self.questions.withdraw()
         await self.recorder.drain()
+        await self.snapshot(turn)
         exit_ = None
         agent = self._workplace.agent
         if agent is not None and not agent.alive:
