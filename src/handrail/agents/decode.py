@@ -98,6 +98,7 @@ class Decoder:
     def __init__(self) -> None:
         self._streams: dict[str, _Stream] = {}
         self._open: dict[str, ToolUpdate] = {}
+        self._noticed: set[str] = set()
 
     def begin(self) -> None:
         """Forget the tool calls of the last turn."""
@@ -118,7 +119,7 @@ class Decoder:
             case "usage_update":
                 return _context(raw)
             case "session_info_update":
-                return failure(raw.get("_meta")) or Other("session_info_update", raw)
+                return self._failure(raw)
             case kind:
                 return Other(str(kind), raw)
 
@@ -127,10 +128,9 @@ class Decoder:
         call = _tool(obj(params.get("toolCall")))
         if call.input is None and call.call_id not in self._open and len(self._open) == 1:
             # OpenHands asks to "Confirm Agent Actions" under an id of its own: show the call that is meant.
-            known = next(iter(self._open.values()))
-            call = ToolUpdate(
-                known.call_id, known.title, known.kind, input=known.input, diffs=known.diffs, paths=known.paths
-            )
+            call = next(iter(self._open.values()))
+        else:
+            call = self._open[call.call_id] = _fold(self._open.get(call.call_id), call)
         options = tuple(
             PermissionOption(
                 id=str(option.get("optionId", "")),
@@ -140,6 +140,17 @@ class Decoder:
             for option in map(obj, arr(params.get("options")))
         )
         return PermissionRequest(call, options)
+
+    def _failure(self, raw: Json) -> Update | None:
+        told = failure(raw.get("_meta"))
+        if told is None:
+            return Other("session_info_update", raw)
+        if told.retrying and told.category == "unknown":
+            # Codex repeats its notices (a model that it does not know) at every turn.
+            if told.title in self._noticed:
+                return None
+            self._noticed.add(told.title)
+        return told
 
     def _tool(self, raw: Json) -> ToolUpdate | None:
         update = _tool(raw)

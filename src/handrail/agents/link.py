@@ -105,7 +105,10 @@ class AcpLink:
                     "clientCapabilities": {
                         "fs": {"readTextFile": False, "writeTextFile": False},
                         "terminal": False,
-                        "_meta": {"jetbrains": {"air": {"version": 1, "capabilities": ["sessionFailure"]}}},
+                        "_meta": {
+                            "jetbrains": {"air": {"version": 1, "capabilities": ["sessionFailure"]}},
+                            "terminal_output_delta": True,
+                        },
                     },
                     "clientInfo": {"name": "handrail", "title": "Handrail", "version": __version__},
                 },

@@ -1,0 +1,9 @@
+"""Handrail's own agent: a small loop of model and tools that speaks the Agent Client Protocol over stdio.
+
+It runs as a process of its own (`python -m handrail.agents.own`, `handrail agent`), is told everything by its
+environment (`settings`), and imports neither the server nor the ACP SDK: what it costs to start is what a person waits
+for. Threads instead of asyncio for the same reason: one reads stdin, one a turn works; no more are ever needed.
+
+The way of a turn: `server` (ACP) → `turn` (the loop) → `history` (the request as bytes) → `model` (HTTP, retries) →
+`wires` (four formats) → `tools`, `shell`, `search`; `journal` remembers each step before it is shown.
+"""

@@ -1,0 +1,58 @@
+"""Cancelling a turn from another thread, at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Cancelled(Exception):
+    """The turn was cancelled."""
+
+
+class Cancel:
+    """Set once for one turn; whatever the turn waits for is stopped then."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._stops: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Cancel, and stop what is under way. Idempotent."""
+        with self._lock:
+            self._event.set()
+            for stop in self._stops:
+                stop()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it was set."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if it was set."""
+        if self._event.is_set():
+            raise Cancelled
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not past a cancellation.
+
+        Raises:
+            Cancelled: it was set.
+        """
+        if self._event.wait(seconds):
+            raise Cancelled
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
+        """While inside, a cancellation calls `stop` (from the other thread; it must neither block nor raise)."""
+        with self._lock:
+            self.check()
+            self._stops.append(stop)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stops.remove(stop)
