@@ -71,14 +71,20 @@ Door = Callable[[socket.socket], Awaitable[Closer]]
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended. `code` is negative for a signal; `reason` is one of exited, signalled, out_of_memory, killed."""
+    """How a process ended.
+
+    `code` is negative for a signal; `reason` is one of exited, signalled, out_of_memory, killed.
+    """
 
     code: int
     reason: str
 
 
 class Process(Protocol):
-    """One running process inside a box. Its stderr is drained into `stderr_tail` (and `stderr_file`), never left in a pipe."""
+    """One running process inside a box.
+
+    Its stderr is drained into `stderr_tail` (and `stderr_file`), never left in a pipe.
+    """
 
     pid: int
     """pid of the outermost process on the host"""

@@ -75,6 +75,26 @@ def mounts(walls: Walls) -> list[Mount]:
     Raises:
         SandboxError: a path is relative, reserved, or asked for both writable and read-only.
     """
+    _check(walls)
+    writable = {walls.workspace, walls.home}
+    visible = [SYSTEM, *(Path("/", name) for name in ROOT_LINKS)]
+    read_only: list[Path] = []
+    for path in sorted(set(walls.read_only), key=lambda path: len(path.parts)):
+        if not _inside(path, visible + read_only):
+            read_only.append(path)
+    for path in read_only:
+        if _inside(path, writable):
+            raise SandboxError(f"sandbox: {path} lies in a writable directory: name it as protected instead")
+    protected = {path: tuple(sorted(p for p in walls.protected if path in p.parents)) for path in writable}
+    both = [(path, True) for path in writable] + [(path, False) for path in read_only]
+    both.sort(key=lambda pair: (len(pair[0].parts), pair[0]))
+    return [
+        Mount(path, writable, f"m{index}", protected.get(path, ()) if writable else ())
+        for index, (path, writable) in enumerate(both)
+    ]
+
+
+def _check(walls: Walls) -> None:
     writable = {walls.workspace, walls.home}
     for path in writable:
         if path in RESERVED or SYSTEM in path.parents:
@@ -86,23 +106,8 @@ def mounts(walls: Walls) -> list[Mount]:
         raise SandboxError(f"sandbox: {clash.pop()} is asked for both writable and read-only: choose one")
     if Path("/") in walls.read_only:
         raise SandboxError("sandbox: / cannot be mounted: name the directories that are needed")
-    visible = [SYSTEM, *(Path("/", name) for name in ROOT_LINKS)]
-    read_only: list[Path] = []
-    for path in sorted(set(walls.read_only), key=lambda path: len(path.parts)):
-        if not _inside(path, visible + read_only):
-            read_only.append(path)
-    for path in read_only:
-        if _inside(path, writable):
-            raise SandboxError(f"sandbox: {path} lies in a writable directory: name it as protected instead")
-    protected = {path: tuple(sorted(p for p in walls.protected if path in p.parents)) for path in writable}
     if stray := [path for path in walls.protected if not _inside(path, writable)]:
         raise SandboxError(f"sandbox: protected path {stray[0]} is not in the workspace {walls.workspace}")
-    both = [(path, True) for path in writable] + [(path, False) for path in read_only]
-    both.sort(key=lambda pair: (len(pair[0].parts), pair[0]))
-    return [
-        Mount(path, writable, f"m{index}", protected.get(path, ()) if writable else ())
-        for index, (path, writable) in enumerate(both)
-    ]
 
 
 def _inside(path: PurePath, parents: Iterable[PurePath]) -> bool:
@@ -165,7 +170,7 @@ def bwrap_arguments(
         filtered: whether there is a seccomp program for this machine.
 
     Returns:
-        Words for `--args`; `descriptor` words stand for descriptors that the launcher makes (`launcher.Order`).
+        Words for `--args`; `descriptor` words stand for descriptors that the launcher makes (`orders.Order`).
 
     Raises:
         SandboxError: the walls contradict themselves (see `mounts`).

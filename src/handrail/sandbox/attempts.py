@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import socket
 import sys
 import termios
@@ -161,7 +162,7 @@ def keyring(_: Targets) -> Answer:
 def terminal_input(_: Targets) -> Answer:
     """Typing into a terminal (TIOCSTI)."""
     os.setsid()
-    _, terminal = pty.openpty()
+    terminal = pty.openpty()[1]
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     fcntl.ioctl(terminal, termios.TIOCSTI, b"x")
     return True, "a key was typed into a terminal"
@@ -169,14 +170,19 @@ def terminal_input(_: Targets) -> Answer:
 
 def processes(_: Targets) -> Answer:
     """Processes without end; 200 are tried."""
-    made = 0
+    children: list[int] = []
     try:
-        for made in range(200):  # noqa: B007
-            if os.fork() == 0:
-                time.sleep(3)
+        for _number in range(200):
+            child = os.fork()
+            if child == 0:
+                time.sleep(30)
                 os._exit(0)
+            children.append(child)
     except BlockingIOError:
-        return False, f"{made} more processes were made, then no more"
+        return False, f"{len(children)} more processes were made, then no more"
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
     return True, "200 more processes were made"
 
 

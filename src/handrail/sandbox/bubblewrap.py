@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from handrail.errors import MissingPart, SandboxError
-from handrail.sandbox import Box, Door, Guarantee, Process, Walls, cgroups, etc, paths, probe
+from handrail.sandbox import Box, Door, Guarantee, Process, Walls, cgroups, etc, paths
 from handrail.sandbox.arguments import (
     DOOR_PORT,
     ETC,
@@ -26,7 +26,9 @@ from handrail.sandbox.arguments import (
     survey,
 )
 from handrail.sandbox.client import LauncherClient
-from handrail.sandbox.launcher import STAGE, Order, Source
+from handrail.sandbox.launcher import STAGE
+from handrail.sandbox.orders import Order, Source
+from handrail.sandbox.probe import Report, measure
 from handrail.sandbox.process import BoxProcess, close_all, complete, launch
 from handrail.sandbox.seccomp import MACHINES
 from handrail.types import Completed, SandboxKind
@@ -43,7 +45,7 @@ class BubblewrapBackend:
         self.hierarchy = cgroups.find()
         self._client: LauncherClient | None = None
         self._boxes: dict[int, BubblewrapBox] = {}
-        self._report: probe.Report | None = None
+        self._report: Report | None = None
         self._probing = asyncio.Lock()
         self._starting = asyncio.Lock()
 
@@ -56,7 +58,7 @@ class BubblewrapBackend:
         """
         return (await self.probe_report()).guarantee
 
-    async def probe_report(self) -> probe.Report:
+    async def probe_report(self) -> Report:
         """What was tried, one finding each, in plain words.
 
         Raises:
@@ -65,7 +67,7 @@ class BubblewrapBackend:
         async with self._probing:
             if self._report is None:
                 held = self.hierarchy.guarantee if self.hierarchy else Guarantee.NOTHING
-                self._report = await probe.measure(self, held)
+                self._report = await measure(self, held)
             return self._report
 
     async def open(self, walls: Walls) -> Box:

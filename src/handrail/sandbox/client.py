@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from handrail.errors import SandboxError
-from handrail.sandbox.launcher import Order
+from handrail.sandbox.orders import Order
 from handrail.sandbox.seccomp import filter_program
 
 SCRIPT = Path(__file__).with_name("launcher.py")

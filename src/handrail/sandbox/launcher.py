@@ -9,7 +9,7 @@ Nothing of ours runs inside the walls: bwrap waits on `--block-fd` while a forke
 process from outside (prlimit) and enters its user and network namespaces (setns) to bind the door.
 
 Messages to it: `{"op": "start"}` with descriptors [order, stdin, stdout, stderr], `{"op": "signal", id, signal}`.
-Messages from it: `door` (with the listening socket), `started`, `detail`, `ended`. `Order` describes the order.
+Messages from it: `door` (with the listening socket), `started`, `detail`, `ended`. `orders.Order` is an order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from typing import NoReturn, TypedDict
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    # the script itself runs without any package on its path
+    from handrail.sandbox.orders import Order, Source
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -49,38 +53,7 @@ SWEEPS = 50
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Source(TypedDict):
-    """One path to stage: at `STAGE/name`; `protected` are paths below it, mounted read-only without following links."""
-
-    path: str
-    name: str
-    protected: list[str]
-
-
-class Order(TypedDict):
-    """What to start. A word of `argv` or `args` that is NUL and a name becomes the number of that descriptor.
-
-    `block`, `status`, `seccomp` and `args` (the `args`, NUL-separated) are made here; each name in `data` is a memory
-    file. No argument can hold a NUL, so nothing that a caller passes is taken for a descriptor.
-    """
-
-    id: int
-    walled: bool
-    argv: list[str]
-    args: list[str]
-    env: dict[str, str]
-    cwd: str
-    data: dict[str, str]
-    stage: list[Source]
-    uid: int | None
-    rlimits: dict[str, int]
-    processes: int
-    cgroups: list[str]
-    door: int | None
-    mark: str | None
-
-
-class Failure(Exception):  # noqa: N818  # not an error of Handrail's tree: it never leaves this process
+class Failure(Exception):
     """One sentence on why the process was not started."""
 
 
@@ -178,8 +151,6 @@ def become(order: Order, stdio: list[int], made: dict[str, int], parent: int, se
             procs.write("0")
     if order["stage"]:
         stage(order["stage"])
-    if not order["walled"]:
-        os.setsid()
     if order["uid"] is not None:
         drop(order["uid"])
     # set after the credentials: changing them clears it
@@ -193,19 +164,25 @@ def become(order: Order, stdio: list[int], made: dict[str, int], parent: int, se
         hard = resource.getrlimit(kind)[1]
         bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (bounded, bounded))
-    argv = order["argv"]
     if order["walled"]:
-        made |= {name: memory_file(name, text.encode()) for name, text in order["data"].items()}
-        made["seccomp"] = memory_file("seccomp", seccomp)
-        numbers = {f"\0{name}": str(number) for name, number in made.items()}
-        words = [os.fsencode(numbers.get(word, word)) for word in order["args"]]
-        made["args"] = memory_file("args", b"\0".join(words))
-        argv = [str(made["args"]) if word == "\0args" else word for word in argv]
-        for descriptor in made.values():
-            os.set_inheritable(descriptor, True)
+        argv = with_descriptors(order, made, seccomp)
     else:
+        argv = order["argv"]
+        os.setsid()
         os.chdir(order["cwd"])
     os.execvpe(argv[0], argv, order["env"])  # noqa: S606
+
+
+def with_descriptors(order: Order, made: dict[str, int], seccomp: bytes) -> list[str]:
+    """The command line of bwrap, once everything it reads from a descriptor has one."""
+    made |= {name: memory_file(name, text.encode()) for name, text in order["data"].items()}
+    made["seccomp"] = memory_file("seccomp", seccomp)
+    numbers = {f"\0{name}": str(number) for name, number in made.items()}
+    words = [os.fsencode(numbers.get(word, word)) for word in order["args"]]
+    made["args"] = memory_file("args", b"\0".join(words))
+    for descriptor in made.values():
+        os.set_inheritable(descriptor, True)
+    return [str(made["args"]) if word == "\0args" else word for word in order["argv"]]
 
 
 def fit(control: socket.socket, order: Order, inner: int, pidfd: int, release: int) -> None:
@@ -485,8 +462,8 @@ def kindred(root: int, mark: bytes) -> Iterator[int]:
         if marked:
             yield pid
         parents[pid] = int(fields[1])
-    for pid in parents:
-        ancestor = parents[pid]
+    for pid, parent in parents.items():
+        ancestor = parent
         while ancestor > 1:
             if ancestor == root:
                 yield pid
@@ -506,7 +483,7 @@ def main() -> None:
     os.closerange(3, first)
     os.closerange(first + 1, second)
     os.closerange(second + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    with open(program, "rb") as file:  # noqa: PTH123
+    with open(program, "rb") as file:
         seccomp = file.read()
     os.set_inheritable(control, False)
     try:

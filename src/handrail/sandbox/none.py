@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from handrail.errors import SandboxError
 from handrail.sandbox import Box, Door, Guarantee, Process, Walls, paths
 from handrail.sandbox.arguments import checked, environment
 from handrail.sandbox.client import LauncherClient
-from handrail.sandbox.launcher import Order
+from handrail.sandbox.orders import Order
 from handrail.sandbox.process import BoxProcess, close_all, complete, door_socket, launch
 from handrail.types import Completed, SandboxKind
 
@@ -144,11 +143,7 @@ class NoneBox:
             walled=False,
             argv=list(argv),
             args=[],
-            env={
-                **environment(self.walls, env),
-                MARK: mark,
-                "TMPDIR": env.get("TMPDIR", os.environ.get("TMPDIR", "/tmp")),
-            },  # noqa: S108
+            env={**environment(self.walls, env), MARK: mark},
             cwd=str(directory),
             data={},
             stage=[],

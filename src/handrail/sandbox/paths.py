@@ -74,10 +74,8 @@ def missing_program(program: str, walls: Walls, search: str, cwd: Path) -> str |
     def seen(path: Path) -> bool:
         return any(path == top or top in path.parents for top in visible)
 
-    if "/" in program:
-        candidates = [cwd / program]
-    else:
-        candidates = [Path(entry, program) for entry in search.split(":") if entry]
+    entries = [Path(entry, program) for entry in search.split(":") if entry]
+    candidates = [cwd / program] if "/" in program else entries
     outside: Path | None = None
     for candidate in candidates:
         if Path("/tmp") in candidate.parents and not seen(candidate):  # noqa: S108  # the scratch of the walls, unknown here

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from handrail.errors import SandboxError
 from handrail.sandbox import Closer, Door, Exit
 from handrail.sandbox.client import Ended, LauncherClient, Started
-from handrail.sandbox.launcher import Order
+from handrail.sandbox.orders import Order
 from handrail.types import Completed
 
 TAIL_BYTES = 8192
@@ -208,7 +208,7 @@ class BoxProcess:
                 waiting: set[asyncio.Future[Any]] = {running, ended}
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
-                raise SandboxError(await self._reason())
+                await self._refuse()
             self.pid = running.result()
             if door is not None and self._started.door is not None:
                 listener, self._started.door = self._started.door, None
@@ -223,14 +223,15 @@ class BoxProcess:
             await self.kill()
             raise
 
-    async def _reason(self) -> str:
+    async def _refuse(self) -> NoReturn:
         ended = await self._started.ended
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.errors.closed), DRAIN_SECONDS)
         lines = self.stderr_tail().strip().splitlines()
         lines = [line for line in lines if line.startswith("bwrap:")] or lines[-1:]
         said = "; ".join(part for part in (ended.detail, *lines) if part)
-        return f"sandbox: the walls could not be raised: {said or f'bwrap ended with {ended.code}'}{mend(said)}"
+        said = said or f"the starter ended with {ended.code}"
+        raise SandboxError(f"sandbox: the walls could not be raised: {said}{mend(said)}")
 
     async def _follow(self) -> None:
         ended = await self._started.ended
@@ -278,8 +279,9 @@ def mend(said: str) -> str:
     """What to do about a failure that is known, as the end of a sentence."""
     if "user namespace" in said or "uid map" in said or "Creating new namespace failed" in said:
         return (
-            ". Allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1` (Debian), an AppArmor profile for bwrap"
-            " (Ubuntu, `apt-get install apparmor-profiles`), or user.max_user_namespaces above 0"
+            ". Allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1` (Debian),"
+            " an AppArmor profile for bwrap (Ubuntu, `apt-get install apparmor-profiles`),"
+            " or user.max_user_namespaces above 0"
         )
     if "CAP_SYS_ADMIN" in said:
         return ". Run the server as an ordinary user"

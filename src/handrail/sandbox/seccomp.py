@@ -129,13 +129,10 @@ def listing(machine: str) -> list[Line]:
     ]
     if machine == "x86_64":
         lines.append(Instruction(JUMP_AT_LEAST, X32_BIT, yes="missing"))
-    for table, label in ((DENIED, "denied"), (MISSING, "missing")):
-        for numbers in table.values():
-            if (number := numbers[column]) is not None:
-                lines.append(Instruction(JUMP_EQUAL, number, yes=label))
-    for name, numbers in INSPECTED.items():
-        if (number := numbers[column]) is not None:
-            lines.append(Instruction(JUMP_EQUAL, number, yes=name))
+    tables = ((DENIED, "denied"), (MISSING, "missing"))
+    wanted = [(numbers[column], label) for table, label in tables for numbers in table.values()]
+    wanted += [(numbers[column], name) for name, numbers in INSPECTED.items()]
+    lines += [Instruction(JUMP_EQUAL, number, yes=label) for number, label in wanted if number is not None]
     lines.append(Instruction(RETURN, ALLOW))
     for name, numbers in INSPECTED.items():
         if numbers[column] is not None:
