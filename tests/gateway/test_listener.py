@@ -110,6 +110,16 @@ async def test_pipelined_requests_are_answered_once_and_then_closed(lab: Lab) ->
     assert len(lab.fake.calls) == 1
 
 
+async def test_a_request_on_the_heels_of_an_answer_is_served(lab: Lab) -> None:
+    host, port = lab.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for _ in range(30):
+        writer.write(raw_request(lab))
+        assert (await reader.readuntil(b"\r\n0\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+    writer.close()
+    assert len(await lab.told(30)) == 30
+
+
 async def test_old_http_gets_its_stream_until_the_close(lab: Lab) -> None:
     answer = await talk(lab, raw_request(lab, "1.0"))
     assert b"transfer-encoding" not in answer.partition(b"\r\n\r\n")[0]

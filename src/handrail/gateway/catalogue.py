@@ -21,7 +21,7 @@ _FLAVOURS = {
 
 
 def price(
-    url: str, form: Format, model: str, usage: Usage, time: datetime, context: Mapping[str, str]
+    url: str, form: Format, *, model: str, usage: Usage, time: datetime, context: Mapping[str, str]
 ) -> Decimal | None:
     """US dollars for `usage` of `model` at the provider whose API has this base URL; None where it is not listed.
 

@@ -1,13 +1,13 @@
 """The inner HTTP side: what agents connect to. An asyncio protocol on httptools; HTTP/1.1, one request at a time.
 
 A client that goes away ends its request at once (the task is cancelled), so nothing is bought for nobody. What is not
-HTTP, too long or pipelined is refused and the connection closed; agents send none of it.
+HTTP or too long is refused and the connection closed; of several requests in one piece the first is answered and the
+connection closed. Agents send none of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterable
@@ -66,6 +66,9 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._ready.set()
+        self._early: list[bytes] = []
+        """what came while a request was under way: the next one, from a client that has seen the end of its answer"""
+        self._outbox: list[bytes] = []
         self._close_after = False
         self._head_only = False
         self._chunked = False
@@ -97,8 +100,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; refuse what is no HTTP."""
-        if self._task and not self._task.done():
-            self._close_after = True  # pipelined: not read, and told by closing after the answer
+        if self._task:
+            self._early.append(data)
+            if sum(map(len, self._early)) > BODY_LIMIT:
+                self.abort()
             return
         if not self._in_body:
             self._size += len(data)
@@ -114,7 +119,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if self._task and not self._task.done():
+        if self._task:
             self._close_after = True
             return
         self._target, self._headers, self._body = b"", [], []
@@ -145,7 +150,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The request is whole: hand it over."""
         self._in_body, self._size = False, 0
-        if self._close_after or (self._task and not self._task.done()):
+        if self._close_after or self._task:
             return
         method = self._parser.get_method().decode("latin-1")
         request = Request(method, self._target.decode("latin-1"), self._headers, b"".join(self._body))
@@ -161,8 +166,12 @@ class Connection(asyncio.Protocol):
             await self._handler(request, self)
         except ConnectionError:
             self.abort()
+        self._task = None
         if self._close_after and self._transport:
             self._transport.close()
+        elif self._early:
+            data, self._early = b"".join(self._early), []
+            self.data_received(data)
 
     # --- answering ---
 
@@ -200,20 +209,30 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """The body is whole."""
-        if self._chunked and self._transport:
-            self._transport.write(b"0\r\n\r\n")
+        if self._chunked:
+            self._outbox.append(b"0\r\n\r\n")
+        self._flush()
 
     def abort(self) -> None:
         """Cut the connection, so that the agent sees that the answer is broken."""
+        self._flush()
         if self._transport:
             self._transport.abort()
 
     async def _write(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the agent is gone")
-        self._transport.write(data)
+        if not self._outbox:
+            # Pieces that arrived together leave together, with one system call, in this turn of the loop.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outbox.append(data)
         if not self._ready.is_set():
             await self._ready.wait()
+
+    def _flush(self) -> None:
+        data, self._outbox = b"".join(self._outbox), []
+        if data and self._transport and not self._transport.is_closing():
+            self._transport.write(data)
 
     def _fail(self, status: int, text: str) -> None:
         """Refuse what never became a request, and close."""
@@ -229,8 +248,7 @@ class Connection(asyncio.Protocol):
     async def gone(self) -> None:
         """Wait until the request under way has ended, once the connection is cut."""
         if self._task:
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
 
 
 def _phrase(status: int) -> bytes:

@@ -103,7 +103,7 @@ class Prices:
                 given=reading.input, cached=reading.cached, written=reading.cache_written, made=reading.output
             )
         for name in names:
-            price = self._list.price(provider.base_url, form, name, usage, time, reading.terms)
+            price = self._list.price(provider.base_url, form, model=name, usage=usage, time=time, context=reading.terms)
             if price is not None:
                 return _nano(price)
         return None
