@@ -248,7 +248,7 @@ class _Connection(asyncio.Protocol):
                 self._whole(reply.status, raw, reply.headers)
             return
         if reply.fault is None and not any(delay for delay, _ in reply.body):
-            head = self._head(200, _SSE)
+            head = _head(200, _SSE)
             body = b"".join([b"%x\r\n%b\r\n" % (len(data), data) for _, data in reply.body])
             self.transport.write(head + body + b"0\r\n\r\n")
             self._done(200)
@@ -287,23 +287,24 @@ class _Connection(asyncio.Protocol):
 
     def _whole(self, status: int, raw: bytes, headers: dict[str, str]) -> None:
         extra = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = self._head(status, f"content-type: application/json\r\ncontent-length: {len(raw)}\r\n{extra}")
+        head = _head(status, f"content-type: application/json\r\ncontent-length: {len(raw)}\r\n{extra}")
         self.transport.write(head if self._call and self._call.method == "HEAD" else head + raw)
         self._done(status)
 
     def _begin(self, status: int, headers: str) -> None:
-        self.transport.write(self._head(status, headers))
+        self.transport.write(_head(status, headers))
         if self._call:
             self._call.status = status
-
-    def _head(self, status: int, headers: str) -> bytes:
-        return f"HTTP/1.1 {status} {_PHRASES.get(status, 'Status')}\r\n{headers}request-id: fake\r\n\r\n".encode()
 
     def _done(self, status: int) -> None:
         call, self._call = self._call, None
         if call:
             call.status, call.answered = status, time.monotonic()
             self._fake.note(call)
+
+
+def _head(status: int, headers: str) -> bytes:
+    return f"HTTP/1.1 {status} {_PHRASES.get(status, 'Status')}\r\n{headers}request-id: fake\r\n\r\n".encode()
 
 
 _SSE = "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"

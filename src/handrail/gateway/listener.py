@@ -50,32 +50,91 @@ class Request:
 Handler = Callable[[Request, "Connection"], Awaitable[None]]
 
 
+class _Incoming:
+    """The request that is being read: httptools calls back for each part of it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: list[Header] = []
+        self._body: list[bytes] = []
+        self._size = 0
+        self._in_body = False
+
+    def feed(self, data: bytes) -> None:
+        """Parse; refuse what is no HTTP."""
+        if not self._in_body:
+            self._size += len(data)
+            if self._size > _HEAD_LIMIT:
+                self._connection.fail(431, "the request's head is too long")
+                return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._connection.fail(400, "this is not an HTTP/1.1 request that the gateway understands")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if self._connection.busy:
+            self._connection.close_after()
+            return
+        self._target, self._headers, self._body = b"", [], []
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_body, self._size = True, 0
+        if any(name == b"expect" for name, _ in self._headers):
+            self._connection.invite()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._size += len(body)
+        if self._size <= BODY_LIMIT:
+            self._body.append(body)
+            return
+        self._body = []
+        self._connection.fail(413, f"the request's body is longer than {BODY_LIMIT >> 20} MB")
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._in_body, self._size = False, 0
+        if self._connection.busy:
+            return
+        method = self._parser.get_method().decode("latin-1")
+        request = Request(method, self._target.decode("latin-1"), self._headers, b"".join(self._body))
+        self._body = []
+        version = self._parser.get_http_version()
+        self._connection.take(request, keep_alive=self._parser.should_keep_alive(), chunked=version != "1.0")
+
+
 class Connection(asyncio.Protocol):
     """One agent's connection. The handler answers by `respond`, or by `begin`, `send` and `end`."""
 
     def __init__(self, handler: Handler, open_connections: set[Connection]) -> None:
         self._handler = handler
         self._open = open_connections
-        self._parser = httptools.HttpRequestParser(self)
+        self._incoming = _Incoming(self)
         self._transport: asyncio.Transport | None = None
-        self._target = b""
-        self._headers: list[Header] = []
-        self._body: list[bytes] = []
-        self._size = 0
-        self._in_body = False
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._ready.set()
         self._early: list[bytes] = []
         """what came while a request was under way: the next one, from a client that has seen the end of its answer"""
         self._outbox: list[bytes] = []
-        self._close_after = False
+        self._closing = False
         self._head_only = False
         self._chunked = False
         self.begun = False
         """whether an answer's head has been sent"""
-
-    # --- asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the new connection."""
@@ -99,65 +158,35 @@ class Connection(asyncio.Protocol):
         self._ready.set()
 
     def data_received(self, data: bytes) -> None:
-        """Parse; refuse what is no HTTP."""
+        """Read on, or keep it until the request under way is answered."""
         if self._task:
             self._early.append(data)
             if sum(map(len, self._early)) > BODY_LIMIT:
                 self.abort()
             return
-        if not self._in_body:
-            self._size += len(data)
-            if self._size > _HEAD_LIMIT:
-                self._fail(431, "the request's head is too long")
-                return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(400, "this is not an HTTP/1.1 request that the gateway understands")
+        self._incoming.feed(data)
 
-    # --- httptools ---
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._task is not None
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        if self._task:
-            self._close_after = True
-            return
-        self._target, self._headers, self._body = b"", [], []
+    def close_after(self) -> None:
+        """Close once the request under way is answered."""
+        self._closing = True
 
-    def on_url(self, url: bytes) -> None:
-        """A part of the target."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._in_body, self._size = True, 0
-        if any(name == b"expect" for name, _ in self._headers) and self._transport:
+    def invite(self) -> None:
+        """The client waits before it sends a body: let it."""
+        if self._transport:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        self._size += len(body)
-        if self._size > BODY_LIMIT:
-            if not self._close_after:
-                self._fail(413, f"the request's body is longer than {BODY_LIMIT >> 20} MB")
+    def take(self, request: Request, *, keep_alive: bool, chunked: bool) -> None:
+        """A request is whole: hand it over."""
+        if self._closing:
             return
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole: hand it over."""
-        self._in_body, self._size = False, 0
-        if self._close_after or self._task:
-            return
-        method = self._parser.get_method().decode("latin-1")
-        request = Request(method, self._target.decode("latin-1"), self._headers, b"".join(self._body))
-        self._body = []
-        self._close_after = not self._parser.should_keep_alive()
-        self._head_only = method == "HEAD"
-        self._chunked = self._parser.get_http_version() != "1.0"
+        self._closing = not keep_alive
+        self._head_only = request.method == "HEAD"
+        self._chunked = chunked
         self.begun = False
         self._task = asyncio.get_running_loop().create_task(self._run(request))
 
@@ -167,13 +196,11 @@ class Connection(asyncio.Protocol):
         except ConnectionError:
             self.abort()
         self._task = None
-        if self._close_after and self._transport:
+        if self._closing and self._transport:
             self._transport.close()
         elif self._early:
             data, self._early = b"".join(self._early), []
             self.data_received(data)
-
-    # --- answering ---
 
     async def respond(self, status: int, body: bytes, headers: Iterable[Header] = ()) -> None:
         """Send a whole JSON answer, or another with the `content-type` among its headers."""
@@ -192,8 +219,8 @@ class Connection(asyncio.Protocol):
         elif self._chunked:
             lines.append(b"transfer-encoding: chunked")
         else:
-            self._close_after = True
-        if self._close_after:
+            self._closing = True
+        if self._closing:
             lines.append(b"connection: close")
         self.begun = True
         await self._write(b"\r\n".join([*lines, b"\r\n"]))
@@ -234,10 +261,10 @@ class Connection(asyncio.Protocol):
         if data and self._transport and not self._transport.is_closing():
             self._transport.write(data)
 
-    def _fail(self, status: int, text: str) -> None:
+    def fail(self, status: int, text: str) -> None:
         """Refuse what never became a request, and close."""
-        self._close_after = True
-        if self._transport is None:
+        self._closing = True
+        if self._transport is None or self._transport.is_closing():
             return
         error = {"error": {"message": f"Handrail: {text}", "type": "invalid_request_error", "code": None}}
         body = json.dumps(error).encode()
