@@ -20,6 +20,7 @@ HEARTBEAT = 15.0
 """seconds of silence before a comment shows that the line is alive"""
 CHUNK = 1 << 18
 """bytes handed to the transport at a time"""
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 class Closing:
@@ -87,6 +88,6 @@ def encoded(events: Sequence[Event]) -> Iterator[bytes]:
 
 
 def frame(event: Event) -> bytes:
-    """One event; JSON holds no line end, so `data` is one line."""
-    data = json.dumps(views.event(event), ensure_ascii=False, separators=(",", ":"))
+    """One event. JSON holds no line end; those of Unicode are escaped for clients that split at them too."""
+    data = json.dumps(views.event(event), ensure_ascii=False, separators=(",", ":")).translate(_LINE_ENDS)
     return f"id: {event.seq}\nevent: {event.kind}\ndata: {data}\n\n".encode("utf-8", "replace")

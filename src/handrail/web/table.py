@@ -181,6 +181,10 @@ def parse(model: type[Body], given: bytes, *, optional: bool = False) -> Body:
         given = b"{}"
     try:
         value = json.loads(given.decode("utf-8"), parse_constant=_refuse_constant)
+        if b"\\u" in given:  # the one way in which JSON in UTF-8 says what no UTF-8 can
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput("body", "a lone surrogate", "send whole characters") from error
     except UnicodeDecodeError as error:
         raise InvalidInput("body", given[max(0, error.start - 8) : error.start + 8], "send valid UTF-8") from error
     except RecursionError as error:
