@@ -250,8 +250,8 @@ async def test_a_silent_agent_is_cancelled_then_blocked(open_house: Open) -> Non
 
 
 async def test_an_agent_that_is_killed_is_started_again_and_remembers(house: House) -> None:
-    steps = [{"shell": "sleep 30"}, MEND, {"text": "done"}]
-    session = await house.hand_off(Goal(prompt(steps), (CHECK,)))
+    goal = Goal(prompt([{"shell": "sleep 30"}, MEND, {"text": "done"}]), (CHECK,))
+    session = await house.hand_off(goal)
     await house.until(session, Kind.TOOL_STARTED)
     started = (await house.events(session, Kind.AGENT_STARTED))[0]
     with contextlib.suppress(ProcessLookupError):

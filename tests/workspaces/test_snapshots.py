@@ -252,3 +252,12 @@ async def test_more_than_a_hundred_new_files(workspace: Workspace) -> None:
     commit = await take(workspace)
     assert sh("git", "ls-tree", "-r", "--name-only", commit, cwd=workspace.results).count("f") >= 150
     sh("git", "fsck", "--strict", cwd=workspace.results)
+
+
+async def test_what_tools_leave_behind_is_no_change_unless_it_is_tracked(workspace: Workspace) -> None:
+    cache = workspace.path / "pkg" / "__pycache__"
+    cache.mkdir(parents=True)
+    (cache / "mod.cpython-311.pyc").write_bytes(b"\0")
+    (workspace.path / "node_modules").mkdir()
+    (workspace.path / "node_modules" / "x.js").write_text("x")
+    assert await take(workspace) == workspace.base

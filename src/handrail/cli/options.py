@@ -40,6 +40,10 @@ Ref = Annotated[str | None, typer.Option("--ref", help="Commit, tag or branch to
 Uncommitted = Annotated[
     bool, typer.Option("--include-uncommitted", help="Take your uncommitted and untracked files along.")
 ]
+Tools = Annotated[
+    list[Path] | None,
+    typer.Option("--tools", metavar="DIR", help="Tool chain to show inside, `bin` on PATH (default: $VIRTUAL_ENV)."),
+]
 Checks = Annotated[
     list[str] | None, typer.Option("--check", metavar="CMD", help="Command that must pass; may be given several times.")
 ]
@@ -92,6 +96,14 @@ def put_json_line(value: object) -> None:
 
 def _narrow() -> bool:
     return not (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf8")
+
+
+def tools(given: list[Path] | None) -> list[str] | None:
+    """Tool chains for a session: those given, else the virtual environment that is active here."""
+    if given is None:
+        active = os.environ.get("VIRTUAL_ENV")
+        given = [Path(active)] if active and Path(active).is_dir() else []
+    return [str(path.expanduser().absolute()) for path in given] or None
 
 
 def from_stdin() -> str:

@@ -29,6 +29,7 @@ def chat(
     sandbox: options.Sandbox = None,
     permissions: options.Permit = None,
     include_uncommitted: options.Uncommitted = False,
+    tools: options.Tools = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")] = None,
@@ -44,6 +45,7 @@ def chat(
             "repository": options.repository(repo),
             "ref": ref,
             "include_uncommitted": include_uncommitted or None,
+            "tools": options.tools(tools),
         }
     return options.run(_chat(options.client(data), told, session, prompt, thoughts=thoughts))
 
@@ -88,6 +90,7 @@ def do(
     sandbox: options.Sandbox = None,
     permissions: options.Permit = None,
     include_uncommitted: options.Uncommitted = False,
+    tools: options.Tools = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, print the session and leave.")] = False,
@@ -104,6 +107,7 @@ def do(
         "repository": options.repository(repo),
         "ref": ref,
         "include_uncommitted": include_uncommitted or None,
+        "tools": options.tools(tools),
         "goal": options.goal(text, check, budget=budget, turns=turns, time=time),
     }
     return options.run(_do(options.client(data), wanted, detach=detach, as_json=as_json))
@@ -130,9 +134,12 @@ async def _do(client: Client, wanted: Obj, *, detach: bool, as_json: bool) -> in
 
 
 async def _awaited(client: Client, session: Obj) -> int:
-    """Wait for the outcome in silence, then print session, checks and change as one JSON document."""
+    """Wait for the outcome (questions are named on stderr), then print session, checks and change as one JSON document."""
     reached: Obj = {}
     async for event in client.events(str(session["id"]), 0):
+        if event.get("kind") == Kind.APPROVAL_ASKED:
+            asked = (event.get("data") or {}).get("approval")
+            sys.stderr.write(f"handrail: the agent waits for an answer: handrail approve {asked}\n")
         if event.get("kind") == Kind.OUTCOME_REACHED:
             reached = event.get("data") or {}
         if event.get("kind") in {Kind.OUTCOME_REACHED, Kind.SESSION_ENDED}:

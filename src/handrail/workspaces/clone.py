@@ -14,7 +14,7 @@ from handrail.types import SessionId
 from handrail.workspaces.git import IDENTITY, git
 from handrail.workspaces.layout import GIT_CONFIG_COPY
 from handrail.workspaces.mirror import copy_shallow
-from handrail.workspaces.protect import DIRECTORIES, FILES
+from handrail.workspaces.protect import DIRECTORIES, EXCLUDE, FILES
 
 CONFIG = f"""\
 [core]
@@ -61,6 +61,7 @@ def _furnish(directory: Path, mirror: Path, refs: bytes, commit: str, branch_nam
     for name in DIRECTORIES:
         (directory.parent / name).mkdir(parents=True, exist_ok=True)
     (directory.parent / FILES[1]).touch()
+    (directory / "info" / "exclude").write_bytes(EXCLUDE)
     (directory / "objects" / "info" / "alternates").write_bytes(os.fsencode(mirror / "objects") + b"\n")
     copy_shallow(mirror, directory)
     (directory / "packed-refs").write_bytes(_packed_refs(refs))

@@ -17,6 +17,18 @@ FILES = (".git/config", ".git/config.worktree")
 ABSENT = ".git/commondir"
 # would lend the workspace another repository's configuration
 CONFIG_LIMIT = 1 << 16
+EXCLUDE = b"""\
+# what tools leave behind and nobody means to change; tracked files are not touched by this
+__pycache__/
+*.py[cod]
+.pytest_cache/
+.mypy_cache/
+.ruff_cache/
+.venv/
+node_modules/
+.DS_Store
+"""
+"""`.git/info/exclude` of every workspace, so that a change holds what was written, not what was run"""
 
 
 def protected_paths(path: Path) -> tuple[Path, ...]:
@@ -46,14 +58,14 @@ def _verify(workspace: Workspace) -> None:
 
 
 def _check(tree: int, workspace: Workspace, config: bytes) -> None:
-    for name, expected in ((FILES[0], config), (FILES[1], b"")):
+    for name, expected in ((FILES[0], config), (FILES[1], b""), (f"{DIRECTORIES[1]}/exclude", EXCLUDE)):
         if _content(tree, name) != expected:
             raise SandboxError(f"{workspace.path}: {name} is not as Handrail wrote it, so nothing was started")
     with contextlib.suppress(FileNotFoundError):
         os.close(_walk(tree, ABSENT, os.O_PATH))
         raise SandboxError(f"{workspace.path}: {ABSENT} was made, so nothing was started")
     alternates = os.fsencode(workspace.mirror / "objects") + b"\n"
-    for name, expected_names in zip(DIRECTORIES, (set(), set(), {"alternates"}), strict=True):
+    for name, expected_names in zip(DIRECTORIES, (set(), {"exclude"}, {"alternates"}), strict=True):
         directory = _walk(tree, name, os.O_DIRECTORY)
         try:
             if strange := set(_names(directory)) - expected_names:
