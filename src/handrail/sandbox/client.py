@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from handrail.errors import SandboxError
+from handrail.sandbox.launcher import receive
 from handrail.sandbox.orders import Order
 from handrail.sandbox.seccomp import filter_program
 
@@ -136,7 +137,7 @@ class LauncherClient:
     def _receive(self) -> None:
         while True:
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 1, socket.MSG_CMSG_CLOEXEC)
+                data, descriptors = receive(self._socket)
             except BlockingIOError:
                 return
             except OSError:

@@ -123,14 +123,22 @@ def _attach(source: int, target: int, what: str, *, read_only: bool) -> None:
     os.close(tree)
 
 
+def receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    """One message and its descriptors, none of which a later child inherits (`socket.recv_fds` drops that flag)."""
+    room = socket.CMSG_SPACE(8 * ctypes.sizeof(ctypes.c_int))
+    body, ancillary, _, _ = control.recvmsg(65536, room, socket.MSG_CMSG_CLOEXEC)
+    descriptors: list[int] = []
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors += memoryview(data[: len(data) // 4 * 4]).cast("i").tolist()
+    return body, descriptors
+
+
 def drop(uid: int) -> None:
     """Become `uid` for good, with no group but its own."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-
-
-# --- the process that becomes bwrap, or the bare command -------------------------------------------------------------
 
 
 def memory_file(name: str, content: bytes) -> int:
@@ -202,9 +210,6 @@ def fit(control: socket.socket, order: Order, inner: int, pidfd: int, release: i
     os.write(release, b"x")
 
 
-# --- bookkeeping ------------------------------------------------------------------------------------------------------
-
-
 class Child:
     """One started process, from fork until nothing of it is left."""
 
@@ -229,12 +234,6 @@ class Child:
     def ran(self) -> bool:
         """Whether the command itself was executed (bwrap reports its exit status only then)."""
         return b"exit-code" in self.text if self.order["walled"] else not self.text
-
-    def close(self) -> None:
-        """Let go of every descriptor."""
-        for descriptor in (self.pidfd, self.status, self.release, self.inner_pidfd):
-            if descriptor >= 0:
-                os.close(descriptor)
 
 
 class Launcher:
@@ -268,7 +267,7 @@ class Launcher:
     def receive(self) -> bool:
         """Take one message; False at the end of the connection."""
         try:
-            body, descriptors, _, _ = socket.recv_fds(self.control, 65536, 8, socket.MSG_CMSG_CLOEXEC)
+            body, descriptors = receive(self.control)
         except ConnectionResetError:
             return False
         if not body:
@@ -394,7 +393,9 @@ class Launcher:
         if child.release >= 0:
             self.forget(child.release)
         del self.children[child.order["id"]]
-        child.close()
+        for descriptor in (child.pidfd, child.status, child.release, child.inner_pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
         detail = "" if child.ran else child.text.decode(errors="replace")
         self.send(id=child.order["id"], event="ended", code=child.code, ran=child.ran, detail=detail)
 
