@@ -44,13 +44,13 @@ def environment() -> Environment:
     made: Environment = module.Environment(
         loader=module.FileSystemLoader(WEB / "templates"),
         autoescape=True,
+        finalize=_finalized,
         undefined=module.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
     made.filters |= {
-        "clean": lambda text: clean(text or ""),
         "reveal": lambda text: reveal(text or ""),
         "pretty": pretty,
         "words": lambda word: str(word).replace("_", " "),
@@ -60,6 +60,11 @@ def environment() -> Environment:
     }
     made.globals |= {"diff_lines": lambda old, new: list(diff_lines(old, new)), "style_mark": style_mark()}
     return made
+
+
+def _finalized(value: object) -> object:
+    """Whatever a template puts out is cleaned: none of them has to think of it. Markup is what a template made."""
+    return clean(value) if type(value) is str else value
 
 
 def page(template: str, **context: Any) -> str:

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import httpx2
+import pytest
+
+from handrail.commands.desk import Desk
+from handrail.kinds import Kind
+from handrail.store import approvals
+from handrail.store.log import Draft
+from handrail.types import Check, Control, Goal, Outcome, SandboxKind, SessionState
+from handrail.web.guard import Keys
+from handrail.web.pages.routes import PAGE_EVENTS
+from tests.commands.desks import ask, begin
+
+NASTY = "</textarea><script>alert(1)</script><img src=x onerror=alert(1)> \x1b]0;owned\x07\x1b[31mred\x00 \u202eevil"
+VOID = {"meta", "link", "input", "br", "img", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements, its forms, its text; every element must be closed."""
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(answer.text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [given for name, given in self.elements if name == tag]
+
+    @property
+    def forms(self) -> set[str]:
+        return {str(form["action"]) for form in self.all("form")}
+
+
+async def page(browser: httpx2.AsyncClient, path: str, status: int = 200) -> Page:
+    answer = await browser.get(path)
+    assert answer.status_code == status, answer.text
+    found = Page(answer)
+    assert not found.all("script")
+    assert not found.all("img")
+    assert "\x1b" not in answer.text
+    assert "\x00" not in answer.text
+    assert "\u202e" not in answer.text
+    assert len(found.all("h1")) == 1
+    return found
+
+
+async def test_an_empty_house_says_what_to_do(browser: httpx2.AsyncClient) -> None:
+    found = await page(browser, "/")
+    assert "No session yet" in found.words
+    assert found.forms == {"/sessions"}
+    assert "Nothing waits for you" in (await page(browser, "/inbox")).words
+
+
+async def test_hostile_text_is_text(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    alice = await begin(desk, title=NASTY, outcome_reason=NASTY, goal=Goal(NASTY, (Check(NASTY.replace("\x00", "")),)))
+    kinds = [kind for kind in Kind if kind is not Kind.APPROVAL_ASKED]
+    keys = ("text", "title", "output", "detail", "reason", "command", "agent", "by", "because", "branch", "error", "tool")
+    data: dict[str, object] = dict.fromkeys(keys, NASTY)
+    data |= {"call": "c", "input": {"command": NASTY}, "paths": [NASTY], "entries": [{"text": NASTY, "status": "x"}]}
+    data["diffs"] = [{"path": NASTY, "old": NASTY, "new": NASTY + "\nx"}]
+    await desk.store.log.append(alice, [Draft(kind, dict(data), 1) for kind in kinds])
+    await ask(desk, alice, title=NASTY, input={"command": NASTY}, diffs=data["diffs"])
+    for path in ("/", "/inbox", f"/sessions/{alice}"):
+        found = await page(browser, path)
+        assert "alert(1)" in found.words
+
+
+async def test_what_a_person_decides_on_hides_nothing(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    await ask(desk, await begin(desk), title="rm\u202e -rf x", input={"command": "echo a\x1b[2K\rrm -rf /"})
+    found = await page(browser, "/inbox")
+    assert "\\u202e" in found.words
+    assert "\\x1b[2K" in found.words
+
+
+async def test_a_session_says_aloud_when_there_are_no_walls(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    await begin(desk, "s-bare", sandbox=SandboxKind.NONE)
+    await begin(desk, "s-walled", holds=["reads", "network"])
+    bare = await page(browser, "/sessions/s-bare")
+    assert "No walls." in bare.words
+    assert any(given.get("role") == "alert" for given in bare.all("p"))
+    assert "Inside bubblewrap: reads, network." in (await page(browser, "/sessions/s-walled")).words
+    assert "no walls" in (await page(browser, "/")).words
+
+
+async def test_a_session_offers_what_can_be_done_now(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    await begin(desk, "s-idle")
+    await begin(desk, "s-busy", state=SessionState.RUNNING, control=Control.AGENT)
+    await begin(desk, "s-ended", state=SessionState.ENDED, outcome=Outcome.DONE)
+    idle = await page(browser, "/sessions/s-idle")
+    assert idle.forms == {f"/sessions/s-idle/{act}" for act in ("end", "prompts", "handoff")}
+    assert not any(given.get("http-equiv") for given in idle.all("meta"))
+    busy = await page(browser, "/sessions/s-busy")
+    assert busy.forms == {f"/sessions/s-busy/{act}" for act in ("cancel", "take", "end", "prompts", "handoff")}
+    assert any(given.get("http-equiv") == "refresh" for given in busy.all("meta"))
+    assert (await page(browser, "/sessions/s-ended")).forms == set()
+
+
+async def test_every_form_is_signed(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
+    await ask(desk, await begin(desk, "s-busy", state=SessionState.RUNNING, control=Control.AGENT))
+    for path in ("/", "/inbox", "/sessions/s-busy"):
+        found = await page(browser, path)
+        signed = [given for given in found.all("input") if given.get("name") == "csrf"]
+        assert len(signed) == len(found.all("form")) > 0
+        assert {given["value"] for given in signed} == {keys.form}
+        assert all(given["method"] == "post" for given in found.all("form"))
+
+
+async def test_a_long_transcript_is_read_in_windows(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    alice = await begin(desk)
+    await desk.store.log.append(alice, [Draft(Kind.NOTICE, {"level": "info", "text": f"n{n}."}) for n in range(2, 1001)])
+    newest = await page(browser, f"/sessions/{alice}")
+    assert "n1000." in newest.words
+    assert "n701." in newest.words
+    assert "n700." not in newest.words
+    links = [str(given["href"]) for given in newest.all("a")]
+    assert f"/sessions/{alice}?before=701#transcript" in links
+    older = await page(browser, f"/sessions/{alice}?before=701")
+    assert "n700." in older.words
+    assert "n401." in older.words
+    assert "n701." not in older.words
+    assert f"/sessions/{alice}?after=700#transcript" in [str(given["href"]) for given in older.all("a")]
+    first = await page(browser, f"/sessions/{alice}?before=101")
+    assert f"n{PAGE_EVENTS}." in first.words
+    assert "Older events" not in first.words
+    await page(browser, f"/sessions/{alice}?before=x", 422)
+
+
+async def test_an_approval_is_answered_on_the_page(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
+    asked = await ask(desk, await begin(desk, "s-alice", state=SessionState.WAITING))
+    found = await page(browser, "/sessions/s-alice")
+    assert "Waits for you" in found.words
+    assert f"/approvals/{asked}" in found.forms
+    form = {"csrf": keys.form, "back": "/inbox", "decision": "deny", "because": "use trash"}
+    answer = await browser.post(f"/approvals/{asked}", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/inbox")
+    row = await approvals.get(desk.store, asked)
+    assert (row.decision, row.because, row.by) == ("deny", "use trash", "you")
+    again = await browser.post(f"/approvals/{asked}", data=form)
+    assert again.status_code == 409
+    assert "answered before, with deny by you" in again.text
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "said"),
+    [
+        ("/sessions", {"repository": "nowhere", "prompt": "x"}, "repository"),
+        ("/sessions", {"repository": "/", "prompt": ""}, "prompt"),
+        ("/sessions", {"repository": "/", "prompt": "x", "turns": "0"}, "turns"),
+        ("/sessions/s-alice/prompts", {"text": " "}, "prompt"),
+        ("/sessions/s-alice/handoff", {"text": "x", "budget_usd": "free"}, "budget"),
+        ("/sessions/s-alice/apply", {"mode": "push"}, "mode"),
+        ("/approvals/a-none", {"decision": "allow"}, "no approval"),
+    ],
+)
+async def test_a_refusal_is_a_page_with_a_way_back(
+    desk: Desk, browser: httpx2.AsyncClient, keys: Keys, path: str, form: dict[str, str], said: str
+) -> None:
+    await begin(desk)
+    headers = {"referer": "http://127.0.0.1:7171/sessions/s-alice"}
+    answer = await browser.post(path, data=form | {"csrf": keys.form}, headers=headers)
+    assert answer.status_code in {404, 422}
+    found = Page(answer)
+    assert said in found.words
+    assert "/sessions/s-alice" in [given.get("href") for given in found.all("a")]
