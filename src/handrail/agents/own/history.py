@@ -105,7 +105,7 @@ class History:
         wishes = [message.text for message in old if isinstance(message, User)]
         goal, newest = wishes[0], wishes[-1]
         if (at := goal.find("</goal>\n<notes>")) >= 0:  # it was summarised before: the goal of then is the goal
-            goal = goal[:at].removeprefix("<goal>\n")
+            goal = goal[:at].removeprefix("<goal>").strip()
         text = f"<goal>\n{clip(goal, self._window)}\n</goal>\n<notes>\n{summary}\n</notes>"
         if len(wishes) > 1 and isinstance(old[-1], User | Answer | Results):
             text += f"\n<newest_request>\n{clip(newest, self._window)}\n</newest_request>"

@@ -59,7 +59,7 @@ class Server:
     def close(self) -> None:
         """End every turn and all that was started."""
         for session in self._sessions.values():
-            session.close()
+            session.stop()
 
     # --- methods ------------------------------------------------------------------------------------------------------
 
@@ -118,6 +118,9 @@ class Server:
     def _close(self, params: Json) -> Json:
         session = self._session(params)
         del self._sessions[session.id]
+        session.stop()
+        if session.worker:
+            session.worker.join()
         session.close()
         return {}
 
@@ -140,7 +143,9 @@ class Server:
             raise RpcError(INVALID_PARAMS, f"session {session.id} has a turn under way: wait for its end, or cancel it")
         session.cancel = Cancel()
         self._prompts[identity] = session
-        threading.Thread(target=self._turn, args=(session, session.cancel, text, identity), daemon=True).start()
+        args = (session, session.cancel, text, identity)
+        session.worker = threading.Thread(target=self._turn, args=args, daemon=True)
+        session.worker.start()
 
     def _turn(self, session: Session, cancel: Cancel, text: str, identity: Id) -> None:
         error: RpcError | None = None

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import secrets
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,7 @@ class Session:
         self.client_takes_failures = False
         self.cancel: Cancel | None = None
         """of the turn under way"""
+        self.worker: threading.Thread | None = None
         self.journal = Journal(settings.journals, self.id, create=identity is None)
         if identity is None:
             self.journal.write("session", cwd=cwd)
@@ -92,11 +94,15 @@ class Session:
         modes = [{"id": name, "name": name.capitalize(), "description": text} for name, text in MODES.items()]
         return {"currentModeId": self.memory.mode, "availableModes": modes}
 
-    def close(self) -> None:
-        """End what it started, and let another process have it."""
+    def stop(self) -> None:
+        """End the turn under way and all that was started, at once."""
         if self.cancel:
             self.cancel.set()
         self.bench.shell.kill()
+
+    def close(self) -> None:
+        """Let another process have it; no turn may be under way."""
+        self.bench.shell.close()
         self.journal.close()
 
     # --- what the client is shown -------------------------------------------------------------------------------------

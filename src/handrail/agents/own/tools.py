@@ -151,9 +151,11 @@ class Workbench:
 
     # --- files --------------------------------------------------------------------------------------------------------
 
-    def _path(self, args: Json, default: str | None = None) -> Path:
-        given = args.get("path") or default
-        return Path(os.path.normpath(self.root / Path(given or argument(args, "path", str)).expanduser()))
+    def _path(self, args: Json, *, default: str | None = None) -> Path:
+        given = argument(args, "path", str, _MISSING if default is None else default)
+        if given.startswith("~/"):
+            given = self.env.get("HOME", "~") + given[1:]
+        return Path(os.path.normpath(self.root / (given or ".")))
 
     def _outside(self, path: Path) -> bool:
         return not path.resolve().is_relative_to(self.root.resolve())
@@ -243,11 +245,15 @@ class Workbench:
 
     def _search(self, args: Json) -> Act:
         pattern, glob = argument(args, "pattern", str, ""), argument(args, "glob", str, "")
-        path = self._path(args, ".")
+        path = self._path(args, default=".")
         path.stat()
         if rg := which("rg", path=self.env.get("PATH")):
             globs = ["--glob", glob] if glob else []
-            what = ["--line-number", "--no-heading", "--color=never", "-e", pattern] if pattern else ["--files"]
+            what = (
+                ["--line-number", "--with-filename", "--no-heading", "--color=never", "-e", pattern]
+                if pattern
+                else ["--files"]
+            )
             argv = [rg, "--no-config", "--sort=path", *globs, *what, "--", str(path)]
         else:
             argv = [sys.executable, "-m", "handrail.agents.own.search", pattern, glob, str(path)]

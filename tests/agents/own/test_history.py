@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+
+from handrail.agents.own.history import History
+from handrail.agents.own.messages import Answer, Call, Message, Result, Results, User
+from handrail.agents.own.wires.chat import Chat
+from tests.agents.own.conftest import MakeOwn
+from tests.fake_provider import FakeProvider, prompt
+
+
+def step(number: int, output: str) -> list[Message]:
+    call = Call(number, f"id{number}", "shell", {"command": f"c{number}"})
+    return [Answer("", (call,)), Results((Result(number, f"id{number}", "shell", output),))]
+
+
+def history(window: int, *messages: Message) -> History:
+    made = History(Chat(), b'{"messages":[{},', window)
+    for message in messages:
+        made.add(message)
+    return made
+
+
+def paired(messages: list[Message]) -> bool:
+    """Each answer with calls is followed by its results, and results never stand alone."""
+    after = [*messages[1:], None]
+    return all(
+        isinstance(later, Results) == bool(isinstance(message, Answer) and message.calls)
+        for message, later in zip(messages, after, strict=True)
+    )
+
+
+def test_old_results_are_shortened_first() -> None:
+    past = history(11_000, User("goal"), *(m for n in range(1, 11) for m in step(n, f"{n}" * 3000)))
+    assert not past.full
+    past = history(9000, *past.messages)
+    assert past.full
+    smaller = past.shortened()
+    assert smaller is not None
+    assert paired(smaller)
+    lengths = [len(message.items[0].text) for message in smaller if isinstance(message, Results)]
+    assert max(lengths[:-3]) < 800
+    assert lengths[-3:] == [3000, 3000, 6000]
+    past.replace(smaller)
+    assert past.used < 0.6 * 9000
+    assert json.loads(past.request())["messages"][1]["content"] == "goal"
+
+
+def test_a_summary_keeps_goal_newest_request_and_last_steps() -> None:
+    steps = [m for n in range(1, 41) for m in step(n, f"out{n} " * 60)]
+    past = history(4000, User("the goal"), Answer("yes"), User("the newest wish"), *steps)
+    assert past.shortened() is None
+    old, kept = past.halves()
+    assert [*old, *kept] == past.messages
+    assert paired(old)
+    assert paired(kept)
+    assert isinstance(kept[0], Answer)
+    assert b"out1 out1" in past.question(old)
+    past.replace(past.summarised("NOTES", old, kept))
+    first = past.messages[0]
+    assert isinstance(first, User)
+    assert all(text in first.text for text in ("the goal", "the newest wish", "NOTES"))
+    assert past.used < 0.5 * 4000
+    assert past.messages[1:] == kept
+
+
+def test_a_second_summary_keeps_the_first_goal() -> None:
+    past = history(4000, User("the goal"), *step(1, "x"))
+    once = past.summarised("NOTES 1", past.messages, [])
+    twice = past.summarised("NOTES 2", [*once, Answer("ok"), User("wish")], [])
+    assert isinstance(twice[0], User)
+    assert twice[0].text.count("<goal>") == 1
+    assert all(text in twice[0].text for text in ("<goal>\nthe goal\n</goal>", "NOTES 2", "wish"))
+
+
+def test_a_window_that_cannot_be_emptied_is_left_alone() -> None:
+    past = history(100, User("x" * 2000))
+    assert past.full
+    past.replace(past.messages)
+    assert not past.full
+
+
+async def test_a_small_window_is_kept(make: MakeOwn, fake: FakeProvider) -> None:
+    window = 12_000
+    async with make(CONTEXT=str(window)) as own:
+        session = await own.new("auto")
+        await own.prompt("the goal is a green house")
+        for turn in range(4):
+            work = {"repeat": 6, "step": {"shell": f"echo {turn} {{i}}; head -c 3000 /dev/zero | tr '\\0' {turn}"}}
+            assert (await own.prompt(prompt([work, {"text": "ok"}])))["stopReason"] == "end_turn"
+        thoughts = own.text("agent_thought_chunk")
+        assert "old tool results were shortened" in thoughts
+        assert "older steps were summarised" in thoughts
+        assert max(update["used"] for update in own.of("usage_update")) < window
+    bodies = [call.raw for call in fake.model_calls]
+    assert max(map(len, bodies)) < window * 4
+    asked = [body for body in bodies if b"Below is the record" in body]
+    assert asked
+    assert all(b'"tools"' not in body for body in asked)
+    assert b"green house" in bodies[-1]
+    for body in bodies:
+        ids = [m.get("tool_call_id") for m in json.loads(body)["messages"] if m["role"] == "tool"]
+        calls = [c["id"] for m in json.loads(body)["messages"] for c in m.get("tool_calls", ())]
+        assert ids == calls
+    async with make(CONTEXT=str(window)) as own:
+        await own.back(session)
+        assert own.text("user_message_chunk").startswith("the goal is a green house")
+        await own.prompt("what was the goal?")
+    assert b"green house" in fake.model_calls[-1].raw
+    assert len(fake.model_calls[-1].raw) < window * 4
+
+
+async def test_a_provider_that_finds_it_too_long_is_asked_again_with_less(make: MakeOwn) -> None:
+    async with make() as own:
+        await own.new("auto")
+        await own.prompt("the goal")
+        fault = {"fault": "400", "times": 1, "text": "prompt is too long: 300000 tokens > 200000 maximum"}
+        assert (await own.prompt(prompt([fault, {"text": "fits"}])))["stopReason"] == "end_turn"
+        assert own.text().endswith("fits")
