@@ -18,7 +18,9 @@ async def main(names: list[str]) -> None:
     for spec in specs:
         if install.find(spec, CACHE) is None:
             started = time.monotonic()
-            print(f"fetching {spec.title} {spec.package.version if spec.package else ''} …", file=sys.stderr, flush=True)
+            print(
+                f"fetching {spec.title} {spec.package.version if spec.package else ''} …", file=sys.stderr, flush=True
+            )
             await install.install(spec, CACHE)
             print(f"fetched in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 

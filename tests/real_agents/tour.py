@@ -124,7 +124,8 @@ async def _command(run: Run, report: Report) -> None:
         await run.play(shell(run.stage, "echo ran > command.txt; sleep 1; echo the-output"), {"text": "ran it"})
     report.command_asked = len(run.asked) > asked
     report.command_done = run.stage.file("command.txt") == "ran\n"
-    report.command_output = any("the-output" in (call.output or "") for call in run.tools() if call in run.updates[before:])
+    told = [call.output or "" for call in run.tools() if call in run.updates[before:]]
+    report.command_output = any("the-output" in output for output in told)
 
 
 async def _cancel(run: Run, report: Report) -> None:
@@ -211,7 +212,7 @@ def _running(mark: str) -> list[str]:
             continue
         try:
             line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            where = os.readlink(folder / "cwd")
+            where = str((folder / "cwd").readlink())
         except OSError:
             continue
         if mark in line or mark in where:

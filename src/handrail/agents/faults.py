@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _CLAUDE_KINDS = {
     "invalid_request": "provider",
     "model_not_found": "provider",
 }
+_OPENCODE_NAMES = {"ProviderAuthError": "auth", "APIError": "provider"}
 _WORDS = (
     (re.compile(r"\b(40[13])\b|unauthori[sz]ed|forbidden|api.?key|authenticat|credential", re.IGNORECASE), "auth"),
     (
@@ -65,15 +67,18 @@ def of_rpc(code: object, message: str, data: object) -> Fault:
         ),
         data if isinstance(data, str) else "",
     )
-    text = sentence(f"{message}: {details}" if details and details not in message else message or "no reason given")
+    text = told(f"{message}: {details}" if details and details not in message else message)
     kind = _CLAUDE_KINDS.get(str(dig(data, "errorKind")))
+    words = of_words(text)
+    if kind is None and words == "agent":
+        kind = _OPENCODE_NAMES.get(str(dig(data, "errorName")))
     if kind is None and code == AUTH_REQUIRED:
         kind = "auth"
     elif kind is None and isinstance(code, int) and 400 <= code < 600:
         kind = _STATUS_KINDS.get(code, "provider")
     elif kind is None and isinstance(code, int) and code in _PROTOCOL:
         kind = "protocol"
-    return Fault(text, kind or of_words(text))
+    return Fault(text, kind or words)
 
 
 def of_failure(failure: Failure) -> Fault:
@@ -81,17 +86,32 @@ def of_failure(failure: Failure) -> Fault:
     kind = of_words(failure.title)
     if kind in {"agent", "provider"}:
         kind = _AIR_KINDS.get(failure.category, kind)
-    return Fault(sentence(failure.title), kind)
+    return Fault(told(failure.title), kind)
 
 
 def of_text(said: str, patterns: Sequence[ErrorPattern]) -> Fault | None:
     """An error that an agent told as its last message of a turn that ended as if all were well."""
     for known in patterns:
         if found := known.pattern.search(said):
-            text = sentence(said[found.start() :])
+            text = told(said[found.start() :])
             words = of_words(text) if known.kind == "provider" else known.kind
             return Fault(text, known.kind if words == "agent" else words)
     return None
+
+
+def told(message: str) -> str:
+    """A message as one sentence: without `Internal error:` before it, and out of the JSON that a provider answered."""
+    inner = message.removeprefix("Internal error").lstrip(": ").strip()
+    if inner.startswith("{"):
+        try:
+            body = json.loads(inner)
+        except ValueError:
+            pass
+        else:
+            for keys in (("error", "message"), ("message",), ("error",)):
+                if isinstance(said := dig(body, *keys), str) and said:
+                    return sentence(said)
+    return sentence(inner or message or "no reason given")
 
 
 def of_words(text: str) -> str:

@@ -83,7 +83,9 @@ class Lines:
 
     async def receive(self) -> Json | None:
         """The next request or answer; None at the end of the stream."""
-        # The SDK starts a task for each request: let it begin before what came after the request is handled.
+        # The SDK starts a task for each request, and the link one in it that asks: let both begin before what came
+        # after the request is handled.
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
         while (line := await self._line()) is not None:
             if not line or line.isspace():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handrail.agents import Failure, Text, ToolUpdate, TurnResult, Update, faults
+from handrail.agents import Failure, Plan, Text, ToolUpdate, TurnResult, Update, faults
 from handrail.agents.decode import dig, failure, text
 from handrail.agents.spec import AgentSpec
 from handrail.types import Json, StopReason
@@ -46,6 +46,8 @@ class Turn:
                 self.spoke = True
                 self.tail = ""
                 self.failure = None
+            case Plan():
+                self.spoke = True
             case Failure():
                 self.failure = update
 
@@ -67,14 +69,17 @@ class Turn:
             return self.failed(
                 faults.Fault(f"{self.spec.title} ended its turn for the unknown reason {told!r}", "protocol"), usage
             )
-        if reason is not StopReason.CANCELLED and (fault := self._fault(result)) is not None:
-            return self.failed(fault, usage)
         if reason is StopReason.REFUSAL:
             return TurnResult(reason, f"{self.spec.title} refused to go on", "agent", usage)
+        if reason is not StopReason.CANCELLED and (fault := self._fault(result)) is not None:
+            return self.failed(fault, usage)
         return TurnResult(reason, usage=usage)
 
     def _fault(self, result: Json) -> faults.Fault | None:
         for failed in (failure(result.get("_meta")), self.failure):
             if failed is not None and not failed.retrying:
                 return faults.of_failure(failed)
+        if not self.spoke and result.get("stopReason") == StopReason.END_TURN:
+            # Some agents end a turn in silence where the model refused: that must not pass for work done.
+            return faults.Fault(f"{self.spec.title} ended its turn without a word", "agent")
         return faults.of_text(self.tail, self.spec.errors)
