@@ -22,7 +22,7 @@ async def test_without_a_token_nothing_is_told(stranger: httpx2.AsyncClient) -> 
 
 @pytest.mark.parametrize("value", [f"Bearer {TOKEN}x", "Bearer ", f"Basic {TOKEN}", TOKEN, "Bearer é"])
 async def test_a_wrong_token_opens_nothing(stranger: httpx2.AsyncClient, value: str) -> None:
-    answer = await stranger.get("/api/v1/status", headers={"authorization": value.encode()})
+    answer = await stranger.get("/api/v1/status", headers={b"authorization": value.encode()})
     assert answer.status_code == 403
     assert TOKEN not in answer.text
 
@@ -99,7 +99,7 @@ async def test_over_the_unix_socket_everyone_is_the_owner(app: Guard, desk: Desk
             "headers": [],
             "server": server,
         }
-        await app(scope, receive, send)  # type: ignore[arg-type]  # plain dictionaries are what a server sends
+        await app(scope, receive, send)
         assert sent[0]["status"] == wanted, server
         if wanted == 200:
             assert scope["handrail.actor"] is OWNER

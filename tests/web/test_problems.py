@@ -19,9 +19,7 @@ def test_every_error_of_ours_is_a_problem(error: HandrailError) -> None:
     assert json.loads(bytes(response.body)) == document
 
 
-@pytest.mark.parametrize(
-    "value", ["x" * 10_000, "\ud800", math.nan, math.inf, 10**300, {"a": 1}, None, True, b"\xff"]
-)
+@pytest.mark.parametrize("value", ["x" * 10_000, "\ud800", math.nan, math.inf, 10**300, {"a": 1}, None, True, b"\xff"])
 def test_a_refused_value_is_told_short_and_as_json(value: object) -> None:
     document = problem(InvalidInput("field", value, "give another"))
     body = json.dumps(document, allow_nan=False).encode()

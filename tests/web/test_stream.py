@@ -62,7 +62,7 @@ async def test_from_where_one_was_then_live_without_gap_or_duplicate(desk: Desk)
 async def test_silence_is_filled_with_comments_and_loses_nothing(desk: Desk) -> None:
     alice = await begin(desk)
     frames = stream.frames(desk.store.log.subscribe(alice, 1), Closing(), heartbeat=0.05)
-    assert await anext(frames) == b"retry: 500\n\n"
+    assert await anext(frames) == b": connected\n\n"
     assert await anext(frames) == b": ping\n\n"
     assert await anext(frames) == b": ping\n\n"
     await add(desk, alice, 1)

@@ -50,7 +50,7 @@ async def frames(subscription: Subscription, closing: Closing, heartbeat: float 
     ending = asyncio.ensure_future(closing.told.wait())
     batch: asyncio.Task[list[Event]] | None = None
     try:
-        yield b"retry: 500\n\n"
+        yield b": connected\n\n"
         while not ending.done():
             if batch is None:
                 batch = asyncio.create_task(subscription.batch(), name="stream batch")

@@ -73,7 +73,20 @@ async def test_an_empty_house_says_what_to_do(browser: httpx2.AsyncClient) -> No
 async def test_hostile_text_is_text(desk: Desk, browser: httpx2.AsyncClient) -> None:
     alice = await begin(desk, title=NASTY, outcome_reason=NASTY, goal=Goal(NASTY, (Check(NASTY.replace("\x00", "")),)))
     kinds = [kind for kind in Kind if kind is not Kind.APPROVAL_ASKED]
-    keys = ("text", "title", "output", "detail", "reason", "command", "agent", "by", "because", "branch", "error", "tool")
+    keys = (
+        "text",
+        "title",
+        "output",
+        "detail",
+        "reason",
+        "command",
+        "agent",
+        "by",
+        "because",
+        "branch",
+        "error",
+        "tool",
+    )
     data: dict[str, object] = dict.fromkeys(keys, NASTY)
     data |= {"call": "c", "input": {"command": NASTY}, "paths": [NASTY], "entries": [{"text": NASTY, "status": "x"}]}
     data["diffs"] = [{"path": NASTY, "old": NASTY, "new": NASTY + "\nx"}]
@@ -126,7 +139,9 @@ async def test_every_form_is_signed(desk: Desk, browser: httpx2.AsyncClient, key
 
 async def test_a_long_transcript_is_read_in_windows(desk: Desk, browser: httpx2.AsyncClient) -> None:
     alice = await begin(desk)
-    await desk.store.log.append(alice, [Draft(Kind.NOTICE, {"level": "info", "text": f"n{n}."}) for n in range(2, 1001)])
+    await desk.store.log.append(
+        alice, [Draft(Kind.NOTICE, {"level": "info", "text": f"n{n}."}) for n in range(2, 1001)]
+    )
     newest = await page(browser, f"/sessions/{alice}")
     assert "n1000." in newest.words
     assert "n701." in newest.words
@@ -172,7 +187,7 @@ async def test_an_approval_is_answered_on_the_page(desk: Desk, browser: httpx2.A
     ],
 )
 async def test_a_refusal_is_a_page_with_a_way_back(
-    desk: Desk, browser: httpx2.AsyncClient, keys: Keys, path: str, form: dict[str, str], said: str
+    *, desk: Desk, browser: httpx2.AsyncClient, keys: Keys, path: str, form: dict[str, str], said: str
 ) -> None:
     await begin(desk)
     headers = {"referer": "http://127.0.0.1:7171/sessions/s-alice"}

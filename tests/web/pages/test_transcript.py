@@ -106,7 +106,8 @@ def test_every_kind_can_be_read_with_nothing_in_it() -> None:
 def test_data_of_another_shape_breaks_nothing() -> None:
     for value in (None, 1, "x", [], [1], {"a": 1}):
         keys = ("text", "entries", "diffs", "paths", "input", "output", "call", "checks", "seconds", "message")
-        made(*((kind, dict.fromkeys(keys, value)) for kind in Kind))
+        data: Json = dict.fromkeys(keys, value)
+        made(*((kind, data) for kind in Kind))
 
 
 def test_long_output_is_cut_and_says_so() -> None:
