@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.cli.clean import clean, reveal
+from handrail.clean import clean, reveal
 from handrail.types import now
 from handrail.web.lazy import Later
 from handrail.web.pages.transcript import pretty
