@@ -73,9 +73,8 @@ async def test_a_session_is_made_prompted_and_read(live: Desk, repository: Path)
 
 async def test_a_goal_hands_off(live: Desk, repository: Path) -> None:
     goal = GoalSpec(prompt([{"shell": "sed -i s/Hallo/Hello/ greet.py"}]), (("grep -q Hello greet.py", None),), turns=3)
-    made = await sessions.create(
-        live, OWNER, Wanted(str(repository), sandbox="none", model="claude-sonnet-4-5", goal=goal)
-    )
+    wanted = Wanted(str(repository), sandbox="none", permissions="allow", model="claude-sonnet-4-5", goal=goal)
+    made = await sessions.create(live, OWNER, wanted)
     await until(live, made.row.id, Kind.OUTCOME_REACHED)
     seen = await sessions.show(live, OWNER, made.row.id)
     assert seen.row.outcome == "done", seen.row.outcome_reason
@@ -107,7 +106,7 @@ async def test_what_cannot_be_is_refused_before_anything_is_made(desk: Desk, wan
 
 async def test_a_repository_that_is_none_and_an_agent_that_is_unknown(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=str(tmp_path)):
-        await sessions.create(desk, OWNER, Wanted(str(tmp_path)))
+        await sessions.create(desk, OWNER, Wanted(str(tmp_path), model="m"))
     with pytest.raises(HandrailError, match=r"cody.*handrail, claude, codex"):
         await sessions.create(desk, OWNER, Wanted(str(tmp_path), agent="cody"))
 

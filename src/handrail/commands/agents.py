@@ -6,10 +6,13 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from handrail.agents import check as trial
+from handrail.agents.check import CheckReport
 from handrail.agents.install import Installed
 from handrail.agents.spec import AgentSpec
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
+from handrail.commands.trial import stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,19 @@ async def install(desk: Desk, actor: Actor, name: str) -> Fetched:
     began = time.monotonic()
     installed = await desk.roster.install(name)
     return Fetched(name, installed.version, str(installed.prefix), round(time.monotonic() - began, 3))
+
+
+async def check(desk: Desk, actor: Actor, name: str, *, deep: bool) -> CheckReport:
+    """Start an agent inside the walls, shake hands, and try what it says it can do; no model is called.
+
+    Raises:
+        NotFound: no such agent.
+        MissingPart: it, or the sandbox, is not installed.
+        SandboxError: the walls could not be raised.
+    """
+    authorise(actor, Permission.AGENTS_INSTALL)
+    async with stage(desk, name) as place:
+        return await trial.check(desk.roster.spec(name), place.start, place.end, place.workspace, deep=deep)
 
 
 def look(desk: Desk) -> list[Known]:

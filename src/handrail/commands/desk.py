@@ -10,6 +10,7 @@ from handrail.agents.roster import Roster
 from handrail.commands.shelf import Shelf
 from handrail.commands.walls import Probes
 from handrail.config import Config
+from handrail.gateway.server import Gateway
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
 
@@ -35,6 +36,7 @@ class Desk:
     store: Store
     sessions: Sessions
     shelf: Shelf
+    gateway: Gateway
     probes: Probes
     roster: Roster
     running: Running

@@ -229,14 +229,14 @@ class Tried(Answer):
     name: str
     advertised: bool | None
     tried: bool | None
-    detail: str | None
+    detail: str
 
 
 class AgentReport(Answer):
     """What an agent can really do."""
 
     name: str
-    version: str | None
+    version: str
     ok: bool
     capabilities: list[Tried]
     seconds: Seconds

@@ -47,7 +47,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         closing.push_async_callback(_stop, sessions)
         await gateway.start()
         await sessions.start()
-        yield Desk(config, store, sessions, providers, probes, roster, running)
+        yield Desk(config, store, sessions, providers, gateway, probes, roster, running)
 
 
 async def _stop(sessions: Sessions) -> None:

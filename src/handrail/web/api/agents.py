@@ -5,6 +5,7 @@ from __future__ import annotations
 from handrail.commands import agents
 from handrail.commands.agents import Known
 from handrail.types import Json
+from handrail.web.bodies import CheckAgentBody
 from handrail.web.table import Call, Entry
 
 
@@ -17,6 +18,21 @@ async def install(call: Call) -> Json:
     """Fetch one."""
     fetched = await agents.install(call.desk, call.actor, call.path("name"))
     return {"name": fetched.name, "version": fetched.version, "path": fetched.path, "seconds": fetched.seconds}
+
+
+async def check(call: Call, body: CheckAgentBody) -> Json:
+    """Try one."""
+    report = await agents.check(call.desk, call.actor, call.path("name"), deep=body.deep)
+    return {
+        "name": report.name,
+        "version": report.version,
+        "ok": report.ok,
+        "capabilities": [
+            {"name": tried.name, "advertised": tried.advertised, "tried": tried.tried, "detail": tried.detail}
+            for tried in report.capabilities
+        ],
+        "seconds": report.seconds,
+    }
 
 
 def _known(known: Known) -> Json:
@@ -40,5 +56,9 @@ TABLE = (
     Entry(
         "POST", "/agents/{name}/install", _TAG, "Fetch an agent's pinned package; this may take minutes.",
         install, "Installed", problems=(404, 424, 502, 507),
+    ),
+    Entry(
+        "POST", "/agents/{name}/check", _TAG, "Start an agent inside the walls, and try what it says it can do.",
+        check, "AgentReport", body=CheckAgentBody, body_optional=True, problems=(404, 424, 502, 503),
     ),
 )  # fmt: skip

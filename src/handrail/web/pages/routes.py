@@ -156,6 +156,7 @@ class Acts:
         wanted = Wanted(
             repository=form.get("repository", "").strip(),
             agent=form.get("agent", "") or "handrail",
+            model=form.get("model", "").strip() or None,
             prompt=None if goal is not None else prompt,
             goal=goal,
         )
