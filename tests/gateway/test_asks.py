@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from handrail.gateway.asks import DEFAULT_OUTPUT, read
+from handrail.gateway.asks import DEFAULT_OUTPUT, MalformedError, read
 from handrail.gateway.routes import Action, Format, Route
 
 CHAT = Route(Format.CHAT, Action.CALL)
@@ -53,3 +53,40 @@ def test_every_other_body_stays(body: bytes) -> None:
 )
 def test_longest_output(form: Format, body: dict[str, object], maximum: int) -> None:
     assert read(Route(form, Action.CALL), json.dumps(body).encode()).max_output == maximum
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"messages":[{"model":"nested","content":"{\\"model\\":\\"quoted\\"}"}],"model":"m","max_tokens":5}',
+        b'{"model":"first","max_tokens":1,"x":{"max_tokens":2},"model":"m","max_tokens":5}',
+        b'{"model":"m","max_tokens":5,"metadata":{"model":"nested"},"tools":[{"max_tokens":9}]}',
+        b'{"m\\u006fdel":"m","max_tokens":5}',
+        b'{"model":"m","max_tokens":5,"x":"\\ud83d"}',  # half a character, which strict parsers refuse
+        b'{"model":"m","max_tokens":5,"x":' + b"[" * 500 + b"]" * 500 + b"}",
+        b'\xef\xbb\xbf{"model":"m","max_tokens":5}',
+        b'\n\t {"model":"m","max_tokens":5,"x":NaN}',
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_only_the_bodys_own_names_count(body: bytes, whole: bool) -> None:
+    ask = read(Route(Format.ANTHROPIC, Action.CALL), body, whole=whole)
+    assert (ask.model, ask.max_output, ask.body) == ("m", 5, body)
+
+
+def test_the_path_names_geminis_model() -> None:
+    ask = read(Route(Format.GEMINI, Action.CALL, model="g"), b'{"model":"other"}')
+    assert ask.model == "g"
+
+
+@pytest.mark.parametrize("body", [b'{"model":', b'{"model":"m"} x', b'{"a":01}', b"[1]", b"", b"\xff"])
+def test_garbage_is_refused_where_it_is_read(body: bytes) -> None:
+    with pytest.raises(MalformedError):
+        read(Route(Format.ANTHROPIC, Action.CALL), body)
+    with pytest.raises(MalformedError):
+        read(CHAT, body, whole=False)
+
+
+def test_what_nobody_needs_is_not_read() -> None:
+    ask = read(Route(Format.ANTHROPIC, Action.CALL), b'{"model":}', whole=False)
+    assert (ask.model, ask.max_output) == ("", DEFAULT_OUTPUT)

@@ -190,13 +190,13 @@ class Gateway:
             await _say(out, refuse(route.format, Reason.PROVIDER, text))
             return
         if route.action is Action.LOOK:
-            await relay(Call(self._client, provider, route, request, Ask("", request.body, 0)), out, metered=False)
+            await relay(Call(self._client, provider, route, request, Ask(route, request.body)), out, metered=False)
             return
         if request.table.get("content-encoding", "identity") != "identity":
             await _say(out, refuse(route.format, Reason.REQUEST, "send the body without content-encoding"))
             return
         try:
-            ask = read(route, request.body)
+            ask = read(route, request.body, whole=account.budget is not None)
         except MalformedError as error:
             await _say(out, refuse(route.format, Reason.REQUEST, str(error)))
             return
