@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,24 @@ async def test_what_is_shown_was_written_before(make: MakeOwn) -> None:
             records = [json.loads(line) for line in file.read_text().splitlines()]
             assert len("".join(record["text"] for record in records if record["k"] == "chunk")) >= length
         await turn
+
+
+async def test_a_full_disk_is_said_and_survived(make: MakeOwn, fake: FakeProvider) -> None:
+    async with make() as own:
+        session = await own.new("auto")
+        size = (own.home / f".handrail-agent/{session}.jsonl").stat().st_size
+        resource.prlimit(own.process.pid, resource.RLIMIT_FSIZE, (size + 500, resource.RLIM_INFINITY))
+        with pytest.raises(Refused, match="takes no more"):
+            await own.prompt(prompt([{"shell": "echo {}"}, {"repeat": 9, "step": {"shell": "echo {i}"}}]))
+        resource.prlimit(own.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert (await own.prompt("and now?"))["stopReason"] == "end_turn"
+    async with make() as own:
+        await own.back(session)
+        assert (await own.prompt("still whole?"))["stopReason"] == "end_turn"
+    messages = fake.model_calls[-1].body["messages"]
+    calls = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    assert calls == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    assert [message["content"] for message in messages if message["role"] == "user"][-2:] == [
+        "and now?",
+        "still whole?",
+    ]

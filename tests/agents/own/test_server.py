@@ -39,6 +39,7 @@ async def test_the_handshake(make: MakeOwn) -> None:
         ("session/prompt", {"sessionId": "unknown", "prompt": []}, -32002),
         ("session/set_mode", {"sessionId": "unknown", "modeId": "auto"}, -32002),
         ("session/nonsense", {}, -32601),
+        ("$/cancel_request", {"requestId": [1]}, -32602),
     ],
 )
 async def test_bad_requests(make: MakeOwn, method: str, params: dict[str, Any], code: int) -> None:
@@ -69,13 +70,21 @@ async def test_embedded_text_reaches_the_model(make: MakeOwn, fake: FakeProvider
         ]
         await own.call("session/prompt", sessionId=session, prompt=blocks)
     said = fake.model_calls[0].body["messages"][1]["content"]
-    assert all(text in said for text in ("look: ?", "file:///a", "inside"))
+    assert all(text in said for text in ("look: \ufffd", "file:///a", "inside"))
 
 
 async def test_broken_lines_are_survived(make: MakeOwn) -> None:
     async with make() as own:
         assert own.process.stdin is not None
-        for line in (b"not json", b"[1,2]", b'"text"', b"\xff\xfe", b"", b'{"jsonrpc":"2.0","id":77,"result":{}}'):
+        for line in (
+            b"not json",
+            b"[1,2]",
+            b'"text"',
+            b"\xff\xfe",
+            b"",
+            b'{"jsonrpc":"2.0","id":77,"result":{}}',
+            b'{"id":[1],"result":{}}',
+        ):
             own.process.stdin.write(line + b"\n")
         own.send({"jsonrpc": "2.0", "method": "unknown/notification", "params": {}})
         own.send({"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": "unknown"}})
@@ -96,16 +105,12 @@ async def test_one_turn_at_a_time(make: MakeOwn) -> None:
 
 async def test_two_sessions_work_side_by_side(make: MakeOwn) -> None:
     async with make() as own:
-        one = await own.new("auto")
-        two = await own.new("auto")
-        text = {session: prompt([{"shell": f"sleep 1; echo {session}"}]) for session in (one, two)}
-        began = asyncio.get_running_loop().time()
-        turns = [
-            own.call("session/prompt", sessionId=session, prompt=[{"type": "text", "text": text[session]}])
-            for session in (one, two)
-        ]
+        turns = []
+        for mine, others in (("a", "b"), ("b", "a")):
+            text = prompt([{"shell": f"touch {mine}; until [ -e {others} ]; do sleep 0.05; done", "text": mine}])
+            session = await own.new("auto")
+            turns.append(own.call("session/prompt", sessionId=session, prompt=[{"type": "text", "text": text}]))
         assert [result["stopReason"] for result in await asyncio.gather(*turns)] == ["end_turn", "end_turn"]
-        assert asyncio.get_running_loop().time() - began < 1.9
 
 
 async def test_a_prompt_of_ten_megabytes(make: MakeOwn, fake: FakeProvider) -> None:
@@ -136,7 +141,7 @@ async def test_the_end_leaves_nothing_behind(make: MakeOwn, how: str) -> None:
         await own.process.wait()
     else:
         assert await own.stop() == 0
-    assert asyncio.get_running_loop().time() - began < 1
+    assert asyncio.get_running_loop().time() - began < 4
     await asyncio.wait([turn])
     await asyncio.sleep(0.1)
     assert [entry for entry in group.iterdir() if entry.name.isdigit() and _lives(entry, int(shells[0]))] == []

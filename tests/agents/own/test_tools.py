@@ -113,7 +113,9 @@ def test_tools_do_not_get_our_secrets(bench: Workbench) -> None:
 def test_bad_arguments_are_explained() -> None:
     assert arguments('{"a": 1}') == ({"a": 1}, None)
     assert arguments("") == ({}, None)
-    assert arguments('{"a": "\\ud800"}') == ({"a": "?"}, None)
+    assert arguments('{"a": "\\ud800"}') == ({"a": "\ufffd"}, None)
+    assert arguments('{"a": "\\ud83d\\ude00"}') == ({"a": "\U0001f600"}, None)
+    assert arguments('{"a": "\ud83d\ude00\ud800"}') == ({"a": "\U0001f600\ufffd"}, None)
     for raw, why in (('{"a": ', "not JSON"), ("[1]", "no JSON object")):
         args, fault = arguments(raw)
         assert args == {}

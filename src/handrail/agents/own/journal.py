@@ -7,6 +7,7 @@ and `result` (a tool: about to run, has run), `plan`, `compacted` (from here on 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handrail.agents.own.messages import Answer, Json, Message, Result, Results, User, encode, from_json
-from handrail.errors import Conflict, NotFound
+from handrail.errors import Conflict, NotFound, StorageFull
 
 UNKNOWN = "interrupted: outcome unknown; look before you repeat it"
 NOT_RUN = "not run: the turn ended before it began"
@@ -33,6 +34,7 @@ class Journal:
     def __init__(self, folder: Path, session: str, *, create: bool = False) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / f"{session}.jsonl"
+        self._mend = b""
         flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT | os.O_EXCL if create else 0)
         try:
             self._file = os.open(self.path, flags, 0o600)
@@ -49,11 +51,19 @@ class Journal:
         self.append({"k": kind, **record})
 
     def append(self, record: Json) -> None:
-        """Append one line. Raises OSError when the disk takes no more; a torn line is closed by the next one."""
-        data = encode(record).encode() + b"\n"
-        if os.write(self._file, data) != len(data):
-            os.write(self._file, b"\n")
-            raise OSError(28, "the journal could not be written whole", str(self.path))
+        """Append one line.
+
+        Raises:
+            StorageFull: the disk does not take it; what is torn is closed by the next line.
+        """
+        data = self._mend + encode(record).encode() + b"\n"
+        self._mend = b"\n"
+        try:
+            if os.write(self._file, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301  # as the next write would say
+        except OSError as error:
+            raise StorageFull(f"{self.path} takes no more ({error.strerror}): make room there") from error
+        self._mend = b""
 
     def close(self) -> None:
         """Let another process have it."""

@@ -13,8 +13,8 @@ encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def clean(text: str) -> str:
-    """`text` without lone surrogates, which no other program takes."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """`text` with halves of surrogate pairs joined, and lone ones replaced: no other program takes those."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def clip(text: str, limit: int, why: str = "") -> str:
@@ -85,7 +85,7 @@ Message = User | Answer | Results
 def arguments(raw: str) -> tuple[Json, str | None]:
     """A call's arguments from the model's JSON, and why they cannot be used where they cannot."""
     try:
-        value = json.loads(raw) if raw.strip() else {}
+        value = json.loads(clean(raw)) if raw.strip() else {}
         if "\\ud" in raw.lower():
             value = json.loads(clean(json.dumps(value, ensure_ascii=False)))
     except ValueError as error:

@@ -124,8 +124,12 @@ class Model:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 # These four send one line of data an event, so the format's other corners are not needed.
-                if line.startswith(b"data:") and not line.startswith(b"data: [DONE]"):
-                    read(draft, json.loads(line[5:]))
+                if not line.startswith(b"data:"):
+                    continue
+                if (data := line[5:].strip()) == b"[DONE]":
+                    draft.stop = draft.stop or "end"
+                else:
+                    read(draft, json.loads(data))
             if draft.fresh or draft.fresh_thought:
                 told(draft)
                 draft.fresh = draft.fresh_thought = ""

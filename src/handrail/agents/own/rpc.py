@@ -49,7 +49,7 @@ class Peer:
                 continue
             try:
                 message = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.fail(None, RpcError(PARSE_ERROR, "the line is not JSON"))
                 continue
             if not isinstance(message, dict):
@@ -61,7 +61,7 @@ class Peer:
                     handle(method, params or {}, identity, wants)
                 elif wants:
                     self.fail(identity, RpcError(INVALID_PARAMS, "params must be an object"))
-            elif (box := self._waiting.get(message.get("id", ""))) is not None:
+            elif isinstance(answered := message.get("id"), int) and (box := self._waiting.get(answered)) is not None:
                 box.put(message)
 
     def send(self, message: Json) -> None:

@@ -53,6 +53,11 @@ class Server:
             if wants:
                 self._peer.fail(identity, _error(error))
             return
+        except Exception as problem:  # noqa: BLE001  # the edge: no message of a client may end the process
+            traceback.print_exc()
+            if wants:
+                self._peer.fail(identity, RpcError(INVALID_PARAMS, f"{method}: {problem!r}"))
+            return
         if wants:
             self._peer.answer(identity, result)
 

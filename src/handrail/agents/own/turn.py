@@ -10,7 +10,7 @@ from functools import partial
 from handrail.agents.own import history
 from handrail.agents.own.cancel import Cancel, Cancelled
 from handrail.agents.own.journal import NOT_RUN, UNKNOWN
-from handrail.agents.own.messages import Answer, Call, Json, Result, Results, User, clip
+from handrail.agents.own.messages import Answer, Call, Json, Result, Results, User, clean, clip
 from handrail.agents.own.rpc import RpcError
 from handrail.agents.own.session import Session, call_id, card, text_content
 from handrail.agents.own.tools import Act, Outcome, ToolFault, argument
@@ -62,7 +62,8 @@ class Turn:
                 session.remember(User(_EMPTY))
                 continue
             empty = 0
-            session.remember(answer)
+            if answer.text.strip() or answer.calls:  # an empty message would be refused by some providers
+                session.remember(answer)
             session.show_usage()
             if not answer.calls:
                 return _STOPS[answer.stop]
@@ -80,11 +81,12 @@ class Turn:
         def told(draft: Draft) -> None:
             nonlocal shown
             if draft.fresh_thought:
-                session.say("agent_thought_chunk", draft.fresh_thought, f"t{identity}")
+                session.say("agent_thought_chunk", clean(draft.fresh_thought), f"t{identity}")
             if draft.fresh:
-                shown += draft.fresh
-                session.journal.write("chunk", text=draft.fresh)
-                session.say("agent_message_chunk", draft.fresh, identity)
+                fresh = clean(draft.fresh)
+                shown += fresh
+                session.journal.write("chunk", text=fresh)
+                session.say("agent_message_chunk", fresh, identity)
 
         def failed(reason: str) -> None:
             nonlocal shown, identity
@@ -159,14 +161,16 @@ class Turn:
                     session.show("tool_call_update", toolCallId=call_id(call), status=status, **shown)
                 self._give_up(call, outcome)
         finally:
-            for at, call in enumerate(calls[len(items) :]):
-                why = UNKNOWN if at == 0 and self._running == call.number else NOT_RUN
+            done = len(items)
+            for call in calls[done:]:
+                why = UNKNOWN if self._running == call.number else NOT_RUN
                 items.append(Result(call.number, call.id, call.name, why, ok=False))
-                session.journal.write("result", item=_item(items[-1]))
-                if at == 0 and call.name != "plan":
-                    content = [text_content(why)]
-                    session.show("tool_call_update", toolCallId=call_id(call), status="failed", content=content)
             session.history.add(Results(tuple(items)))
+            for item in items[done:]:
+                session.journal.write("result", item=_item(item))
+            if done < len(calls) and calls[done].name != "plan":
+                content = [text_content(items[done].text)]
+                session.show("tool_call_update", toolCallId=call_id(calls[done]), status="failed", content=content)
 
     _running = 0
     """number of the call that has begun"""

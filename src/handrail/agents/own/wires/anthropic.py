@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from handrail.agents.own.messages import Answer, Json, Message, Results, User, encode
 from handrail.agents.own.wires import Draft, Pending, StreamBroken, Tool
@@ -80,12 +81,9 @@ class Anthropic:
         for block in draft.native:
             if block["type"] == "tool_use":
                 native.append({"type": "tool_use", **{k: block[k] for k in ("id", "name")}, "input": next(inputs).args})
-            elif block.get("text") or block.get("signature") or block["type"] == "redacted_thinking":
+            elif block.get("text", "").strip() or block.get("signature") or block["type"] == "redacted_thinking":
                 native.append(block)
-        usage = answer.usage
-        return Answer(
-            answer.text, answer.calls, answer.thought, answer.stop, self.name, tuple(native), answer.tokens, usage
-        )
+        return replace(answer, native=tuple(native))
 
 
 def _turn(role: str, content: list[Json]) -> bytes:
@@ -93,7 +91,7 @@ def _turn(role: str, content: list[Json]) -> bytes:
 
 
 def _blocks(answer: Answer) -> list[Json]:
-    said: list[Json] = [{"type": "text", "text": answer.text}] if answer.text else []
+    said: list[Json] = [{"type": "text", "text": answer.text}] if answer.text.strip() else []
     return said + [
         {"type": "tool_use", "id": _ID.sub("_", call.id), "name": call.name, "input": call.args}
         for call in answer.calls
