@@ -88,13 +88,14 @@ def test_search(bench: Workbench, tmp_path: Path, rg: bool) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"one\nfind me 1\n\xff find me 2\n")
     (tmp_path / "bin").write_bytes(b"\0find me")
+    (tmp_path / "re.py").write_text("raise SystemExit('the workspace must not run in our own programs')")
     assert do(bench, "search", pattern=r"find\sme", glob="*.py").text.splitlines() == [
         "a.py:2:find me 1",
         "a.py:3:\ufffd find me 2",
         "sub/c.py:2:find me 1",
         "sub/c.py:3:\ufffd find me 2",
     ]
-    assert do(bench, "search", pattern="", glob="*.py").text.splitlines() == ["a.py", "sub/c.py"]
+    assert do(bench, "search", pattern="", glob="*.py").text.splitlines() == ["a.py", "re.py", "sub/c.py"]
     assert do(bench, "search", pattern="find", path="b.txt").text.startswith("b.txt:2:")
     assert do(bench, "search", pattern="nowhere").text == "nothing found"
     with pytest.raises(ToolFault, match=r"(?i)regular expression|regex"):

@@ -256,16 +256,15 @@ class Workbench:
             )
             argv = [rg, "--no-config", "--sort=path", *globs, *what, "--", str(path)]
         else:
-            argv = [sys.executable, "-m", "handrail.agents.own.search", pattern, glob, str(path)]
+            argv = [sys.executable, "-I", "-m", "handrail.agents.own.search", pattern, glob, str(path)]
         name = f"Search {pattern!r}" if pattern else f"List {glob or 'files'}"
         run = partial(self._found, argv)
         return Act(f"{name} in {self._short(path)}", "search", run, (path,), asks=self._outside(path))
 
     def _found(self, argv: list[str], cancel: Cancel, _progress: object) -> Outcome:
         began, output = time.monotonic(), Output(1 << 30)
-        with subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.root
-        ) as process:
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(argv, cwd=self.root, env=self.env, **pipes) as process:
             assert process.stdout is not None  # noqa: S101  # it was asked for
             assert process.stderr is not None  # noqa: S101
             with cancel.stopping(process.kill):
