@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handrail.agents import PermissionRequest, Plan, Text
+from handrail.agents.link import AcpLink
 from handrail.agents.spec import Ask, AskHow, Load, Resume
 from handrail.errors import AgentError, Conflict
-from handrail.types import StopReason
-from tests.agents.conftest import Bencher
+from handrail.sandbox import Walls
+from handrail.sandbox.backends import open_backend
+from handrail.types import SandboxKind, StopReason
+from tests.agents.conftest import PEER, Bencher, a_spec
 
 ASK: dict[str, Any] = {
     "toolCall": {"toolCallId": "c1", "title": "rm -rf /", "kind": "execute", "rawInput": {"command": "rm"}},
@@ -428,3 +432,27 @@ async def test_a_system_prompt_as_first_thought_is_not_shown(bench: Bencher) -> 
     await made.play(thought, said("hi"), thought)
     assert [type(item).__name__ for item in made.updates] == ["Text", "Text"]
     assert made.text() == "hiYou are"
+
+
+async def test_a_megabyte_on_stderr_does_not_hang_a_turn(tmp_path: Path) -> None:
+    backend = open_backend(SandboxKind.NONE)
+    for name in ("work", "home"):
+        (tmp_path / name).mkdir()
+    box = await backend.open(Walls(workspace=tmp_path / "work", home=tmp_path / "home"))
+    try:
+        process = await box.start([sys.executable, "-S", str(PEER)], env={})
+        updates: list[object] = []
+
+        async def refuse(_: PermissionRequest) -> str | None:
+            return None
+
+        link = AcpLink(a_spec(), process.stdout, process.stdin, on_update=updates.append, on_permission=refuse)
+        await link.initialize()
+        await link.new_session(tmp_path)
+        result = await asyncio.wait_for(link.prompt(json.dumps([{"stderr": 1 << 20}, said("done")])), 20)
+        assert result.error is None
+        assert updates == [Text("done")]
+        await process.kill()
+        await link.close()
+    finally:
+        await backend.close()
