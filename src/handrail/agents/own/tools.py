@@ -263,8 +263,8 @@ class Workbench:
 
     def _found(self, argv: list[str], cancel: Cancel, _progress: object) -> Outcome:
         began, output = time.monotonic(), Output(1 << 30)
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(argv, cwd=self.root, env=self.env, **pipes) as process:
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        with subprocess.Popen(argv, stdin=null, stdout=pipe, stderr=pipe, cwd=self.root, env=self.env) as process:
             assert process.stdout is not None  # noqa: S101  # it was asked for
             assert process.stderr is not None  # noqa: S101
             with cancel.stopping(process.kill):
