@@ -162,6 +162,9 @@ class LauncherClient:
                 _settle(started.running, int(message["pid"]))
             case "ended":
                 del self._orders[started.id]
+                if message["ran"]:
+                    # it was over before anybody saw it begin
+                    _settle(started.running, int(message["pid"]))
                 if message["detail"]:
                     started.detail.append(str(message["detail"]).strip())
                 _settle(started.ended, Ended(int(message["code"]), bool(message["ran"]), "; ".join(started.detail)))

@@ -250,14 +250,15 @@ class Launcher:
     def serve(self) -> None:
         """Run until the server closes its end, then kill what is left."""
         while True:
-            for descriptor, _ in self.poll.poll():
+            ready = [(descriptor, self.watched.get(descriptor)) for descriptor, _ in self.poll.poll()]
+            for descriptor, watch in ready:
                 if descriptor == self.control.fileno():
                     if not self.receive():
                         self.end_all()
                         return
-                elif descriptor in self.watched:
-                    child, what = self.watched[descriptor]
-                    getattr(self, f"on_{what}")(child)
+                # an earlier one of this round may have closed it, and its number may belong to another by now
+                elif watch is not None and self.watched.get(descriptor) is watch:
+                    getattr(self, f"on_{watch[1]}")(watch[0])
 
     def send(self, **message: object) -> None:
         """Tell the server; it being gone is noticed by `receive`."""
@@ -298,8 +299,8 @@ class Launcher:
                 become(order, descriptors[1:], made, parent, self.seccomp)
             except BaseException as error:  # noqa: BLE001  # a forked child may only exit
                 text = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-                prefix = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-                os.write(status_write, f"{prefix}{text}\n".encode())
+                prefix = f"{os.fsdecode(error.filename)}: " if isinstance(error, OSError) and error.filename else ""
+                os.write(status_write, f"{prefix}{text}\n".encode(errors="replace"))
             finally:
                 os._exit(126)
         os.close(status_write)
@@ -397,7 +398,7 @@ class Launcher:
             if descriptor >= 0:
                 os.close(descriptor)
         detail = "" if child.ran else child.text.decode(errors="replace")
-        self.send(id=child.order["id"], event="ended", code=child.code, ran=child.ran, detail=detail)
+        self.send(id=child.order["id"], event="ended", pid=child.pid, code=child.code, ran=child.ran, detail=detail)
 
     def signal(self, child: Child, number: int) -> None:
         """Send a signal to everything inside; SIGKILL ends it all."""

@@ -196,6 +196,12 @@ class BoxProcess:
                 await self._client.signal(self._started, signal.SIGTERM)
         return await self.kill()
 
+    async def release(self) -> None:
+        """Kill it, and let go of its pipes even if nobody reads what is left in them."""
+        await self.kill()
+        self._pipes.close()
+        await self._follower
+
     async def begin(self, door: Door | None) -> None:
         """Wait until the command is about to be executed, and open the door.
 
@@ -224,29 +230,35 @@ class BoxProcess:
             raise
 
     async def _refuse(self) -> NoReturn:
-        ended = await self._started.ended
+        ended = await asyncio.shield(self._started.ended)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.errors.closed), DRAIN_SECONDS)
         lines = self.stderr_tail().strip().splitlines()
         lines = [line for line in lines if line.startswith("bwrap:")] or lines[-1:]
         said = "; ".join(part for part in (ended.detail, *lines) if part)
         said = said or f"the starter ended with {ended.code}"
-        raise SandboxError(f"sandbox: the walls could not be raised: {said}{mend(said)}")
+        raise SandboxError(f"sandbox: the process could not be started: {said}{mend(said)}")
 
     async def _follow(self) -> None:
-        ended = await self._started.ended
         transports = self._pipes.transports
-        # a process that left a bare command's group may hold the pipes open
-        await _drained(transports[1], self.errors.closed)
-        self._pipes.close_input()
         try:
-            if self._closer is not None:
-                await self._closer()
-            if self._started.door is not None:
-                self._started.door.close()
+            ended = await self._started.ended
+            # a process that left a bare command's group may hold the pipes open
+            await _drained(transports[1], self.errors.closed)
+            self._pipes.close_input()
+            try:
+                if self._closer is not None:
+                    await self._closer()
+                if self._started.door is not None:
+                    self._started.door.close()
+            finally:
+                self._exit.set_result(self._judge(ended))
+            await _drained(transports[0], self._pipes.output.closed, slow=0.0 if self._killed else SLOW_READER_SECONDS)
         finally:
-            self._exit.set_result(self._judge(ended))
-        await _drained(transports[0], self._pipes.output.closed, slow=0.0 if self._killed else SLOW_READER_SECONDS)
+            # cancelled with its loop: nobody may wait for ever, and closing the launcher ends the process
+            if not self._exit.done():
+                self._exit.set_result(Exit(-signal.SIGKILL, "killed"))
+                self._pipes.close()
 
     def _judge(self, ended: Ended) -> Exit:
         code = ended.code
@@ -277,7 +289,7 @@ async def _drained(transport: asyncio.ReadTransport, closed: asyncio.Future[None
 
 def mend(said: str) -> str:
     """What to do about a failure that is known, as the end of a sentence."""
-    if "user namespace" in said or "uid map" in said or "Creating new namespace failed" in said:
+    if any(word in said for word in ("user namespace", "uid map", "new namespace")):
         return (
             ". Allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1` (Debian),"
             " an AppArmor profile for bwrap (Ubuntu, `apt-get install apparmor-profiles`),"
@@ -374,8 +386,8 @@ async def _feed(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def close_all(processes: Sequence[BoxProcess]) -> None:
-    """Kill them all, side by side."""
-    await asyncio.gather(*(process.kill() for process in processes))
+    """Kill them all, side by side, and let go of their pipes."""
+    await asyncio.gather(*(process.release() for process in processes))
 
 
 def door_socket(port: int = 0) -> socket.socket:

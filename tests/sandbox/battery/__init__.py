@@ -16,7 +16,7 @@ from typing import Any
 Targets = dict[str, Any]
 Attempt = Callable[[Targets], object]
 ATTEMPTS: dict[str, Attempt] = {}
-PATIENCE = 0.3
+PATIENCE = 3.0
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 
 libc = ctypes.CDLL(None, use_errno=True)
