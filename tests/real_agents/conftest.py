@@ -8,10 +8,6 @@ from tests.real_agents.fetch import CACHE
 CI = ("handrail", "claude", "codex", "gemini", "goose")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all-agents", action="store_true", help="drive every agent, not only those of CI")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "agent" in metafunc.fixturenames:
         everything = metafunc.config.getoption("--all-agents", default=False)
