@@ -29,7 +29,7 @@ def test_times() -> None:
     assert when(now() - timedelta(minutes=5, seconds=3)) == "5 min ago"
     assert when(now() - timedelta(days=2, hours=1)) == "2 days ago"
     assert len(when(now() - timedelta(days=40))) == 11
-    assert (seconds(1.26), seconds(61)) == ("1.3 s", "1 min 1 s")
+    assert (seconds(0.0072), seconds(1.26), seconds(61)) == ("7 ms", "1.3 s", "1 min 1 s")
 
 
 def test_an_edit_is_shown_with_what_is_round_it() -> None:

@@ -110,7 +110,7 @@ async def test_a_session_says_aloud_when_there_are_no_walls(desk: Desk, browser:
     bare = await page(browser, "/sessions/s-bare")
     assert "No walls." in bare.words
     assert any(given.get("role") == "alert" for given in bare.all("p"))
-    assert "Inside bubblewrap: reads, network." in (await page(browser, "/sessions/s-walled")).words
+    assert "seen to hold: reads, network." in (await page(browser, "/sessions/s-walled")).words
     assert "no walls" in (await page(browser, "/")).words
 
 

@@ -94,6 +94,8 @@ def cost(nano: int, unpriced: int) -> str:
 
 def seconds(value: float) -> str:
     """A duration."""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
     if value < 60:
         return f"{value:.1f} s"
     return f"{int(value // 60)} min {int(value % 60)} s"

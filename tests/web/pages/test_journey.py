@@ -1,0 +1,102 @@
+"""A person works with a real session through the pages alone: start, read, diff, apply, end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from handrail.commands.desk import Desk
+from handrail.kinds import Kind
+from handrail.store import sessions
+from handrail.types import SandboxKind, SessionState
+from handrail.web.app import create_app
+from handrail.web.guard import Keys
+from handrail.web.stream import Closing
+from tests.commands.desks import open_desk
+from tests.fake_provider import FakeProvider, prompt
+from tests.web.conftest import BASE, TOKEN
+from tests.web.pages.test_routes import page
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "greet.py").write_text("print('Hallo')\n")
+    who = ["-c", "user.name=Alice", "-c", "user.email=alice@example.invalid"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    (tmp_path / "data").mkdir(mode=0o700)
+    async with FakeProvider() as fake:
+        environ = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": fake.url, "PATH": os.environ["PATH"]}
+        async with open_desk(tmp_path / "data", environ) as opened:
+            yield opened
+
+
+@pytest.fixture
+async def browser(desk: Desk, keys: Keys) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(create_app(desk, TOKEN, Closing()))
+    headers = {"accept": "text/html", "origin": BASE}
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=headers) as opened:
+        opened.cookies.set("handrail", keys.cookie)
+        yield opened
+
+
+def show(repository: Path, what: str) -> str:
+    command = ["git", "-C", str(repository), "show", what]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+async def rest(desk: Desk) -> None:
+    session = (await sessions.find(desk.store, "last")).id
+    async with asyncio.timeout(40), desk.store.log.subscribe(session) as events:
+        async for event in events:
+            if event.kind == Kind.OUTCOME_REACHED:
+                break
+    async with asyncio.timeout(10):
+        while (await sessions.get(desk.store, session)).state is not SessionState.IDLE:  # noqa: ASYNC110  # no event tells
+            await asyncio.sleep(0.02)
+
+
+async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, keys: Keys, repository: Path) -> None:
+    if (await desk.probes.held(SandboxKind.BUBBLEWRAP)).usable is False:
+        pytest.skip("this machine raises no walls")
+    words = prompt(
+        [{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "It says <b>Hello</b> now."}], "Make it English."
+    )
+    form = {"csrf": keys.form, "repository": str(repository), "agent": "handrail", "model": "claude-sonnet-4-5"}
+    started = await browser.post("/sessions", data=form | {"prompt": words, "checks": "grep -q Hello greet.py"})
+    assert started.status_code == 303, started.text
+    where = started.headers["location"]
+    await rest(desk)
+    found = await page(browser, where)
+    assert "Make it English." in found.words
+    assert "It says <b>Hello</b> now." in found.words
+    assert "sed -i s/Hallo/Hello/ greet.py" in found.words
+    assert "Outcome: done" in found.words
+    diff = await page(browser, f"{where}/diff")
+    assert "print('Hello')" in diff.words
+    assert "grep -q Hello greet.py" in diff.words
+    assert "passed" in diff.words
+    applied = await browser.post(
+        f"{where}/apply", data={"csrf": keys.form, "mode": "branch", "branch": "english", "back": where}
+    )
+    assert applied.status_code == 303, applied.text
+    assert show(repository, "english:greet.py") == "print('Hello')\n"
+    assert (repository / "greet.py").read_text() == "print('Hallo')\n"
+    undone = await browser.post(f"{where}/undo", data={"csrf": keys.form, "back": f"{where}/diff"})
+    assert undone.status_code == 303, undone.text
+    assert "Nothing was changed" in (await page(browser, f"{where}/diff")).words
+    await browser.post(f"{where}/end", data={"csrf": keys.form, "back": where})
+    assert "ended" in (await page(browser, where)).words
