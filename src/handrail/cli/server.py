@@ -51,6 +51,27 @@ async def _up(directory: Path, port: int | None) -> int:
     return 0
 
 
+def show_page(
+    link: Annotated[bool, typer.Option("--print", help="Print the link instead; it lets whoever has it in.")] = False,
+    data: options.Data = None,
+) -> int:
+    """Open the pages in a browser."""
+    return options.run(_show_page(options.where(data), link=link))
+
+
+async def _show_page(directory: Path, *, link: bool) -> int:
+    async with Client(directory, say=options.whisper) as client:
+        await client.get("/status")
+    address = finding.read_address(directory)
+    if address is None:
+        raise Unavailable("the server ended just now: run this again")
+    url = f"{address.url}/open?token={address.token}"
+    seen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if link or not seen or typer.launch(url) != 0:
+        options.put(url)
+    return 0
+
+
 def down(data: options.Data = None) -> int:
     """Stop the server; sessions stay and go on at the next start."""
     directory = options.where(data)

@@ -21,7 +21,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "chat",
             "talk:chat",
             "Talk with an agent in the current repository, hands-on; in a pipe, each line of stdin is a prompt.",
-            'handrail chat --agent claude-code "why does test_login fail?"',
+            'handrail chat --agent claude "why does test_login fail?"',
         ),
         Verb(
             "do",
@@ -106,6 +106,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "Run Handrail's own agent over ACP on stdin and stdout, for editors such as Zed.",
             "handrail agent",
         ),
+        Verb("open", "server:show_page", "Open the pages in a browser, or print their link.", "handrail open --print"),
         Verb("up", "server:up", "Start the server; other verbs do it by themselves.", "handrail up --foreground"),
         Verb("down", "server:down", "Stop the server; sessions stay.", "handrail down"),
         Verb("status", "server:status", "Show whether the server runs and what it does.", "handrail status --json"),
