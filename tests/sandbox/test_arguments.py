@@ -16,7 +16,13 @@ WALLS = Walls(
     protected=(Path("/data/s/workspace/app/.git/config"), Path("/data/s/workspace/app/.git/hooks")),
     limits=ResourceLimits(tmp_bytes=1000),
 )
-HOST = Host(uid=1000, links={"bin": "usr/bin", "lib": "usr/lib"}, directories=("lib64",), etc=Path("/run/etc"))
+HOST = Host(
+    uid=1000,
+    links={"bin": "usr/bin", "lib": "usr/lib"},
+    directories=("lib64",),
+    etc=Path("/run/etc"),
+    configuration=("ssl",),
+)
 ENV = {"HOME": "/data/s/home", "EMPTY": ""}
 CWD = Path("/data/s/workspace/app")
 
@@ -28,6 +34,7 @@ FRONT = """
 --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --ro-bind /lib64 /lib64
 """
 MIDDLE = """
+--ro-bind /etc/ssl /etc/ssl
 --perms 0444 --file <group> /run/handrail/group --perms 0444 --file <passwd> /run/handrail/passwd
 --proc /proc --ro-bind /proc/sys /proc/sys --dev /dev
 --size 1000 --perms 1777 --tmpfs /dev/shm --remount-ro /dev --size 1000 --perms 1777 --tmpfs /tmp
@@ -126,5 +133,6 @@ def test_the_machine_is_surveyed(tmp_path: Path) -> None:
     (tmp_path / "usr").mkdir()
     (tmp_path / "bin").symlink_to("usr/bin")
     (tmp_path / "lib").mkdir()
+    (tmp_path / "etc" / "ssl").mkdir(parents=True)
     host = survey(7, Path("/e"), staged=True, root=tmp_path)
-    assert host == Host(7, {"bin": "usr/bin"}, ("lib",), Path("/e"), staged=True)
+    assert host == Host(7, {"bin": "usr/bin"}, ("lib",), Path("/e"), ("ssl",), staged=True)

@@ -84,7 +84,8 @@ async def test_stop_lets_a_command_end_by_itself(box: Box) -> None:
 
 
 async def test_stop_asks_before_it_kills(box: Box) -> None:
-    process = await box.start(["sh", "-c", "trap 'echo asked; exit 4' TERM; echo on; while :; do sleep 0.05; done"], env={})
+    script = "trap 'echo asked; exit 4' TERM; echo on; while :; do sleep 0.05; done"
+    process = await box.start(["sh", "-c", script], env={})
     assert await process.stdout.readline() == b"on\n"
     assert await process.stop(grace=0.1) == Exit(4, "exited")
     assert await process.stdout.read() == b"asked\n"
@@ -123,7 +124,7 @@ async def test_nothing_is_left_in_sessions_of_its_own(box: Box, how: str) -> Non
         argv[2] = argv[2].rpartition(";")[0] + "; sleep 0.2"
     process = await box.start(argv, env={})
     assert await process.stdout.readline() == b"on\n"
-    while how != "end" and len(alive(mark)) < 4:
+    while how != "end" and len(alive(mark)) < 4:  # noqa: ASYNC110  # other processes set no event
         await asyncio.sleep(0.01)
     if how == "kill":
         assert await process.kill() == Exit(-9, "killed")

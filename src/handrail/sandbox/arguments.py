@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 from handrail.errors import InvalidInput, SandboxError
 from handrail.sandbox import Walls
-from handrail.sandbox.etc import HOSTNAME, OWN_DIRECTORY
+from handrail.sandbox.etc import HOSTNAME, OWN_DIRECTORY, bound
 
 DOOR_PORT = 3129
 ETC = "etc"
@@ -39,6 +39,8 @@ class Host:
     """the same names where they are real directories"""
     etc: Path = Path("/nonexistent")
     """the directory to mount as /etc (see `etc.build`)"""
+    configuration: tuple[str, ...] = ()
+    """directories of the machine's /etc to mount over it (see `etc.bound`)"""
     staged: bool = False
     """the launcher mounts the sources of the walls where the uid can reach them"""
 
@@ -66,7 +68,7 @@ def survey(uid: int, etc: Path, *, staged: bool, root: Path = Path("/")) -> Host
             links[name] = str(path.readlink())
         elif path.is_dir():
             directories.append(name)
-    return Host(uid, links, tuple(directories), etc, staged)
+    return Host(uid, links, tuple(directories), etc, bound(root / "etc"), staged)
 
 
 def mounts(walls: Walls) -> list[Mount]:
@@ -192,6 +194,8 @@ def bwrap_arguments(
     for name in host.directories:
         words += ["--ro-bind", f"/{name}", f"/{name}"]
     words += ["--ro-bind", f"{stage}/{ETC}" if host.staged else str(host.etc), "/etc"]
+    for name in host.configuration:
+        words += ["--ro-bind", f"/etc/{name}", f"/etc/{name}"]
     for name in sorted(files(walls, host)):
         words += ["--perms", "0444", "--file", descriptor(name), f"{OWN_DIRECTORY}/{name}"]
     words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]

@@ -1,6 +1,6 @@
 """A small /etc for the walls: copies of what programs need and everybody may read, mounted as one directory.
 
-One mount instead of a dozen makes a start a quarter faster. What is made here is public; `passwd` and `group` are
+Few mounts instead of a dozen make a start a quarter faster. What is made here is public; `passwd` and `group` are
 links to files that differ from box to box.
 """
 
@@ -14,23 +14,10 @@ from pathlib import Path
 
 from handrail.errors import SandboxError
 
-CONFIGURATION = (
-    "alternatives",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "crypto-policies",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "mime.types",
-    "os-release",
-    "pki",
-    "protocols",
-    "services",
-    "ssl",
-)
-"""what programs need of /etc, where it exists"""
+COPIED = ("ld.so.cache", "localtime", "mime.types", "os-release", "protocols", "services")
+"""small files that programs need of /etc, where they exist"""
+BOUND = ("alternatives", "crypto-policies", "pki", "ssl")
+"""directories that are mounted over ours, since copying their hundreds of links would cost more than a mount"""
 HOSTNAME = "sandbox"
 OWN_FILES = ("passwd", "group")
 OWN_DIRECTORY = "/run/handrail"
@@ -50,8 +37,10 @@ def build(source: Path = Path("/etc")) -> Path:
     try:
         target = Path(tempfile.mkdtemp(prefix="handrail-etc-"))
         target.chmod(0o755)
-        for name in CONFIGURATION:
+        for name in COPIED:
             _copy(source / name, target / name)
+        for name in bound(source):
+            (target / name).mkdir(mode=0o755)
         for name, text in MADE.items():
             (target / name).write_text(text, "ascii")
         for name in OWN_FILES:
@@ -61,15 +50,16 @@ def build(source: Path = Path("/etc")) -> Path:
     return target
 
 
+def bound(source: Path = Path("/etc")) -> tuple[str, ...]:
+    """The names of `BOUND` that are there."""
+    return tuple(name for name in BOUND if (source / name).is_dir())
+
+
 def _copy(source: Path, target: Path) -> None:
     with suppress(FileNotFoundError, PermissionError):
         mode = source.lstat().st_mode
         if stat.S_ISLNK(mode):
             target.symlink_to(source.readlink())
-        elif stat.S_ISDIR(mode) and mode & stat.S_IXOTH:
-            target.mkdir()
-            for entry in source.iterdir():
-                _copy(entry, target / entry.name)
         elif stat.S_ISREG(mode) and mode & stat.S_IROTH:
             shutil.copyfile(source, target)
             target.chmod(0o644)

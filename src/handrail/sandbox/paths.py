@@ -78,8 +78,6 @@ def missing_program(program: str, walls: Walls, search: str, cwd: Path) -> str |
     candidates = [cwd / program] if "/" in program else entries
     outside: Path | None = None
     for candidate in candidates:
-        if Path("/tmp") in candidate.parents and not seen(candidate):  # noqa: S108  # the scratch of the walls, unknown here
-            return None
         if candidate.exists():
             real = Path(os.path.realpath(candidate))
             if seen(candidate) and seen(real):

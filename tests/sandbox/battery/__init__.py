@@ -49,6 +49,14 @@ def others() -> list[Path]:
     return [entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid()]
 
 
+def words(entry: Path) -> list[bytes]:
+    """The command line of a process, if it still runs."""
+    try:
+        return (entry / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
 def make_and_remove(path: str) -> str:
     """Create a file and take it away again."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -23,13 +23,14 @@ from tests.sandbox.battery import (
     call,
     libc,
     others,
+    words,
 )
 
 
 @attempt
 def see_processes(t: Targets) -> object:
     word = t["process_word"].encode()
-    return [entry.name for entry in others() if word in (entry / "cmdline").read_bytes().split(b"\0")]
+    return [entry.name for entry in others() if word in words(entry)]
 
 
 @attempt

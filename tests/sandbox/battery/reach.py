@@ -15,6 +15,7 @@ from tests.sandbox.battery import (
     Targets,
     attempt,
     others,
+    words,
 )
 
 
@@ -107,7 +108,7 @@ def environ(entry: Path) -> list[bytes]:
 @attempt
 def command_lines_of_others(t: Targets) -> object:
     word = t["process_word"].encode()
-    return [entry.name for entry in others() if word in (entry / "cmdline").read_bytes().split(b"\0")]
+    return [entry.name for entry in others() if word in words(entry)]
 
 
 @attempt

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from handrail.errors import MissingPart, SandboxError
+from handrail.sandbox import Box, Exit, Walls
+from handrail.sandbox import bubblewrap as module
+from handrail.sandbox.bubblewrap import BubblewrapBackend
+from handrail.sandbox.paths import python_paths
+from tests.sandbox.conftest import Place
+from tests.sandbox.test_process import alive
+
+SOURCE = Path(module.__file__).parents[2]
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+async def test_it_never_runs_as_root(walled: Box) -> None:
+    done = await walled.run(["sh", "-c", "id -u; touch f; cat /proc/self/uid_map"])
+    uid = int(done.stdout.split()[0])
+    assert uid != 0
+    assert (walled.walls.workspace / "f").stat().st_uid == uid == walled.walls.workspace.stat().st_uid
+
+
+async def test_handrails_own_python_works_inside(walled: Box) -> None:
+    code = "import handrail.config, pydantic, sys; print(sys.executable)"
+    done = await walled.run([sys.executable, "-c", code])
+    assert done.stdout.decode() == f"{sys.executable}\n", done.stderr.decode()
+
+
+@pytest.mark.parametrize("argv", [["git", "init", "repo"], ["node", "-e", "new Worker('1', {eval: true})"]])
+async def test_usual_tools_work_inside(walled: Box, argv: list[str]) -> None:
+    done = await walled.run(argv)
+    assert done.code == 0 or b"Worker is not defined" in done.stderr, done.stderr.decode()
+
+
+async def test_protected_paths_are_checked_before_each_start(walled: Box) -> None:
+    config = walled.walls.protected[0]
+    config.unlink()
+    config.symlink_to("/etc/passwd")
+    with pytest.raises(SandboxError, match=r"protected path .* is a link"):
+        await walled.run(["true"])
+    config.unlink()
+    with pytest.raises(SandboxError, match="No such file"):
+        await walled.run(["true"])
+
+
+async def test_paths_that_cannot_be_walls(bubblewrap: BubblewrapBackend, place: Place) -> None:
+    walls = place.walls()
+    (place.top / "link").symlink_to(place.workspace)
+    for change, said in (
+        ({"workspace": place.top / "none"}, "workspace .* cannot be used: No such file"),
+        ({"workspace": place.top / "link"}, "is a link"),
+        ({"home": place.workspace / ".git" / "config"}, "no directory"),
+        ({"read_only": (place.top / "none",)}, "does not exist"),
+        ({"uid": 0}, "uid 0 is never used" if os.geteuid() == 0 else "only by a server that is root"),
+    ):
+        with pytest.raises(SandboxError, match=said):
+            await bubblewrap.open(replace(walls, **change))
+
+
+async def test_a_missing_program_is_told_with_its_package(
+    bubblewrap: BubblewrapBackend, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handrail.sandbox.bubblewrap.shutil.which", lambda *_, **__: None)
+    with pytest.raises(MissingPart, match="apt-get install bubblewrap"):
+        await bubblewrap.open(place.walls())
+
+
+async def test_a_program_outside_is_named(walled: Box, place: Place) -> None:
+    tool = place.top / "tool"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    with pytest.raises(SandboxError, match="is not mounted"):
+        await walled.run([str(tool)])
+
+
+async def test_scratch_is_new_for_every_process(walled: Box) -> None:
+    await walled.run(["sh", "-c", "echo x > /tmp/left; echo x > /dev/shm/left; echo x > kept"])
+    done = await walled.run(["sh", "-c", "ls /tmp /dev/shm; cat kept"])
+    assert b"left" not in done.stdout
+    assert done.stdout.endswith(b"x\n")
+
+
+async def test_boxes_do_not_share_a_uid(bubblewrap: BubblewrapBackend, tmp_path: Path) -> None:
+    uids = set()
+    for name in ("a", "b"):
+        for part in ("workspace", "home"):
+            (tmp_path / name / part).mkdir(parents=True)
+        box = await bubblewrap.open(Walls(tmp_path / name / "workspace", tmp_path / name / "home"))
+        uids.add((await box.run(["id", "-u"])).stdout)
+    assert len(uids) == (2 if os.geteuid() == 0 else 1)
+
+
+@root
+async def test_a_session_keeps_its_uid(place: Place) -> None:
+    uids = set()
+    for _ in range(2):
+        backend = BubblewrapBackend()
+        box = await backend.open(replace(place.walls(), uid=None))
+        uids.add((await box.run(["id", "-u"])).stdout)
+        await backend.close()
+    assert len(uids) == 1
+
+
+@root
+async def test_hard_links_are_not_given_away(bubblewrap: BubblewrapBackend, place: Place) -> None:
+    (place.top / "mine").write_text("x")
+    (place.workspace / "hard").hardlink_to(place.top / "mine")
+    (place.home / "soft").symlink_to(place.top / "mine")
+    await bubblewrap.open(place.walls())
+    assert (place.top / "mine").stat().st_uid == 0
+    assert (place.home / "soft").lstat().st_uid != 0
+
+
+@root
+async def test_files_written_later_can_be_handed_over(bubblewrap: BubblewrapBackend, place: Place) -> None:
+    box = await bubblewrap.open(place.walls())
+    (place.home / "settings").write_text("x")
+    (place.home / "settings").chmod(0o600)
+    assert (await box.run(["cat", f"{place.home}/settings"])).code != 0
+    await box.hand_over(place.home)  # type: ignore[attr-defined]
+    assert (await box.run(["cat", f"{place.home}/settings"])).stdout == b"x"
+
+
+async def test_memory_is_limited_where_it_can_be(bubblewrap: BubblewrapBackend, place: Place) -> None:
+    if bubblewrap.hierarchy is None or "memory" not in bubblewrap.hierarchy.parents:
+        with pytest.raises(SandboxError, match="limit on memory cannot be held"):
+            await bubblewrap.open(place.walls(memory_bytes=1 << 26))
+        return
+    box = await bubblewrap.open(place.walls(memory_bytes=1 << 26))
+    process = await box.start([sys.executable, "-c", "x = b'x' * (1 << 28)"], env={})
+    assert await process.wait() == Exit(-9, "out_of_memory")
+    assert (await box.run(["true"])).code == 0
+    await box.close()
+    assert list(bubblewrap.hierarchy.parents["memory"].glob("box-*")) == []
+
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from handrail.sandbox import Walls
+from handrail.sandbox.backends import open_backend
+from handrail.sandbox.paths import python_paths
+from handrail.types import SandboxKind
+
+async def main():
+    kind, workspace, home, mark = sys.argv[1:]
+    box = await open_backend(SandboxKind(kind)).open(Walls(Path(workspace), Path(home)))
+    script = f"(setsid sh -c 'sleep {mark}' &); setsid sleep {mark} & echo on; sleep {mark}"
+    processes = [await box.start(["sh", "-c", script], env={}) for _ in range(3)]
+    for process in processes:
+        await process.stdout.readline()
+    done = await box.run(["sh", "-c", "id -u; cat /proc/self/status"])
+    print("ready", done.stdout.split()[0].decode(), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "none"])
+async def test_a_killed_server_leaves_nothing(place: Place, kind: str) -> None:
+    mark = f"{400 + os.getpid() / 1e6:.6f}{len(kind)}"
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVER, kind, str(place.workspace), str(place.home), mark),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert server.stdout is not None
+    assert (await server.stdout.readline()).startswith(b"ready ")
+    assert len(alive(mark)) >= 6
+    server.send_signal(signal.SIGKILL)
+    await server.wait()
+    until = time.monotonic() + 5
+    while alive(mark) and time.monotonic() < until:  # noqa: ASYNC110  # other processes set no event
+        await asyncio.sleep(0.02)
+    assert alive(mark) == []
+
+
+async def test_a_killed_launcher_leaves_nothing_and_is_replaced(bubblewrap: BubblewrapBackend, place: Place) -> None:
+    box = await bubblewrap.open(place.walls())
+    mark = f"{500 + os.getpid() / 1e6:.6f}"
+    process = await box.start(["sh", "-c", f"setsid sleep {mark} & echo on; sleep {mark}"], env={})
+    await process.stdout.readline()
+    os.kill((await bubblewrap.client()).pid, signal.SIGKILL)
+    assert (await process.wait()).code == -9
+    until = time.monotonic() + 5
+    while alive(mark) and time.monotonic() < until:  # noqa: ASYNC110  # other processes set no event
+        await asyncio.sleep(0.02)
+    assert alive(mark) == []
+    assert (await box.run(["echo", "again"])).stdout == b"again\n"
+
+
+@root
+@pytest.mark.skipif(not SYSTEM_PYTHON.exists(), reason="needs a Python that everybody can run")
+def test_an_ordinary_user_needs_no_stage(place: Place) -> None:
+    place.top.parent.chmod(0o755)
+    place.top.parent.parent.chmod(0o755)
+    for path in (place.top, place.workspace, place.home):
+        path.chmod(0o755)
+        os.chown(path, 65534, 65534)
+    source = SERVER.replace("    await asyncio.sleep(60)\n", "    await box.close()\n")
+    command = [str(SYSTEM_PYTHON), "-c", source, "bubblewrap", str(place.workspace), str(place.home), "9"]
+    done = subprocess.run(
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *command],
+        env={"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout == b"ready 65534\n", done.stderr.decode()
+
+
+def test_the_python_paths_do_not_repeat_themselves() -> None:
+    paths = python_paths()
+    assert all(path.is_dir() for path in paths)
+    assert not any(one in other.parents for one in paths for other in paths)
+    assert any(path == SOURCE or path in SOURCE.parents for path in paths)

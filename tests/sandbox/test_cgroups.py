@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from handrail.sandbox import Guarantee, ResourceLimits, cgroups
+from handrail.sandbox.cgroups import Hierarchy
+
+LIMITS = ResourceLimits(processes=10, memory_bytes=1 << 26, cpus=0.5)
+
+
+def test_where_nothing_is_writable_there_is_no_hierarchy(tmp_path: Path) -> None:
+    assert cgroups.find(tmp_path) is None
+
+
+def test_the_files_of_version_2(tmp_path: Path) -> None:
+    hierarchy = Hierarchy(2, dict.fromkeys(("cpu", "memory", "pids"), tmp_path / "handrail"))
+    assert hierarchy.guarantee == Guarantee.MEMORY | Guarantee.PIDS | Guarantee.CPU
+    directory = tmp_path / "handrail" / "box"
+    directory.mkdir(parents=True)
+    files = {"memory.max": "67108864", "memory.swap.max": "0", "pids.max": "74", "cpu.max": "50000 100000"}
+    for name in (*files, "memory.events"):
+        (directory / name).touch()
+    group = cgroups.make(hierarchy, "box", LIMITS)
+    assert {name: (directory / name).read_text() for name in files} == files
+    assert group.procs == [str(directory / "cgroup.procs")]
+    assert group.kills() == 0
+    (directory / "memory.events").write_text("low 0\noom 2\noom_kill 3\n")
+    assert group.kills() == 3
+
+
+def test_without_limits_only_processes_are_counted(tmp_path: Path) -> None:
+    hierarchy = Hierarchy(1, {name: tmp_path / name / "handrail" for name in ("cpu", "memory", "pids")})
+    for parent in hierarchy.parents.values():
+        parent.mkdir(parents=True)
+    group = cgroups.make(hierarchy, "box", ResourceLimits())
+    assert list(group.directories) == ["pids"]
+    group.remove()
+    assert not (tmp_path / "pids" / "handrail" / "box").exists()
+
+
+@pytest.mark.skipif(cgroups.find() is None, reason="no writable control group here")
+def test_a_real_group_limits_and_is_removed() -> None:
+    hierarchy = cgroups.find()
+    assert hierarchy is not None
+    group = cgroups.make(hierarchy, f"test-{os.getpid()}", LIMITS)
+    try:
+        script = "".join(f"echo 0 > {path}; " for path in group.procs) + "exec tail /dev/zero"
+        done = subprocess.run(["sh", "-c", script], check=False, timeout=30)
+        assert done.returncode == -9
+        assert group.kills() == 1
+    finally:
+        directories = list(group.directories.values())
+        group.remove()
+    assert not any(directory.exists() for directory in directories)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from handrail.sandbox import etc
+
+
+def test_only_what_is_public_and_needed_is_there(tmp_path: Path) -> None:
+    source = tmp_path / "etc"
+    (source / "ssl").mkdir(parents=True)
+    for name in ("shadow", "hosts", "protocols", "services"):
+        (source / name).write_text(name)
+    (source / "services").chmod(0o600)
+    (source / "localtime").symlink_to("/usr/share/zoneinfo/UTC")
+    made = etc.build(source)
+    try:
+        names = {path.name for path in made.iterdir()}
+        assert names == {"passwd", "group", "hosts", "nsswitch.conf", "protocols", "localtime", "ssl"}
+        assert (made / "hosts").read_text().startswith("127.0.0.1 localhost sandbox")
+        assert (made / "localtime").is_symlink()
+        assert str((made / "passwd").readlink()) == "../run/handrail/passwd"
+        assert made.stat().st_mode & 0o777 == 0o755
+    finally:
+        shutil.rmtree(made)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from handrail.sandbox import launcher
+from handrail.sandbox.launcher import Failure, kindred, receive, walk
+
+
+def test_it_needs_nothing_but_the_standard_library() -> None:
+    code = f"import runpy; runpy.run_path({launcher.__file__!r}, run_name='launcher')"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=30)
+
+
+def test_no_link_is_walked_through(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "to-a").symlink_to("a")
+    (tmp_path / "a" / "to-b").symlink_to("b")
+    root = os.open(tmp_path, os.O_PATH)
+    assert os.path.samestat(os.fstat(walk(root, "a/b")), (tmp_path / "a" / "b").stat())
+    for path in ("to-a/b", "a/to-b", "a/none"):
+        with pytest.raises(Failure, match="protected path"):
+            walk(root, path)
+    os.close(root)
+
+
+def test_descriptors_that_arrive_are_not_inherited() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        socket.send_fds(ours, [b"x"], [0, 1, 2])
+        body, descriptors = receive(theirs)
+    assert body == b"x"
+    assert len(descriptors) == 3
+    for descriptor in descriptors:
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
+
+
+def test_kindred_are_found_by_descent_and_by_their_mark() -> None:
+    script = "env -i MARK=42 setsid sleep 700 & env -i setsid sleep 700 & echo on; wait"
+    with subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            while len(found := set(kindred(process.pid, b"MARK=42"))) < 2:
+                pass
+            assert process.pid not in found
+            assert os.getpid() not in found
+        finally:
+            for pid in kindred(process.pid, b"MARK=42"):
+                os.kill(pid, 9)
