@@ -42,6 +42,7 @@ class Actor:
         self._task: asyncio.Task[None] | None = None
         self._resume: str | None = None
         self._poked = False
+        self._resting = True
         self._pursuit = Pursuit(rooms, record, self.workplace)
         self._hands = asyncio.Lock()
         self.idle_since = time.monotonic()
@@ -63,6 +64,7 @@ class Actor:
         if resume is not None:
             self._resume = resume
         self._poked = True
+        self._resting = False
         if not self.busy:
             self._task = asyncio.create_task(self._work(), name=f"session {self.record.id}")
 
@@ -70,7 +72,7 @@ class Actor:
         """Take a prompt: at once when idle, else after the turn under way. Returns its id and whether it waits."""
         self._refuse_ended()
         identity = f"p-{secrets.token_hex(4)}"
-        queued = self.busy
+        queued = not self._resting
         draft = Draft(Kind.PROMPT_QUEUED, {"prompt": identity, "text": text, "by": by})
         await self.record.write(
             *([draft] if queued else []), writes=(prompts.insert(identity, self.record.id, text, by),)
@@ -93,7 +95,7 @@ class Actor:
         Raises:
             Conflict: no turn is under way.
         """
-        if self.busy:
+        if not self._resting:
             self.turns.cancel()
             return
         if self.record.row.state == SessionState.WAITING:  # parked on a question, its agent released
@@ -135,7 +137,7 @@ class Actor:
             await self.record.write(
                 Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}), control=Control.YOU
             )
-            if self.busy:
+            if not self._resting:
                 self.turns.cancel()
 
     async def answer(self, approval: ApprovalRow, answer: Answer, by: str) -> None:
@@ -163,7 +165,7 @@ class Actor:
             InvalidInput: there is no such turn to go back to.
         """
         last = self.record.row.turn
-        if self.busy:
+        if not self._resting:
             raise Conflict(f"session {self.record.id} has a turn under way: cancel it first")
         if last == 0:
             raise Conflict(f"session {self.record.id} has had no turn yet: there is nothing to undo")
@@ -214,6 +216,7 @@ class Actor:
             await self.record.write(Draft(Kind.NOTICE, {"level": "error", "text": text}), state=SessionState.IDLE)
 
     async def _rest(self) -> None:
+        self._resting = not self._poked
         self.idle_since = time.monotonic()
         if self.record.row.state not in (SessionState.ENDED, SessionState.IDLE):
             await self.record.write(state=SessionState.IDLE)
