@@ -294,6 +294,7 @@ async def test_what_cannot_be_leaves_nothing(house: House, tmp_path: Path) -> No
         ({"agent": "clippy"}, NotFound),
         ({"agent": "openhands"}, MissingPart),
         ({"provider": "nobody"}, NotFound),
+        ({"model": None}, InvalidInput),
         ({"ref": "no-such-branch"}, InvalidInput),
         ({"tools": (tmp_path / "none",)}, InvalidInput),
     ):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from handrail.errors import HandrailError, InvalidInput
 from handrail.kinds import Kind
-from handrail.sessions.models import choose
+from handrail.sessions.models import check_model, choose
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.workplace import session_folder, session_uid
 from handrail.store import sessions as rows
@@ -27,7 +27,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     """See `Sessions.create`."""
     spec = rooms.roster.spec(new.agent)
     rooms.roster.installed(new.agent)
-    choose(rooms.gateway.providers, spec, new.provider)
+    check_model(spec, choose(rooms.gateway.providers, spec, new.provider), new.model)
     for tool in new.tools:
         _check_tool(tool)
     repository = await find(new.repository)

@@ -1,4 +1,4 @@
-"""Which model provider serves a session."""
+"""Which model provider serves a session, and with which model."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def choose(providers: Providers, spec: AgentSpec, named: str | None) -> Provider
         what = "any model provider" if spec.wire == "any" else f"a provider that speaks {spec.wire}"
         raise MissingPart(f"agent {spec.name} needs {what} and none is known: {_HOW}")
     return found
+
+
+def check_model(spec: AgentSpec, provider: Provider, named: str | None) -> None:
+    """See that an agent that speaks to any provider, and so has no model of its own, is told one.
+
+    Raises:
+        InvalidInput: nobody names a model.
+    """
+    if spec.wire == "any" and not (named or provider.model or spec.model):
+        mend = f"name one with --model, or give provider {provider.name} a model with `handrail providers set`"
+        raise InvalidInput("model", named, mend)
