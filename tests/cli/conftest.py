@@ -16,6 +16,8 @@ import pytest
 
 from handrail.cli import finding
 
+ROOT = Path(__file__).parents[2]
+
 
 @dataclass(frozen=True)
 class Cli:
@@ -68,3 +70,30 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     command = Cli(tmp_path / "data", cwd)
     yield command
     asyncio.run(finding.stop(command.data))
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[str]:
+    """URL of a scripted model provider."""
+    command = [sys.executable, "-m", "tests.fake_provider", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.terminate()
+        process.stdout.read()
+
+
+@pytest.fixture
+def work(cli: Cli, provider: str) -> Cli:
+    """A command line in a repository, with a provider set."""
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["config", "user.email", "alice@example.org"],
+        ["config", "user.name", "Alice"],
+    ):
+        subprocess.run(["git", *words], cwd=cli.cwd, check=True, timeout=20)
+    (cli.cwd / "a.py").write_text("a = 1\n")
+    subprocess.run("git add . && git commit -qm start", shell=True, cwd=cli.cwd, check=True, timeout=20)  # noqa: S602
+    address = ["--base-url", f"{provider}/v1", "--model", "fake-1"]
+    cli.run("providers", "set", "fake", "--wire", "openai", "--key-stdin", *address, stdin="key\n")
+    return cli

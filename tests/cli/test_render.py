@@ -108,7 +108,7 @@ def test_what_goes_on_now_is_told() -> None:
     for kind in ("turn.started", "tool.started", "approval.asked", "approval.answered", "turn.ended"):
         transcript.feed(event(kind, tool="execute", title="pytest"))
         told.append(transcript.doing)
-    assert told == ["working", "execute pytest", "waits for your answer", "working", ""]
+    assert told == ["working", "execute pytest", "waits for your answer", "execute pytest", ""]
 
 
 def test_a_question_shows_all_on_request_and_hides_nothing() -> None:

@@ -81,7 +81,7 @@ def _word(value: object) -> str:
     return "-" if value is None else "yes" if value else "no"
 
 
-@agents.command("install", epilog="Example: handrail agents install claude-code")
+@agents.command("install", epilog="Example: handrail agents install claude")
 def install(name: Name, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Fetch an agent's pinned package into Handrail's own folder."""
     options.whisper(f"installing {name}; this may take minutes")

@@ -21,6 +21,7 @@ Obj = dict[str, Any]
 LONG = 900.0
 """seconds for calls that may take minutes: installing an agent, checking one deeply, undoing in a large tree"""
 _RECONNECT_LIMIT = 30.0
+_RESTART_LIMIT = 10.0
 
 
 class Failed(HandrailError):
@@ -136,9 +137,21 @@ class Client:
             raise RuntimeError("the client was not entered")
         return self._http
 
+    async def _sent(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        """Send a request; while nobody takes the connection, a server that is being started again is waited for."""
+        deadline = time.monotonic() + _RESTART_LIMIT
+        while True:
+            try:
+                return await self._living().request(method, path, **more)
+            except httpx2.ConnectError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
+            await self._reconnect()
+
     async def _request(self, method: str, path: str, *, timeout: float = 60.0, **more: Any) -> Obj:
         try:
-            answer = await self._living().request(method, f"/api/v1{path}", timeout=timeout, **more)
+            answer = await self._sent(method, f"/api/v1{path}", timeout=timeout, **more)
         except httpx2.TimeoutException as error:
             raise Unavailable(f"the server did not answer within {timeout:.0f} s ({method} {path})") from error
         except httpx2.TransportError as error:

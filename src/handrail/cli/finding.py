@@ -37,11 +37,13 @@ class Address:
     def client(self) -> httpx2.AsyncClient:
         """A client over the unix socket where there is one, else over loopback with the token."""
         timeout = httpx2.Timeout(60.0, connect=5.0)
+        # a new connection for each request: one that a dead server left behind could not be told from a lost answer
+        limits = httpx2.Limits(max_keepalive_connections=0)
         if self.socket is not None and self.socket.exists():
-            transport = httpx2.AsyncHTTPTransport(uds=str(self.socket))
+            transport = httpx2.AsyncHTTPTransport(uds=str(self.socket), limits=limits)
             return httpx2.AsyncClient(transport=transport, base_url="http://handrail", timeout=timeout)
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=timeout, limits=limits, trust_env=False)
 
 
 def read_address(data: Path) -> Address | None:

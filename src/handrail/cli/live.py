@@ -107,7 +107,7 @@ class Conversation:
             if isinstance(thing, Typed):
                 await self._typed(thing.text)
             elif isinstance(thing, Interrupt):
-                await self._interrupt()
+                await self._interrupt(thing.at)
             elif isinstance(thing, Eof):
                 self._eof = True
                 if self._screen.live:
@@ -212,9 +212,9 @@ class Conversation:
         self._questions.pop(approval, None)
         await self._client.post(f"/approvals/{approval}", reply.body())
 
-    async def _interrupt(self) -> None:
-        again = time.monotonic() - self._interrupted < _TWICE
-        self._interrupted = time.monotonic()
+    async def _interrupt(self, at: float) -> None:
+        again = at - self._interrupted < _TWICE
+        self._interrupted = at
         if again or (self._until is not Until.LEFT and not self._screen.live):
             self._leave()
             self._exit = INTERRUPTED
@@ -222,8 +222,8 @@ class Conversation:
             self._choosing = True
             self._say("d: leave it working and go, c: cancel it, Enter: go on following", "yellow")
         elif self._running:
-            await self._client.post(f"/sessions/{self._id}/cancel")
             self._say("cancelling the turn; Ctrl-C again leaves", "yellow")
+            await self._client.post(f"/sessions/{self._id}/cancel")
         else:
             self._say("Ctrl-C again leaves, so does Ctrl-D", "dim")
 

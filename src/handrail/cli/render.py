@@ -81,6 +81,7 @@ class Transcript:
         self.last_seq = 0
         self.doing = ""
         """what goes on now, in a few words; empty between turns"""
+        self._working = ""
         self._thoughts = thoughts
         self._calls: dict[str, _Call] = {}
         self._held = ""
@@ -109,10 +110,12 @@ class Transcript:
         return [*tail, *(shown(data, self.glyphs) if shown else [])]
 
     def _follow(self, kind: str, data: Data) -> None:
-        if kind in {Kind.TURN_STARTED, Kind.APPROVAL_ANSWERED, Kind.TOOL_ENDED}:
-            self.doing = "working"
+        if kind in {Kind.TURN_STARTED, Kind.TOOL_ENDED}:
+            self.doing = self._working = "working"
         elif kind == Kind.TOOL_STARTED:
-            self.doing = one_line(f"{data.get('tool') or 'tool'} {data.get('title') or ''}", 60)
+            self.doing = self._working = one_line(f"{data.get('tool') or 'tool'} {data.get('title') or ''}", 60)
+        elif kind == Kind.APPROVAL_ANSWERED:
+            self.doing = self._working
         elif kind == Kind.APPROVAL_ASKED:
             self.doing = "waits for your answer"
             if data.get("diffs"):

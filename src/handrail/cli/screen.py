@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Protocol, TextIO
 from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory
-from prompt_toolkit.patch_stdout import patch_stdout
 
 from handrail.cli.layout import Span, colourful, columns, fit, line, paint
 from handrail.cli.options import STDIN_LIMIT, decoded
@@ -31,8 +31,11 @@ class Typed:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
 class Interrupt:
-    """Ctrl-C."""
+    """Ctrl-C, and when it came (`time.monotonic`): what it is compared with may be handled much later."""
+
+    at: float
 
 
 class Eof:
@@ -101,7 +104,7 @@ class Pipe:
             InvalidInput: a line is not UTF-8, or above 16 MiB.
         """
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._given.put_nowait, Interrupt())
+        loop.add_signal_handler(signal.SIGINT, lambda: self._given.put_nowait(Interrupt(time.monotonic())))
         if self._reads:
             # a daemon thread with plain reads: it works for files too, and a read that never ends holds up no exit
             threading.Thread(target=_pour, args=(loop, self._given.put_nowait), daemon=True).start()
@@ -151,6 +154,7 @@ class Terminal:
             message=self._above,
             erase_when_done=True,
             refresh_interval=0.5,
+            reserve_space_for_menu=0,
         )
         self._colour = colourful(sys.stdout)
         self._open: list[Span] = []
@@ -174,9 +178,20 @@ class Terminal:
                     done.append(self._closed())
                 done.append(paint(piece, colour=self._colour))
         if done:
-            # patch_stdout shows what ends with a line end, above the input line
-            sys.stdout.write("\n".join(done) + "\n")
+            self._scroll("\n".join(done) + "\n")
         self._session.app.invalidate()
+
+    def _scroll(self, text: str) -> None:
+        """Write above the input line. The terminal stays raw meanwhile, so that a key pressed just then is not lost."""
+        app = self._session.app
+        if not app.is_running:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            return
+        app.renderer.erase()
+        app.output.write_raw(text)
+        app.output.flush()
+        app.renderer.request_absolute_cursor_position()
 
     def _closed(self, *more: Span) -> str:
         row, self._open = (*self._open, *more), []
@@ -192,14 +207,13 @@ class Terminal:
 
     async def keys(self) -> AsyncIterator[Key]:
         """What is entered; Ctrl-C and Ctrl-D come as such, and the input line comes back after Ctrl-C."""
-        with patch_stdout(raw=True):
-            while True:
-                try:
-                    text = await self._session.prompt_async()
-                except KeyboardInterrupt:
-                    yield Interrupt()
-                except EOFError:
-                    yield Eof()
-                    return
-                else:
-                    yield Typed(text)
+        while True:
+            try:
+                text = await self._session.prompt_async()
+            except KeyboardInterrupt:
+                yield Interrupt(time.monotonic())
+            except EOFError:
+                yield Eof()
+                return
+            else:
+                yield Typed(text)

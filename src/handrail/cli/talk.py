@@ -134,7 +134,7 @@ async def _do(client: Client, wanted: Obj, *, detach: bool, as_json: bool) -> in
 
 
 async def _awaited(client: Client, session: Obj) -> int:
-    """Wait for the outcome (questions are named on stderr), then print session, checks and change as one JSON document."""
+    """Wait for the outcome, questions being named on stderr, then print session, checks and change as one document."""
     reached: Obj = {}
     async for event in client.events(str(session["id"]), 0):
         if event.get("kind") == Kind.APPROVAL_ASKED:
