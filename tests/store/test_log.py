@@ -15,7 +15,7 @@ from handrail.errors import Conflict, InvalidInput, NotFound, Unavailable
 from handrail.kinds import Kind
 from handrail.store import prompts, sessions
 from handrail.store.engine import Store
-from handrail.store.log import Draft
+from handrail.store.log import COMPANY, Draft
 from handrail.types import Event, SessionId
 from tests.store.making import ALICE, BOB, begin, said, session_row
 
@@ -56,6 +56,29 @@ async def test_fifty_writers_share_commits_and_leave_no_gap(store: Store) -> Non
         assert [event.seq for event in events] == list(range(1, 81))
         assert [event.data["text"] for event in events[::2]] == [str(number) for number in range(40)]
     assert rate > 1000
+
+
+async def test_what_is_in_no_hurry_goes_with_the_next_that_is(alice: Store) -> None:
+    slow = asyncio.create_task(alice.log.append(ALICE, [said("one")], hurry=False))
+    await asyncio.sleep(0)
+    await asyncio.sleep(COMPANY / 10)
+    assert not slow.done()
+    made = await alice.log.append(ALICE, [said("two")])
+    assert [event.seq for event in (*await slow, *made)] == [1, 2]
+
+
+async def test_what_is_in_no_hurry_goes_alone_in_the_end(alice: Store) -> None:
+    for number in (1, 2):
+        async with asyncio.timeout(5):
+            assert [event.seq for event in await alice.log.append(ALICE, [said("x")], hurry=False)] == [number]
+    waiting = asyncio.create_task(alice.log.append(ALICE, [said("x")], hurry=False))
+    await asyncio.sleep(0)
+    alice.log.hurry()
+    await waiting
+    last = asyncio.create_task(alice.log.append(ALICE, [said("x")], hurry=False))
+    await asyncio.sleep(0)
+    await alice.log.close()
+    assert [event.seq for event in await last] == [4]
 
 
 async def test_only_the_caller_at_fault_hears_of_it(alice: Store) -> None:

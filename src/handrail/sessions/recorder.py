@@ -59,6 +59,7 @@ class Recorder:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._draining = 0
         self.turn: int | None = None
         self.tools = 0
         self.failure: Failure | None = None
@@ -147,14 +148,19 @@ class Recorder:
         Raises:
             StorageFull: it could not be written.
         """
-        while self._drafts or not self._idle.is_set():
-            if self._task is not None and self._task.done():
-                self._task.result()
-                break
-            waiting = asyncio.ensure_future(self._idle.wait())
-            parts: set[asyncio.Future[object]] = {waiting} if self._task is None else {waiting, self._task}  # type: ignore[arg-type]
-            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
+        self._draining += 1
+        try:
+            while self._drafts or not self._idle.is_set():
+                if self._task is not None and self._task.done():
+                    self._task.result()
+                    break
+                self._log.hurry()
+                waiting = asyncio.ensure_future(self._idle.wait())
+                parts: set[asyncio.Future[object]] = {waiting} if self._task is None else {waiting, self._task}  # type: ignore[arg-type]
+                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+        finally:
+            self._draining -= 1
 
     async def close(self) -> None:
         """Write what is left and stop."""
@@ -187,7 +193,8 @@ class Recorder:
                 await asyncio.sleep(TEXT_PAUSE)
             drafts, self._drafts = self._drafts, []
             if drafts:
-                await self._log.append(self._session, drafts)
+                # What an agent does comes in little bursts, and a model call's line is on its way: one commit for all.
+                await self._log.append(self._session, drafts, hurry=self._draining > 0)
             if not self._drafts:
                 self._idle.set()
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every
 from handrail.store.tables import calls
 from handrail.types import SessionId
@@ -91,24 +91,28 @@ class Spend:
     by_session: dict[SessionId, Totals]
 
 
+_INSERT = sql_insert(calls)
+
+
 def insert(call: Call, turn: int | None = None) -> Write:
     """Keep a call; `turn` where the gateway could not know it."""
-    return sql_insert(calls).values(
-        session=call.session,
-        turn=call.turn if turn is None else turn,
-        time=call.time,
-        provider=call.provider,
-        wire=str(call.wire),
-        model=call.model,
-        status=call.status,
-        input_tokens=call.input_tokens,
-        cached_tokens=call.cached_tokens,
-        output_tokens=call.output_tokens,
-        cost_nano=call.cost,
-        partial=call.partial,
-        seconds=call.seconds,
-        error=call.error,
-    )
+    values = {
+        "session": call.session,
+        "turn": call.turn if turn is None else turn,
+        "time": call.time,
+        "provider": call.provider,
+        "wire": str(call.wire),
+        "model": call.model,
+        "status": call.status,
+        "input_tokens": call.input_tokens,
+        "cached_tokens": call.cached_tokens,
+        "output_tokens": call.output_tokens,
+        "cost_nano": call.cost,
+        "partial": call.partial,
+        "seconds": call.seconds,
+        "error": call.error,
+    }
+    return Prepared(_INSERT, values)
 
 
 async def of(store: Store, session: SessionId) -> list[CallRow]:

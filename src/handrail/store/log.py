@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Executable, Row, func, insert, select
+from sqlalchemy import Connection, CursorResult, Executable, Row, func, insert, select
 from sqlalchemy.exc import StatementError
 
 from handrail.errors import Conflict, HandrailError, InvalidInput, Unavailable
@@ -27,11 +27,22 @@ from handrail.store.subscription import Subscription
 from handrail.store.tables import events, sessions
 from handrail.types import Event, Json, SessionId, now
 
-Write: TypeAlias = Executable
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement that never changes, with the values of one use: it is built and compiled once."""
+
+    statement: Executable
+    values: Mapping[str, object]
+
+
+Write: TypeAlias = Executable | Prepared
 """A change to rows, made by a module of this room and carried out by `EventLog`; opaque to everybody else."""
 
 _BATCH = 256
 """appends in one transaction, at the most: what comes later waits for one commit, not for many"""
+COMPANY = 0.01
+"""seconds that an append which is in no hurry waits for others to share its commit"""
 
 _INSERT = insert(events)
 _PAGE = select(events.c.seq, events.c.time, events.c.turn, events.c.kind, events.c.data).order_by(events.c.seq)
@@ -83,6 +94,7 @@ class EventLog:
         self._where = database.where
         self._queue: deque[_Request] = deque()
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._last: dict[SessionId, int] = {}
         self._followers: dict[SessionId | None, set[Subscription]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +114,12 @@ class EventLog:
             follower.close()
 
     async def append(
-        self, session: SessionId, drafts: Iterable[Draft], *writes: Write, guard: Write | None = None
+        self,
+        session: SessionId,
+        drafts: Iterable[Draft],
+        *writes: Write,
+        guard: Write | None = None,
+        hurry: bool = True,
     ) -> list[Event]:
         """Append events to a session's log and carry out `writes`, all of it or nothing, before it returns.
 
@@ -113,6 +130,7 @@ class EventLog:
             drafts: the events, in order.
             writes: what else changes in the same transaction.
             guard: a conditional write with RETURNING, carried out first; when it returns no row, nothing is written.
+            hurry: whether to commit now; else it may wait `COMPANY` seconds for others, or for `hurry()`.
 
         Raises:
             Conflict: `guard` found nothing to change, or a unique value is taken.
@@ -127,11 +145,16 @@ class EventLog:
             encoded.append(text)
             if clean is not None:
                 drafts[at] = Draft(draft.kind, clean, draft.turn)
-        return await self._queued(_Request(session, now(), drafts, encoded, writes, guard))
+        return await self._queued(_Request(session, now(), drafts, encoded, writes, guard), hurry=hurry)
 
     async def write(self, *writes: Write, guard: Write | None = None) -> None:
         """Carry out `writes` that no event belongs to, as `append` does."""
         await self._queued(_Request(None, now(), (), [], writes, guard))
+
+    def hurry(self) -> None:
+        """Commit now what waits for company."""
+        if self._queue:
+            self._wake.set()
 
     async def flush(self) -> None:
         """Wait until everything that was appended before is committed, or has failed."""
@@ -169,11 +192,14 @@ class EventLog:
         if not followers:
             del self._followers[subscription.session]
 
-    async def _queued(self, request: _Request) -> list[Event]:
+    async def _queued(self, request: _Request, *, hurry: bool = True) -> list[Event]:
         if self._task is None or self._task.done():
             raise Unavailable(f"{self._where} is closed: start the server again")
         self._queue.append(request)
-        self._wake.set()
+        if hurry:
+            self._wake.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(COMPANY, self._wake.set)
         return await request.future
 
     # --- the writer ---------------------------------------------------------------------------------------------------
@@ -181,10 +207,14 @@ class EventLog:
     async def _run(self) -> None:
         while self._task is not None or self._queue:
             await self._wake.wait()
-            self._wake.clear()
             await asyncio.sleep(0)  # whoever can run now can still join
-            while self._queue:
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
+            self._wake.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            queued, self._queue = self._queue, deque()
+            while queued:
+                batch = [queued.popleft() for _ in range(min(len(queued), _BATCH))]
                 self._settle(batch, await self._commit(batch))
 
     def _settle(self, batch: list[_Request], results: list[list[Event] | BaseException]) -> None:
@@ -235,11 +265,11 @@ class EventLog:
         rows: list[dict[str, object]] = []
         with connection.begin():
             for request in batch:
-                if request.guard is not None and connection.execute(request.guard).first() is None:
+                if request.guard is not None and _execute(connection, request.guard).first() is None:
                     results.append(Conflict("this was decided before, or is not there any more"))
                     continue
                 for write in request.writes:
-                    connection.execute(write)
+                    _execute(connection, write)
                 results.append(self._number(connection, request, last, rows))
             if rows:
                 connection.execute(_INSERT, rows)
@@ -266,6 +296,12 @@ class EventLog:
             )
         last[session] = seq
         return made
+
+
+def _execute(connection: Connection, write: Write) -> CursorResult[Any]:
+    if isinstance(write, Prepared):
+        return connection.execute(write.statement, write.values)
+    return connection.execute(write)
 
 
 def _event(session: SessionId, row: Row[*tuple[Any, ...]]) -> Event:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
 from handrail.errors import InvalidInput, NotFound
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every
 from handrail.store.tables import sessions
 from handrail.types import Control, Goal, Json, Outcome, Permissions, SandboxKind, SessionId, SessionState, now
@@ -107,6 +107,8 @@ class SessionChanges(TypedDict, total=False):
 
 
 _NAMES = tuple(item.name for item in fields(SessionRow))
+# which columns it sets is said by the values of each use
+_UPDATE = sql_update(sessions).where(sessions.c.id == bindparam("of_session"))
 
 
 def insert(row: SessionRow) -> Write:
@@ -117,7 +119,7 @@ def insert(row: SessionRow) -> Write:
 def update(session: SessionId, **changes: Unpack[SessionChanges]) -> Write:
     """Change columns; `updated` is now unless it is given."""
     changes.setdefault("updated", now())
-    return sql_update(sessions).where(sessions.c.id == session).values(dict(changes))
+    return Prepared(_UPDATE, {"of_session": session, **changes})
 
 
 async def next_number(store: Store) -> int:
