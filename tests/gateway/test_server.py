@@ -13,6 +13,7 @@ import pytest
 
 from handrail.errors import InvalidInput, NotFound, StorageFull
 from handrail.gateway import ModelCall, Provider, Wire
+from handrail.gateway.accounts import BEHIND
 from handrail.types import NanoUSD, SessionId
 from tests.fake_provider import prompt
 from tests.fake_provider.forms import FORMATS, Format
@@ -270,21 +271,50 @@ async def test_an_unknown_model_is_unpriced_and_the_requested_one_is_the_fallbac
     assert (fallen_back.model, fallen_back.cost) == ("renamed-by-the-provider", COST)
 
 
-async def test_the_next_call_waits_for_the_ledger(lab: Lab) -> None:
-    order = []
+@pytest.mark.parametrize(
+    ("budget", "spent", "waits"),
+    [(None, 0, False), (10_000_000_000, 0, False), (10_000_000_000, 9_100_000_000, True)],
+    ids=["no cap", "far from the cap", "near the cap"],
+)
+async def test_near_the_cap_the_next_call_waits_for_the_ledger(
+    lab: Lab, budget: int | None, spent: int, waits: bool
+) -> None:
+    order, release = [], asyncio.Event()
 
     async def slow(call: ModelCall) -> None:
-        await asyncio.sleep(0.2)
-        order.append(f"told {call.status}")
+        await release.wait()
+        order.append(call.status)
 
-    lab.token = lab.gateway.grant(SESSION, budget=None, spent=NanoUSD(0), on_call=slow).token
+    cap = None if budget is None else NanoUSD(budget)
+    lab.token = lab.gateway.grant(SESSION, budget=cap, spent=NanoUSD(spent), on_call=slow).token
     await lab.ask(FORMATS["chat"], "one")
-    order.append("answered")
-    await lab.ask(FORMATS["chat"], "two")
-    assert order == ["answered", "told 200"]
+    assert lab.gateway.spent(SESSION) > spent
+    second = asyncio.create_task(lab.ask(FORMATS["chat"], "two"))
+    await asyncio.wait({second}, timeout=0.3)
+    assert second.done() is not waits
+    release.set()
+    await second
     await lab.gateway.close()
-    assert order[-1] == "told 200"
-    assert len(order) == 3
+    assert order == [200, 200]
+
+
+async def test_the_ledger_is_never_far_behind(lab: Lab) -> None:
+    told, release = [], asyncio.Event()
+
+    async def stuck(call: ModelCall) -> None:
+        await release.wait()
+        told.append(call.output_tokens)
+
+    lab.token = lab.gateway.grant(SESSION, budget=None, spent=NanoUSD(0), on_call=stuck).token
+    for number in range(BEHIND):
+        await lab.ask(FORMATS["chat"], prompt([{"text": "x", "usage": {"input": 1, "output": number}}]))
+    last = asyncio.create_task(lab.ask(FORMATS["chat"], prompt([{"text": "x", "usage": {"input": 1, "output": 99}}])))
+    await asyncio.wait({last}, timeout=0.3)
+    assert not last.done()
+    release.set()
+    await last
+    await lab.gateway.told(SESSION)
+    assert told == [*range(BEHIND), 99]
 
 
 async def test_a_ledger_that_fails_stops_the_session_and_forgets_nothing(

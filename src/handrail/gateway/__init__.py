@@ -63,7 +63,7 @@ class ModelCall:
 
 
 OnCall = Callable[[ModelCall], Awaitable[None]]
-"""Told after each call has ended; the gateway waits for it before it admits the session's next call."""
+"""Told of each call once it has ended, in order; what waits for it is said in `accounts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +95,12 @@ class Meter(Protocol):
 
     def exhausted(self, session: SessionId) -> bool:
         """Whether a call was refused, or would be, because the budget is spent."""
+        ...
+
+    async def told(self, session: SessionId) -> None:
+        """Wait until the ledger knows every call of the session that has ended.
+
+        Raises:
+            HandrailError: the ledger could not be written; it is told again before the next call.
+        """
         ...

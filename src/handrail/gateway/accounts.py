@@ -8,6 +8,12 @@ larger, since most calls cost far less than their estimate. So spending passes t
 their own reservation: a lone last call beyond what was left, a text that has more tokens than a quarter of its bytes,
 or an output beyond 4,096 tokens that no maximum was set for. Calls to a model without a price cannot be counted: they
 leave unreserved, and are recorded as unpriced.
+
+**What the ledger promises.** A call is counted here, in memory, before the session's next call is admitted, so the cap
+holds whatever the disk does. The ledger is told at once, in order, and the next call does not wait for its answer
+unless the cap is near (a tenth of it is left, or less), the ledger refused a call, or `BEHIND` calls are not told yet.
+So a crash of the whole server can leave out of the ledger, beside the calls under way, the last `BEHIND` ended ones at
+the most, and only what ended within the time of one commit.
 """
 
 from __future__ import annotations
@@ -17,6 +23,9 @@ from collections import deque
 
 from handrail.gateway import ModelCall, OnCall
 from handrail.types import SessionId
+
+BEHIND = 8
+"""ended calls that the ledger may be behind before the next call waits for it"""
 
 
 class BudgetSpentError(Exception):
@@ -55,6 +64,7 @@ class Account:
         self._reserved = 0
         self._on_call = on_call
         self._untold: deque[ModelCall] = deque()
+        self._refused = False
         self._telling = asyncio.Lock()
         self._settling: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -107,8 +117,11 @@ class Account:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    async def settled(self) -> None:
-        """Wait until every ended call is settled and the ledger has been told.
+    async def settled(self, *, told: bool = False) -> None:
+        """Wait until every ended call is settled, and the ledger knows of all where that is promised.
+
+        Args:
+            told: wait for the ledger in any case.
 
         Raises:
             Exception: whatever the ledger raised. The call is kept and told again the next time.
@@ -116,14 +129,28 @@ class Account:
         current = asyncio.current_task()
         while others := [task for task in self._settling if task is not current]:
             await asyncio.wait(others)
-        await self.tell()
+        if told or self._refused or self._near or len(self._untold) >= BEHIND:
+            await self.tell()
 
     async def tell(self) -> None:
-        """Tell the ledger of the calls that it does not know yet."""
+        """Tell the ledger of the calls that it does not know yet.
+
+        Raises:
+            Exception: whatever the ledger raised. The call is kept and told again the next time.
+        """
         async with self._telling:
             while self._untold:
-                await self._on_call(self._untold[0])
+                try:
+                    await self._on_call(self._untold[0])
+                except BaseException:
+                    self._refused = True
+                    raise
+                self._refused = False
                 self._untold.popleft()
+
+    @property
+    def _near(self) -> bool:
+        return self._budget is not None and 10 * (self._budget - self.spent - self._reserved) <= self._budget
 
     def cut(self) -> None:
         """End every request under way."""

@@ -51,7 +51,8 @@ class Prices:
     """
 
     def __init__(self, overrides: Mapping[str, Price] | None = None) -> None:
-        self._overrides = dict(overrides or {})
+        self.overrides = dict(overrides or {})
+        """the user's own"""
         self._catalogue: asyncio.Task[None] | None = None
         self._list: Any = None  # the module `catalogue`, once it is imported
 
@@ -78,7 +79,23 @@ class Prices:
     async def cost(
         self, provider: Provider, form: Format, models: tuple[str | None, ...], reading: Reading, time: datetime
     ) -> NanoUSD | None:
-        """The price of a call.
+        """The price of a call, once the price list is there.
+
+        Args: as `known`.
+        """
+        if any(models) and self._list is None and self._overridden(provider, models) is None:
+            await self.ready()
+        return self.known(provider, form, models, reading, time)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether `known` can answer."""
+        return self._list is not None
+
+    def known(
+        self, provider: Provider, form: Format, models: tuple[str | None, ...], reading: Reading, time: datetime
+    ) -> NanoUSD | None:
+        """The price of a call, by the list as it is loaded.
 
         Args:
             provider: where it went.
@@ -91,12 +108,10 @@ class Prices:
             None where none of the names has a price.
         """
         names = [name for name in models if name]
-        for name in names:
-            if override := self._override(provider.name, name):
-                return _nano(override.cost(reading))
-        if not names:
+        if override := self._overridden(provider, models):
+            return _nano(override.cost(reading))
+        if not names or self._list is None:
             return None
-        await self.ready()
         usage = self._list.read(form, reading.raw) if reading.raw and not reading.partial else None
         if usage is None:
             usage = self._list.plain(
@@ -108,11 +123,16 @@ class Prices:
                 return _nano(price)
         return None
 
+    def _overridden(self, provider: Provider, models: tuple[str | None, ...]) -> Price | None:
+        if not self.overrides:
+            return None
+        return next((price for name in models if name and (price := self._override(provider.name, name))), None)
+
     def _override(self, provider: str, model: str) -> Price | None:
         full = f"{provider}/{model}"
         matches = (
             price
-            for pattern, price in self._overrides.items()
+            for pattern, price in self.overrides.items()
             if fnmatchcase(full, pattern) or fnmatchcase(model, pattern)
         )
         return next(matches, None)

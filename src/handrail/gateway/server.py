@@ -6,7 +6,8 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
 from urllib.parse import unquote
 
 from handrail.errors import HandrailError, InvalidInput
@@ -66,8 +67,9 @@ class Gateway:
             session: whose calls these are.
             budget: cap over everything, `spent` included; None is no cap.
             spent: what the ledger already holds for the session; 0 lets the cap count from now.
-            on_call: told of each ended call; until it has returned, no further call of the session is admitted. If it
-                raises, the call is kept and told again before the next one, which is refused if that fails too.
+            on_call: told of each ended call, in order; near the cap, no further call of the session is admitted until
+                it has returned (see `accounts`). If it raises, the call is kept and told again before the next one,
+                which is refused if that fails too.
             provider: the provider's name that the session asked for; others serve the wires it does not speak.
 
         Raises:
@@ -103,6 +105,11 @@ class Gateway:
         """Whether the session's budget is spent, so that calls are refused."""
         account = self._accounts.get(session)
         return account is not None and account.exhausted
+
+    async def told(self, session: SessionId) -> None:
+        """Wait until the ledger knows every ended call of the session (see `Meter`)."""
+        if account := self._accounts.get(session):
+            await account.settled(told=True)
 
     def spent(self, session: SessionId) -> NanoUSD:
         """What a session with a live grant has spent, `spent` of the grant included; 0 without one."""
@@ -223,18 +230,37 @@ class Gateway:
         return await self._prices.cost(call.provider, call.route.format, (call.ask.model,), reading, now())
 
     def _settle(self, account: Account, call: Call, reserved: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._record(account, call, reserved))
-        account.settling(task)
+        if self._prices.loaded:
+            self._count(account, call, reserved)
+            self._keep(self._tell(account))
+        else:
+            account.settling(self._keep(self._record(account, call, reserved)))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _record(self, account: Account, call: Call, reserved: int) -> None:
+        await self._prices.ready()
+        self._count(account, call, reserved)
+        await self._tell(account)
+
+    def _count(self, account: Account, call: Call, reserved: int) -> None:
+        """Put what the call cost in the place of what was reserved for it."""
         reading = call.reading()
-        models = (reading.model, call.ask.model)
         cost: NanoUSD | None = NanoUSD(0)
         if reading.input or reading.output:
-            cost = await self._prices.cost(call.provider, call.route.format, models, reading, call.time)
+            # The answer's name is enough as a rule; for the other one the whole request would have to be read.
+            enough = reading.model and not self._prices.overrides
+            names = (reading.model,) if enough else (reading.model, call.ask.model)
+            cost = self._prices.known(call.provider, call.route.format, names, reading, call.time)
+            if cost is None and enough:
+                cost = self._prices.known(call.provider, call.route.format, (call.ask.model,), reading, call.time)
         account.settle(reserved, call.metered(account.session, reading, cost))
+
+    async def _tell(self, account: Account) -> None:
         try:
             await account.tell()
         except Exception:  # noqa: BLE001  # the edge of a task: the call is kept and told again before the next one

@@ -243,6 +243,7 @@ class Turns:
         if result.stop_reason is not StopReason.CANCELLED or not self.questions.waiting:
             await self.questions.withdraw()
         await self.recorder.drain()
+        await self._workplace.paid()
         await self.snapshot(turn)
         exit_ = None
         agent = self._workplace.agent

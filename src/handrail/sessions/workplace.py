@@ -129,6 +129,14 @@ class Workplace:
         self.agent = await start(order, row.agent_session, self.transcript, on_update, on_permission)
         return self.agent
 
+    async def paid(self) -> None:
+        """Wait until what the agent's ended model calls cost is in the session's row and log.
+
+        Raises:
+            StorageFull: it could not be written.
+        """
+        await self._rooms.gateway.told(self._record.id)
+
     def budget(self) -> NanoUSD | None:
         """The cap on this session's whole cost: what it had cost at the hand-off and the goal's budget."""
         row = self._record.row
