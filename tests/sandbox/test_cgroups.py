@@ -32,14 +32,24 @@ def test_the_files_of_version_2(tmp_path: Path) -> None:
     assert group.kills() == 3
 
 
-def test_without_limits_only_processes_are_counted(tmp_path: Path) -> None:
+def test_only_what_is_limited_gets_a_group(tmp_path: Path) -> None:
     hierarchy = Hierarchy(1, {name: tmp_path / name / "handrail" for name in ("cpu", "memory", "pids")})
     for parent in hierarchy.parents.values():
         parent.mkdir(parents=True)
-    group = cgroups.make(hierarchy, "box", ResourceLimits())
-    assert list(group.directories) == ["pids"]
+    assert cgroups.make(hierarchy, "box", ResourceLimits()).procs == []
+    group = cgroups.make(hierarchy, "box", ResourceLimits(cpus=1.0))
+    assert sorted(group.directories) == ["cpu", "pids"]
     group.remove()
     assert not (tmp_path / "pids" / "handrail" / "box").exists()
+
+
+def test_groups_of_killed_servers_are_swept(tmp_path: Path) -> None:
+    hierarchy = Hierarchy(2, {"pids": tmp_path})
+    ours = tmp_path / cgroups.box_name()
+    ours.mkdir()
+    (tmp_path / "box-4194305-dead").mkdir()
+    cgroups.sweep(hierarchy)
+    assert list(tmp_path.iterdir()) == [ours]
 
 
 @pytest.mark.skipif(cgroups.find() is None, reason="no writable control group here")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import secrets
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +43,8 @@ class BubblewrapBackend:
 
     def __init__(self) -> None:
         self.hierarchy = cgroups.find()
+        if self.hierarchy is not None:
+            cgroups.sweep(self.hierarchy)
         self._client: LauncherClient | None = None
         self._boxes: dict[int, BubblewrapBox] = {}
         self._report: Report | None = None
@@ -67,7 +69,8 @@ class BubblewrapBackend:
         async with self._probing:
             if self._report is None:
                 held = self.hierarchy.guarantee if self.hierarchy else Guarantee.NOTHING
-                self._report = await measure(self, held)
+                scratch = (await self.client()).scratch or Path(tempfile.gettempdir())
+                self._report = await measure(self, scratch, held)
             return self._report
 
     async def open(self, walls: Walls) -> Box:
@@ -113,7 +116,7 @@ class BubblewrapBackend:
         if self.hierarchy is None:
             return cgroups.Group()
         try:
-            return cgroups.make(self.hierarchy, f"box-{secrets.token_hex(8)}", walls.limits)
+            return cgroups.make(self.hierarchy, cgroups.box_name(), walls.limits)
         except OSError as error:
             if wanted:
                 raise SandboxError(f"sandbox: the control group was refused: {error}") from error
@@ -123,7 +126,7 @@ class BubblewrapBackend:
         """The running launcher of this event loop."""
         async with self._starting:
             if self._client is None or not self._client.alive:
-                self._client = LauncherClient(await asyncio.to_thread(etc.build))
+                self._client = LauncherClient(await asyncio.to_thread(_scratch))
             return self._client
 
     def forget(self, box: BubblewrapBox) -> None:
@@ -215,7 +218,7 @@ class BubblewrapBox:
         if self._closed:
             raise SandboxError("sandbox: this box is closed: open another")
         walls, limits = self.walls, self.walls.limits
-        host = replace(self.host, etc=client.scratch or self.host.etc)
+        host = replace(self.host, etc=(client.scratch or Path("/")) / ETC)
         checked(argv, env)
         whole = environment(walls, env)
         directory = walls.workspace if cwd is None else cwd
@@ -305,6 +308,13 @@ def has_capability(number: int) -> bool:
         if line.startswith("CapEff:"):
             return bool(int(line.split()[1], 16) >> number & 1)
     return False
+
+
+def _scratch() -> Path:
+    top = Path(tempfile.mkdtemp(prefix="handrail-sandbox-"))
+    top.chmod(0o755)
+    etc.build(top / ETC)
+    return top
 
 
 def _give(walls: Walls, uid: int) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import socket
 import sys
 import weakref
@@ -78,7 +79,7 @@ class LauncherClient:
         ours.setblocking(False)
         self._socket = ours
         self._loop.add_reader(ours.fileno(), self._receive)
-        self._finalizer = weakref.finalize(self, _reap, ours, self.pid)
+        self._finalizer = weakref.finalize(self, _reap, ours, self.pid, scratch)
 
     @property
     def alive(self) -> bool:
@@ -180,7 +181,10 @@ def _settle(future: asyncio.Future[Settled], value: Settled) -> None:
         future.set_result(value)
 
 
-def _reap(control: socket.socket, pid: int) -> None:
+def _reap(control: socket.socket, pid: int, scratch: Path | None) -> None:
     control.close()
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)
+    if scratch is not None:
+        # it is still there if the launcher was killed
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,14 +27,14 @@ MADE = {
 }
 
 
-def build(source: Path = Path("/etc")) -> Path:
-    """Make the directory, as new; whoever calls removes it.
+def build(target: Path, source: Path = Path("/etc")) -> None:
+    """Make `target`, as new.
 
     Raises:
         SandboxError: it cannot be written.
     """
     try:
-        target = Path(tempfile.mkdtemp(prefix="handrail-etc-"))
+        target.mkdir()
         target.chmod(0o755)
         for name in COPIED:
             _copy(source / name, target / name)
@@ -43,11 +42,11 @@ def build(source: Path = Path("/etc")) -> Path:
             (target / name).mkdir(mode=0o755)
         for name, text in MADE.items():
             (target / name).write_text(text, "ascii")
+            (target / name).chmod(0o644)
         for name in OWN_FILES:
             (target / name).symlink_to(f"..{OWN_DIRECTORY}/{name}")
     except OSError as error:
         raise SandboxError(f"sandbox: the walls' /etc could not be made: {error}") from error
-    return target
 
 
 def bound(source: Path = Path("/etc")) -> tuple[str, ...]:

@@ -98,18 +98,19 @@ def conclude(findings: tuple[Finding, ...]) -> Guarantee:
     return answer
 
 
-async def measure(backend: Backend, limits: Guarantee, *, controls: bool = True) -> Report:
+async def measure(backend: Backend, scratch: Path, limits: Guarantee, *, controls: bool = True) -> Report:
     """Probe a backend.
 
     Args:
         backend: whose walls to try.
+        scratch: a directory for the targets, which goes with the launcher if the server is killed meanwhile.
         limits: the flags of MEMORY and CPU that the backend can ask the kernel for.
         controls: also try everything outside, to see that the attempts bite.
 
     Raises:
         MissingPart, SandboxError: the walls cannot be raised at all, or what must be possible inside is not.
     """
-    async with _ground() as ground:
+    async with _ground(scratch) as ground:
         walls = Walls(
             Path(ground["workspace"]),
             Path(ground["home"]),
@@ -139,8 +140,8 @@ def _bites(outside: Mapping[str, tuple[bool, str]], name: str) -> bool | None:
 
 
 @asynccontextmanager
-async def _ground() -> AsyncIterator[Targets]:
-    top = Path(tempfile.mkdtemp(prefix="handrail-probe-"))
+async def _ground(scratch: Path) -> AsyncIterator[Targets]:
+    top = Path(tempfile.mkdtemp(prefix="probe-", dir=scratch))
     listener = door_socket()
     try:
         top.chmod(0o755)
@@ -148,6 +149,7 @@ async def _ground() -> AsyncIterator[Targets]:
             (top / name).mkdir()
         (top / "outside").chmod(0o777)
         (top / "canary").write_text("canary", "ascii")
+        (top / "canary").chmod(0o644)
         yield Targets(
             canary=str(top / "canary"),
             outside=str(top / "outside"),

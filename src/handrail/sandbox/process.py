@@ -251,6 +251,7 @@ class BoxProcess:
                     await self._closer()
                 if self._started.door is not None:
                     self._started.door.close()
+                    self._started.door = None
             finally:
                 self._exit.set_result(self._judge(ended))
             await _drained(transports[0], self._pipes.output.closed, slow=0.0 if self._killed else SLOW_READER_SECONDS)
