@@ -96,6 +96,14 @@ def test_another_message_begins_on_a_line_of_its_own() -> None:
     assert shown == "one\ntwo"
 
 
+def test_an_event_that_shows_nothing_breaks_no_line() -> None:
+    transcript = Transcript()
+    shown = text(transcript.feed(event("agent.text", 1, text="one ", message="a")))
+    shown += text(transcript.feed(event("model.called", 2, model="m", cost_nano=None)))
+    shown += text(transcript.feed(event("agent.text", 3, text="sentence", message="a")))
+    assert shown == "one sentence"
+
+
 def test_thoughts_are_shown_dim_on_request_only() -> None:
     thought = event("agent.thought", 1, text="hm")
     assert Transcript().feed(thought) == []

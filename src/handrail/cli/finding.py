@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,10 +20,19 @@ from pathlib import Path
 import httpx2
 
 from handrail.cli.clean import one_line
+from handrail.cli.keeper import USAGE_ERROR
 from handrail.errors import HandrailError, InvalidInput, StorageFull, Unavailable
 
 START_LIMIT = 10.0
+LEAST_ROOM = 1 << 20
+"""bytes without which no server starts: a database, its log, its lock"""
 STOP_LIMIT = 20.0
+
+
+class Misconfigured(Unavailable):
+    """The server was told something that cannot be: its configuration, its port, its data directory. Exit status 2."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +108,15 @@ async def _ready(data: Path, keeper: subprocess.Popen[bytes] | None) -> httpx2.A
             return client
         # another terminal may have won the race to start it; then its lock is held and we go on waiting
         if keeper is not None and keeper.poll() is not None and not held(data / "server.lock"):
-            raise Unavailable(f"the server did not start: {last_words(data)}")
+            raise _not_started(data, keeper.returncode)
         await asyncio.sleep(0.03)
     raise Unavailable(f"the server did not get ready within {START_LIMIT:.0f} s: {last_words(data)}")
+
+
+def _not_started(data: Path, code: int) -> HandrailError:
+    _refuse_full(data)  # its log stands on the same disk, and may hold nothing of it
+    told = f"the server did not start: {last_words(data)}"
+    return Misconfigured(told) if code == USAGE_ERROR else Unavailable(told)
 
 
 def start(data: Path) -> subprocess.Popen[bytes]:
@@ -131,9 +147,19 @@ def prepare(data: Path) -> Path:
         (logs / "server.log").touch(mode=0o600)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull(f"no room left on the disk of {data}: free some and try again") from error
+            raise _full(data) from error
         raise InvalidInput("--data", str(data), f"give a directory that can be written ({error.strerror})") from error
+    _refuse_full(data)
     return logs
+
+
+def _refuse_full(data: Path) -> None:
+    if shutil.disk_usage(data).free < LEAST_ROOM:
+        raise _full(data)
+
+
+def _full(data: Path) -> StorageFull:
+    return StorageFull(f"no room left on the disk of {data}: free some and try again")
 
 
 def keeper_command(data: Path) -> list[str]:
@@ -151,7 +177,11 @@ def last_words(data: Path) -> str:
     except OSError:
         lines = []
     told = [row for row in lines if not row.startswith("handrail keeper:")] or lines
-    return f"{one_line(told[-1], 400)} (log: {log})" if told else f"it said nothing (log: {log})"
+    return (
+        f"{one_line(told[-1].removeprefix('handrail: '), 400)} (log: {log})"
+        if told
+        else f"it said nothing (log: {log})"
+    )
 
 
 def held(lock: Path) -> bool:

@@ -67,11 +67,15 @@ class Keeper:
         return self._stopping
 
     def _hopeless(self, lived: float) -> bool:
-        """Count a death; True when starting again makes no sense. Sets the delay before the next start."""
+        """Count a death; True when starting again makes no sense. Sets the delay before the next start.
+
+        A start that got ready shows that it can be: only starts that fail one after the other count.
+        """
         steady = lived >= STEADY
         self._delay = FIRST_DELAY if steady else min(self._delay * 2, LAST_DELAY)
         if self._was_ready():
             self._delay = min(self._delay, FIRST_DELAY * 4)
+            self._failed.clear()
             return False
         now = time.monotonic()
         self._failed = [moment for moment in self._failed if now - moment < WINDOW] + [now]

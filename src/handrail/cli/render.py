@@ -101,13 +101,16 @@ class Transcript:
             return self._text(data, "")
         if kind == Kind.AGENT_THOUGHT:
             return self._text(data, "dim") if self._thoughts else []
-        tail = self._flush()
+        rows: Sequence[Out]
         if kind in {Kind.TOOL_STARTED, Kind.TOOL_UPDATED, Kind.TOOL_ENDED}:
-            return [*tail, *self._tool(kind, data)]
-        if kind == Kind.PLAN_UPDATED:
-            return [*tail, *self._planned(data)]
-        shown = _LINES.get(kind)
-        return [*tail, *(shown(data, self.glyphs) if shown else [])]
+            rows = self._tool(kind, data)
+        elif kind == Kind.PLAN_UPDATED:
+            rows = self._planned(data)
+        else:
+            shown = _LINES.get(kind)
+            rows = shown(data, self.glyphs) if shown else []
+        # what shows nothing, such as a cost that is told in mid-sentence, ends no line of the agent's
+        return [*self._flush(), *rows] if rows else []
 
     def _follow(self, kind: str, data: Data) -> None:
         if kind in {Kind.TURN_STARTED, Kind.TOOL_ENDED}:
