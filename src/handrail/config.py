@@ -35,6 +35,12 @@ class Config:
     """an agent process without a turn for this long is stopped; its session stays"""
     agent_start: float = 60.0
     """an agent that has not answered its handshake after this long is given up"""
+    approval_release: float = 300.0
+    """an agent process that has waited this long for an answer is let go; its session goes on when the answer comes"""
+    approval_deadline: int = 0
+    """after this many seconds without an answer `approval_then` happens to a question; 0 for never"""
+    approval_then: str = "park"
+    """at the deadline: park (go on waiting), deny, or escalate (tell its people again and louder, and go on waiting)"""
     warm_agents: int = 64
     """agent processes kept between turns, at the most"""
     prompt_limit: int = 1 << 20
@@ -83,6 +89,7 @@ def load(data: Path, environ: Mapping[str, str] | None = None) -> Config:
     return _apply(config, given, "environment")
 
 
+_CHOICES = {"approval_then": ("park", "deny", "escalate")}
 _TYPES = {item.name: item.type for item in fields(Config) if item.name != "data"}
 
 
@@ -97,6 +104,8 @@ def _apply(config: Config, table: Mapping[str, object], source: str) -> Config:
 
 def _convert(name: str, value: object, source: str) -> object:
     kind = str(_TYPES[name])
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise InvalidInput(f"{source}: {name}", value, f"choose one of {', '.join(_CHOICES[name])}")
     if kind == "str" and isinstance(value, str):
         return value
     number = None if isinstance(value, bool) else _number(kind, str(value))

@@ -45,10 +45,16 @@ class Kind(StrEnum):
     PLAN_UPDATED = "plan.updated"
     # used, size, cost_usd?: the agent's own account of its context window
     CONTEXT_UPDATED = "context.updated"
-    # approval, call, title, tool, input?, diffs?, options: [{id, name, kind}]
+    # approval, call, title, tool, input?, diffs?, options: [{id, name, kind}], why: one line, deadline?, then: park |
+    # deny | escalate
     APPROVAL_ASKED = "approval.asked"
-    # approval? (none: the policy decided), call, decision: allow | deny | cancelled, option?, by, because?
+    # approval, times: how often its people were told again, deadline?: when they will be once more
+    APPROVAL_ESCALATED = "approval.escalated"
+    # approval? (none: the policy decided), call, decision: allow | deny | cancelled, option?, by, because?, rule?,
+    # layer?: of the policy that holds the rule
     APPROVAL_ANSWERED = "approval.answered"
+    # rules: [what the session's policy allows from now on], by
+    POLICY_CHANGED = "policy.changed"
     # provider, model, input_tokens, cached_tokens, output_tokens, cost_nano (null: unpriced), status, seconds,
     # partial?, error?
     MODEL_CALLED = "model.called"
@@ -62,7 +68,8 @@ class Kind(StrEnum):
     SNAPSHOT_TAKEN = "snapshot.taken"
     # idle: seconds without an update, act: cancel | kill
     WATCHDOG_FIRED = "watchdog.fired"
-    # outcome, reason, checks: [{command, passed, code}], turns, cost_nano, files
+    # outcome, reason, checks: [{command, passed, code}], turns, cost_nano, files,
+    # flagged: [{path, reason}] of files that configure agents or tools
     OUTCOME_REACHED = "outcome.reached"
     # mode, branch?, commit, files
     CHANGE_APPLIED = "change.applied"

@@ -69,6 +69,7 @@ class StopReason(StrEnum):
     ERROR = "error"  # the agent or its provider failed, however the agent dressed it
     INTERRUPTED = "interrupted"  # agent or server died in mid-turn
     TIMEOUT = "timeout"  # the watchdog ended a silent turn
+    PARKED = "parked"  # it waits for a person; its agent was let go, and a turn to come goes on from there
 
 
 class Permissions(StrEnum):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -85,3 +86,36 @@ async def test_open_questions_are_listed_longest_waiting_first(alice: Store) -> 
     assert same.id == "a-3"
     with pytest.raises(Conflict):
         await alice.log.write(guard=approvals.answer(ApprovalId("a-2"), decision="allow", by="you"))
+
+
+async def test_only_what_is_due_is_looked_at(alice: Store) -> None:
+    at = now()
+    late = at + timedelta(hours=1)
+    rows = [replace(question(f"a-{n}", f"edit {n}"), due=due) for n, due in enumerate((at, late, None))]
+    for row in rows:
+        await alice.log.write(approvals.insert(row))
+    assert [row.id for row in await approvals.due(alice, at)] == ["a-0"]
+    await alice.log.write(guard=approvals.release(ApprovalId("a-0"), at, late))
+    assert await approvals.due(alice, at) == []
+    assert [row.id for row in await approvals.due(alice, late)] == ["a-0", "a-1"]
+    (found,) = [row for row in await approvals.due(alice, late) if row.id == "a-0"]
+    await alice.log.write(guard=approvals.escalate(found, late + timedelta(hours=1)))
+    with pytest.raises(Conflict):
+        await alice.log.write(guard=approvals.escalate(found, None))
+    await alice.log.write(guard=approvals.answer(ApprovalId("a-1"), decision="allow", by="you"))
+    assert await approvals.due(alice, late) == []
+    with pytest.raises(Conflict):
+        await alice.log.write(guard=approvals.release(ApprovalId("a-1"), at, late))
+
+
+async def test_waiting_counts_once_where_questions_overlap(alice: Store) -> None:
+    start = now() - timedelta(hours=3)
+    for name, hours in (("a-1", 0), ("a-2", 1)):
+        row = replace(question(name, name), asked=start + timedelta(hours=hours))
+        await alice.log.write(approvals.insert(row))
+        await alice.log.write(guard=approvals.answer(row.id, decision="deny", by="you"))
+    waited = await approvals.waited(alice, ALICE, start)
+    assert timedelta(hours=3) <= waited < timedelta(hours=3, minutes=1)
+    assert await approvals.waited(alice, ALICE, now()) == timedelta()
+    assert await approvals.denied_since(alice, ALICE, 1)
+    assert not await approvals.denied_since(alice, ALICE, 2)

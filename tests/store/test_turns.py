@@ -20,3 +20,11 @@ async def test_a_turn_has_a_beginning_and_an_end(alice: Store) -> None:
     assert await turns.unfinished(alice) == [second]
     assert await turns.get(alice, ALICE, 2) == second
     assert await turns.get(alice, ALICE, 3) is None
+
+
+async def test_turns_that_were_parked_or_cut_off_lead_to_the_next(alice: Store) -> None:
+    for turn, reason in enumerate(("end_turn", "parked", "interrupted", None), 1):
+        await alice.log.write(turns.insert(ALICE, turn, text="x", by="you", started=now()))
+        if reason is not None:
+            await alice.log.write(turns.end(ALICE, turn, ended=now(), stop_reason=reason))
+    assert [await turns.begun_by(alice, ALICE, turn) for turn in (1, 2, 3, 4)] == [1, 2, 2, 2]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, Update, select, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.errors import NotFound
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
-from handrail.store.tables import ApprovalState, approvals
+from handrail.store.tables import ApprovalState, Then, approvals
 from handrail.types import ApprovalId, Json, SessionId, now
 
 
@@ -35,6 +35,17 @@ class ApprovalRow:
     signature: str
     """what makes two questions the same"""
     asked: datetime
+    why: str = ""
+    """one line: the step of the plan, the size of the change, the cost so far"""
+    deadline: datetime | None = None
+    """when `then` happens; None for never"""
+    then: Then = Then.PARK
+    due: datetime | None = None
+    """when something is to be done about it while nobody answers: its agent let go, or its deadline"""
+    released: datetime | None = None
+    """when its agent was let go while it waits"""
+    escalations: int = 0
+    """how often its people were told again"""
     state: ApprovalState = ApprovalState.OPEN
     decision: str | None = None
     """allow or deny"""
@@ -83,6 +94,7 @@ def answer(
             by=by,
             because=because,
             answered=now(),
+            due=None,
             used=used,
         )
         .returning(approvals.c.id)
@@ -104,9 +116,32 @@ def void(approval: ApprovalId) -> Write:
     return (
         update(approvals)
         .where(approvals.c.id == approval, approvals.c.state == ApprovalState.OPEN)
-        .values(state=ApprovalState.VOID)
+        .values(state=ApprovalState.VOID, due=None)
         .returning(approvals.c.id)
     )
+
+
+def release(approval: ApprovalId, at: datetime, due: datetime | None) -> Write:
+    """Guard: note that the agent of an open question was let go at `at`, and look at it again at `due`."""
+    return _while_open(approval).values(released=at, due=due).returning(approvals.c.id)
+
+
+def escalate(row: ApprovalRow, deadline: datetime | None) -> Write:
+    """Guard: note that the people of an open question are told once more; the next time is `deadline`, None for never.
+
+    It finds nothing when another sweep told them.
+    """
+    return (
+        _while_open(row.id)
+        .where(approvals.c.escalations == row.escalations)
+        .values(escalations=row.escalations + 1, deadline=deadline, due=deadline)
+        .returning(approvals.c.id)
+    )
+
+
+def look_at(approval: ApprovalId, due: datetime | None) -> Write:
+    """Look at an open question again at `due`."""
+    return _while_open(approval).values(due=due)
 
 
 async def get(store: Store, approval: ApprovalId) -> ApprovalRow:
@@ -128,6 +163,43 @@ async def everywhere(store: Store, *, only_open: bool = True, limit: int = 500) 
     if only_open:
         statement = statement.where(approvals.c.state == ApprovalState.OPEN)
     return await every(store, ApprovalRow, statement)
+
+
+async def due(store: Store, at: datetime, limit: int = 200) -> list[ApprovalRow]:
+    """Open questions that something is to be done about by `at`, the longest due first."""
+    statement = select(approvals).where(approvals.c.due <= at, approvals.c.state == ApprovalState.OPEN)
+    return await every(store, ApprovalRow, statement.order_by(approvals.c.due, approvals.c.id).limit(limit))
+
+
+async def denied_since(store: Store, session: SessionId, turn: int) -> bool:
+    """Whether a question of `turn` or of a later one was answered with deny."""
+    statement = (
+        select(approvals.c.id)
+        .where(approvals.c.session == session, approvals.c.state == ApprovalState.ANSWERED)
+        .where(approvals.c.decision == "deny", approvals.c.turn >= turn)
+        .limit(1)
+    )
+    return bool(await store.rows(statement))
+
+
+async def waited(store: Store, session: SessionId, since: datetime) -> timedelta:
+    """For how long the session has waited for people since `since`; questions that overlap count once."""
+    statement = (
+        select(approvals.c.asked, approvals.c.answered)
+        .where(approvals.c.session == session, approvals.c.asked >= since, approvals.c.answered.is_not(None))
+        .order_by(approvals.c.asked)
+    )
+    total, until = timedelta(), since
+    for asked, answered in await store.rows(statement):
+        total += max(timedelta(), answered - max(asked, until))
+        until = max(until, answered)
+    return total
+
+
+async def of_session(store: Store, session: SessionId, limit: int = 500) -> list[ApprovalRow]:
+    """A session's approvals, open or not, the newest first."""
+    statement = select(approvals).where(approvals.c.session == session)
+    return await every(store, ApprovalRow, statement.order_by(approvals.c.asked.desc(), approvals.c.id).limit(limit))
 
 
 async def open_of(store: Store, session: SessionId) -> list[ApprovalRow]:
@@ -152,3 +224,7 @@ def _of(session: SessionId, state: ApprovalState) -> Select[*tuple[object, ...]]
         .where(approvals.c.session == session, approvals.c.state == state)
         .order_by(approvals.c.asked, approvals.c.id)
     )
+
+
+def _while_open(approval: ApprovalId) -> Update:
+    return update(approvals).where(approvals.c.id == approval, approvals.c.state == ApprovalState.OPEN)

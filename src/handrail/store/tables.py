@@ -43,6 +43,23 @@ class ApprovalState(StrEnum):
     VOID = "void"  # its turn ended without an answer
 
 
+class Then(StrEnum):
+    """What happens to a question at its deadline."""
+
+    PARK = "park"  # it goes on waiting
+    DENY = "deny"  # it is answered with deny
+    ESCALATE = "escalate"  # it goes on waiting, and its people are told again and louder
+
+
+class Delivery(StrEnum):
+    """Where a message of the outbox is now."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    DEAD = "dead"  # it was given up; the row says why
+    MOOT = "moot"  # what it asks was answered before it left
+
+
 # names that do not depend on the database, so that a later migration can drop a constraint anywhere
 # (https://alembic.sqlalchemy.org/en/latest/naming.html)
 metadata = MetaData(
@@ -79,6 +96,7 @@ sessions = Table(
     Column("holds", _JSON, nullable=False),
     Column("tools", _JSON, nullable=False),
     Column("permissions", Word(Permissions)),
+    Column("policy", Text),
     Column("control", Word(Control), nullable=False),
     Column("state", Word(SessionState), nullable=False),
     Column("outcome", Word(Outcome)),
@@ -156,7 +174,13 @@ approvals = Table(
     Column("diffs", _JSON, nullable=False),
     Column("options", _JSON, nullable=False),
     Column("signature", Text, nullable=False),
+    Column("why", Text, nullable=False),
     Column("asked", UtcDateTime, nullable=False),
+    Column("deadline", UtcDateTime),
+    Column("then", Word(Then), nullable=False),
+    Column("due", UtcDateTime),
+    Column("released", UtcDateTime),
+    Column("escalations", Integer, nullable=False),
     Column("state", Word(ApprovalState), nullable=False),
     Column("decision", String),
     Column("option", String),
@@ -166,6 +190,32 @@ approvals = Table(
     Column("used", Boolean, nullable=False),
     Index("ix_approvals_session_state", "session", "state"),
     Index("ix_approvals_state", "state"),
+    Index("ix_approvals_due", "due"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Big, primary_key=True),
+    Column("key", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("notice", _JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("state", Word(Delivery), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Column("error", Text),
+    UniqueConstraint("key", "channel"),
+    Index("ix_outbox_due", "due"),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("nonce", String, primary_key=True),
+    Column("approval", String, nullable=False),
+    Column("used", UtcDateTime, nullable=False),
 )
 
 calls = Table(

@@ -12,7 +12,7 @@ from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
 from handrail.store.tables import turns
-from handrail.types import SessionId
+from handrail.types import SessionId, StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +75,16 @@ async def unfinished(store: Store) -> list[TurnRow]:
     """Every turn that has no end: at the start of a server, what was interrupted."""
     statement = select(turns).where(turns.c.ended.is_(None)).order_by(turns.c.session, turns.c.turn)
     return await every(store, TurnRow, statement)
+
+
+async def begun_by(store: Store, session: SessionId, turn: int) -> int:
+    """The first of the turns that lead to `turn` without a break: those before it were parked or cut off."""
+    statement = (
+        select(turns.c.turn)
+        .where(turns.c.session == session, turns.c.turn < turn)
+        .where(turns.c.stop_reason.not_in([StopReason.PARKED, StopReason.INTERRUPTED]))
+        .order_by(turns.c.turn.desc())
+        .limit(1)
+    )
+    found = await store.rows(statement)
+    return int(found[0][0]) + 1 if found else 1

@@ -22,6 +22,8 @@ def upgrade() -> None:
     _calls()
     _providers()
     _snapshots()
+    _outbox()
+    _links()
 
 
 def _sessions() -> None:
@@ -42,6 +44,7 @@ def _sessions() -> None:
         sa.Column("holds", sa.JSON(), nullable=False),
         sa.Column("tools", sa.JSON(), nullable=False),
         sa.Column("permissions", sa.String()),
+        sa.Column("policy", sa.Text()),
         sa.Column("control", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("outcome", sa.String()),
@@ -130,7 +133,13 @@ def _approvals() -> None:
         sa.Column("diffs", sa.JSON(), nullable=False),
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("signature", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
         sa.Column("asked", _TIME, nullable=False),
+        sa.Column("deadline", _TIME),
+        sa.Column("then", sa.String(), nullable=False),
+        sa.Column("due", _TIME),
+        sa.Column("released", _TIME),
+        sa.Column("escalations", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("decision", sa.String()),
         sa.Column("option", sa.String()),
@@ -143,6 +152,7 @@ def _approvals() -> None:
     )
     op.create_index(op.f("ix_approvals_session_state"), "approvals", ["session", "state"])
     op.create_index(op.f("ix_approvals_state"), "approvals", ["state"])
+    op.create_index(op.f("ix_approvals_due"), "approvals", ["due"])
 
 
 def _calls() -> None:
@@ -194,3 +204,32 @@ def _snapshots() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_snapshots")),
     )
     op.create_index(op.f("ix_snapshots_session_turn"), "snapshots", ["session", "turn"])
+
+
+def _outbox() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("id", _BIG, nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("notice", sa.JSON(), nullable=False),
+        sa.Column("created", _TIME, nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("due", _TIME),
+        sa.Column("ended", _TIME),
+        sa.Column("error", sa.Text()),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        sa.UniqueConstraint("key", "channel", name=op.f("uq_outbox_key_channel")),
+    )
+    op.create_index(op.f("ix_outbox_due"), "outbox", ["due"])
+
+
+def _links() -> None:
+    op.create_table(
+        "links",
+        sa.Column("nonce", sa.String(), nullable=False),
+        sa.Column("approval", sa.String(), nullable=False),
+        sa.Column("used", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_links")),
+    )
