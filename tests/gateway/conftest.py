@@ -10,10 +10,10 @@ import httpx2
 import pytest
 
 from handrail.gateway import Grant, ModelCall, Provider, Wire
-from handrail.gateway.forward import Timeouts
 from handrail.gateway.prices import Price
 from handrail.gateway.providers import Providers
 from handrail.gateway.server import Gateway
+from handrail.gateway.upstream import Timeouts
 from handrail.types import NanoUSD, SessionId
 from tests.fake_provider import FakeProvider
 from tests.fake_provider.forms import Format

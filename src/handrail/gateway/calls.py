@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 
-import httpx2
-
 from handrail.gateway import ModelCall, Provider
 from handrail.gateway.asks import Ask
 from handrail.gateway.forward import Client, answer_headers
 from handrail.gateway.listener import Connection, Request
 from handrail.gateway.refusals import Reason, refuse
 from handrail.gateway.routes import Route
+from handrail.gateway.upstream import Answer, BrokenError
 from handrail.gateway.usage import Reader, Reading
 from handrail.types import NanoUSD, SessionId, now
 
@@ -82,60 +81,58 @@ async def relay(call: Call, out: Connection, *, metered: bool = True) -> None:
     """
     call.sent = True
     try:
-        response = await call.client.send(call.provider, call.route, call.request, call.ask.body)
-    except (httpx2.TransportError, httpx2.InvalidURL) as error:
-        call.sent = not isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.InvalidURL))
-        call.error = f"{type(error).__name__} before an answer"
-        text = f"the provider {call.provider.name!r} could not be reached ({type(error).__name__})"
+        answer = await call.client.send(call.provider, call.route, call.request, call.ask.body)
+    except BrokenError as error:
+        call.sent = error.sent
+        call.error = f"{error.word} before an answer"
+        text = f"the provider {call.provider.name!r} could not be reached ({error.word})"
         refusal = refuse(call.route.format, Reason.UNREACHABLE, text)
         call.status = refusal.status
         await out.respond(refusal.status, refusal.body)
         return
     try:
-        await _pass_on(call, response, out, metered=metered)
+        await _pass_on(call, answer, out, metered=metered)
     finally:
-        await response.aclose()
+        answer.drop()
 
 
-async def _pass_on(call: Call, response: httpx2.Response, out: Connection, *, metered: bool) -> None:
-    call.status = response.status_code
-    headers = answer_headers(response)
+async def _pass_on(call: Call, answer: Answer, out: Connection, *, metered: bool) -> None:
+    call.status = answer.status
     if call.status >= 400:
-        await _pass_error(call, response, out)
+        await _pass_error(call, answer, out)
         return
     if metered:
-        sse = response.headers.get("content-type", "").startswith("text/event-stream")
-        encoding = response.headers.get("content-encoding", "identity")
-        call.reader = Reader(call.route.format, sse=sse, encoding=encoding)
-    await out.begin(call.status, headers)
+        sse = answer.header(b"content-type").startswith("text/event-stream")
+        call.reader = Reader(call.route.format, sse=sse, encoding=answer.header(b"content-encoding") or "identity")
+    await out.begin(call.status, answer_headers(answer))
     try:
-        async for data in response.aiter_raw():
+        while data := await answer.read():
             # Once sent, then read: the agent's byte never waits for the meter.
             await out.send(data)
             if call.reader:
                 call.reader.feed(data)
-    except httpx2.TransportError as error:
-        call.error = f"{type(error).__name__} within the answer"
+    except BrokenError as error:
+        call.error = f"{error.word} within the answer"
         out.abort()
         return
     call.broken = False
     out.end()
 
 
-async def _pass_error(call: Call, response: httpx2.Response, out: Connection) -> None:
+async def _pass_error(call: Call, answer: Answer, out: Connection) -> None:
     """An error goes through as it is, except that our key, should the provider repeat it, is struck out."""
     body = b""
     try:
-        async for data in response.aiter_raw():
+        while data := await answer.read():
             body += data
             if len(body) > _ERROR_LIMIT:
                 break
-    except httpx2.TransportError as error:
-        call.error = f"HTTP {call.status}, then {type(error).__name__}"
+    except BrokenError as error:
+        call.error = f"HTTP {call.status}, then {error.word}"
     key = call.provider.key.encode()
     body = body.replace(key, b"*" * len(key))[:_ERROR_LIMIT]
     shown = body[:300].decode(errors="replace")
     call.error = call.error or f"HTTP {call.status}: {shown}"
     call.refused, call.broken = True, False
-    headers = [header for header in answer_headers(response) if header[0] != b"content-length"]
+    headers = [header for header in answer_headers(answer) if header[0] != b"content-length"]
     await out.respond(call.status, body, headers)

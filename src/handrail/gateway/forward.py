@@ -1,20 +1,21 @@
-"""The outer HTTP side: the providers, over one pooled httpx2 client. Keys are put in here and nowhere else."""
+"""The outer HTTP side: what is sent to the providers. Keys are put in here and nowhere else."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
-
-import httpx2
+from functools import lru_cache
+from urllib.parse import quote, urlsplit
 
 from handrail.gateway import Provider, Wire
 from handrail.gateway.listener import Header, Request
 from handrail.gateway.routes import Route, upstream
+from handrail.gateway.upstream import Answer, Origin, Pool, Timeouts
 
 _DROPPED_FROM_REQUEST = frozenset(
     b"host content-length accept-encoding expect cookie authorization x-api-key x-goog-api-key".split()
 )
 _DROPPED_FROM_ANSWER = frozenset((b"set-cookie", b"alt-svc", b"strict-transport-security", b"clear-site-data"))
+_SAFE = "%/:?@!$&'()*+,;=[]~-._|"
+"""what may stand in a request's target as it is"""
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection".split()
     + b"te trailer transfer-encoding upgrade".split()
@@ -22,66 +23,57 @@ _HOP_BY_HOP = frozenset(
 """https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1"""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds. `idle` is the longest silence of a provider, before its answer and within it."""
-
-    connect: float = 10.0
-    idle: float = 600.0
-    write: float = 60.0
-
-
 class Client:
-    """Sends requests to providers; open from `start` to `close`."""
+    """Sends requests to providers; open from `open` to `close`."""
 
     def __init__(self, timeouts: Timeouts) -> None:
-        self._timeouts = {
-            "connect": timeouts.connect,
-            "read": timeouts.idle,
-            "write": timeouts.write,
-            "pool": timeouts.idle,
-        }
-        self._client: httpx2.AsyncClient | None = None
+        self._pool = Pool(timeouts)
 
-    async def open(self) -> httpx2.AsyncClient:
-        """The client, made on first use."""
-        if self._client is None:
-            made = await asyncio.to_thread(_client)
-            self._client = self._client or made
-        return self._client
+    async def open(self) -> None:
+        """Make ready what takes its time; done by the first request where not before."""
+        await self._pool.open()
 
-    async def send(self, provider: Provider, route: Route, request: Request, body: bytes) -> httpx2.Response:
+    async def send(self, provider: Provider, route: Route, request: Request, body: bytes) -> Answer:
         """Forward a request with the provider's key; returns once the answer's head is there.
 
         Raises:
-            httpx2.TransportError: it could not be reached, or broke off before answering.
+            BrokenError: it could not be reached, or broke off before answering.
         """
-        client = await self.open()
-        headers = [*_kept(request.headers, _DROPPED_FROM_REQUEST), _key(provider), (b"accept-encoding", b"identity")]
-        outgoing = httpx2.Request(
-            request.method,
-            upstream(provider, route, request.query),
-            headers=headers,
-            content=body or None,
-            extensions={"timeout": self._timeouts},
-        )
-        return await client.send(outgoing, stream=True, auth=None)
+        origin, host, target = _place(upstream(provider, route, request.query))
+        headers = [
+            (b"host", host),
+            *_kept(request.headers, _DROPPED_FROM_REQUEST),
+            _key(provider),
+            (b"accept-encoding", b"identity"),
+        ]
+        if body or request.method == "POST":
+            headers.append((b"content-length", b"%d" % len(body)))
+        lines = [b"%b %b HTTP/1.1" % (request.method.encode("latin-1"), target)]
+        lines += [b"%b: %b" % header for header in headers]
+        return await self._pool.request(origin, b"\r\n".join([*lines, b"", body]))
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""
-        if self._client:
-            await self._client.aclose()
-            self._client = None
+        await self._pool.close()
 
 
-def _client() -> httpx2.AsyncClient:
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=30.0)
-    return httpx2.AsyncClient(trust_env=False, follow_redirects=False, limits=limits)
+@lru_cache(256)
+def _place(url: str) -> tuple[Origin, bytes, bytes]:
+    """Where a URL leads, its `Host` header, and the target of its request line."""
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    host = parts.hostname or ""
+    usual = 443 if tls else 80
+    named = f"[{host}]" if ":" in host else host
+    if parts.port not in (None, usual):
+        named = f"{named}:{parts.port}"
+    target = quote(parts.path or "/", _SAFE) + (f"?{quote(parts.query, _SAFE)}" if parts.query else "")
+    return Origin(host, parts.port or usual, tls), named.encode(), target.encode()
 
 
-def answer_headers(response: httpx2.Response) -> list[Header]:
+def answer_headers(answer: Answer) -> list[Header]:
     """The provider's headers as the agent gets them."""
-    return _kept([(name.lower(), value) for name, value in response.headers.raw], _DROPPED_FROM_ANSWER)
+    return _kept(answer.headers, _DROPPED_FROM_ANSWER)
 
 
 def _kept(headers: list[Header], dropped: frozenset[bytes]) -> list[Header]:

@@ -15,12 +15,13 @@ from handrail.gateway import Grant, OnCall, listener
 from handrail.gateway.accounts import Account, BudgetSpentError, dollars
 from handrail.gateway.asks import Ask, MalformedError, read
 from handrail.gateway.calls import Call, relay
-from handrail.gateway.forward import Client, Timeouts
+from handrail.gateway.forward import Client
 from handrail.gateway.listener import Connection, Request
 from handrail.gateway.prices import Price, Prices
 from handrail.gateway.providers import Providers
 from handrail.gateway.refusals import Reason, Refusal, refuse
 from handrail.gateway.routes import Action, Route, guess, match
+from handrail.gateway.upstream import Timeouts
 from handrail.gateway.usage import Reading
 from handrail.types import NanoUSD, SessionId, now
 

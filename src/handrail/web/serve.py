@@ -106,8 +106,7 @@ async def serve(config: Config, token: str, place: Place) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for name in ("uvicorn", "httpx2"):  # the second would write a line for every call of a model
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     os.umask(0o077)  # every file that the server makes is its owner's alone
     try:
         return _run(_parse(arguments))
