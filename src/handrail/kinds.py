@@ -55,6 +55,8 @@ class Kind(StrEnum):
     APPROVAL_ANSWERED = "approval.answered"
     # rules: [what the session's policy allows from now on], by
     POLICY_CHANGED = "policy.changed"
+    # host, port, verdict: allowed | denied | failed, reason, times: attempts since the last such line, bytes?
+    NETWORK_DECIDED = "network.decided"
     # provider, model, input_tokens, cached_tokens, output_tokens, cost_nano (null: unpriced), status, seconds,
     # partial?, error?
     MODEL_CALLED = "model.called"

@@ -285,18 +285,38 @@ def _phrase(status: int) -> bytes:
         return b"Status"
 
 
-async def serve(sock: socket.socket, handler: Handler) -> Callable[[], Awaitable[None]]:
-    """Serve a listening socket (TCP or unix) until the returned closer is awaited, which cuts what is open."""
-    connections: set[Connection] = set()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(handler, connections), sock=sock)
+class Entrance:
+    """Makes the protocol of each new connection, and knows which are open.
 
-    async def close() -> None:
-        server.close()
-        cut = list(connections)
+    Args:
+        handler: of their requests.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._connections: set[Connection] = set()
+
+    def connection(self) -> asyncio.Protocol:
+        """The protocol of one new connection."""
+        return Connection(self._handler, self._connections)
+
+    async def close(self) -> None:
+        """Cut what is open."""
+        cut = list(self._connections)
         for connection in cut:
             connection.abort()
         for connection in cut:
             await connection.gone()
+
+
+async def serve(sock: socket.socket, handler: Handler) -> Callable[[], Awaitable[None]]:
+    """Serve a listening socket (TCP or unix) until the returned closer is awaited, which cuts what is open."""
+    entrance = Entrance(handler)
+    server = await asyncio.get_running_loop().create_server(entrance.connection, sock=sock)
+
+    async def close() -> None:
+        server.close()
+        await entrance.close()
         await server.wait_closed()
 
     return close

@@ -46,6 +46,8 @@ class SessionRow:
     """what the walls were measured to hold"""
     tools: Sequence[str] = ()
     """tool chains shown inside the walls"""
+    network: Sequence[str] = ()
+    """what its agent may reach: registries and host:port; nothing by default"""
     permissions: Permissions | None = None
     """None: by who holds it"""
     control: Control = Control.YOU
@@ -84,6 +86,7 @@ class SessionChanges(TypedDict, total=False):
     sandbox: SandboxKind
     holds: Sequence[str]
     tools: Sequence[str]
+    network: Sequence[str]
     permissions: Permissions | None
     control: Control
     state: SessionState

@@ -95,6 +95,7 @@ sessions = Table(
     Column("sandbox", Word(SandboxKind), nullable=False),
     Column("holds", _JSON, nullable=False),
     Column("tools", _JSON, nullable=False),
+    Column("network", _JSON, nullable=False),
     Column("permissions", Word(Permissions)),
     Column("policy", Text),
     Column("control", Word(Control), nullable=False),
