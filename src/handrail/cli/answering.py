@@ -17,10 +17,13 @@ class Reply:
     decision: str
     option: str | None = None
     because: str | None = None
+    always: bool = False
 
     def body(self) -> Obj:
         """The JSON body of `POST /approvals/{id}`."""
-        return {"decision": self.decision, "option": self.option, "because": self.because}
+        return {"decision": self.decision, "option": self.option, "because": self.because} | (
+            {"always": True} if self.always else {}
+        )
 
 
 def understood(text: str, approval: Mapping[str, Any]) -> Reply | None:

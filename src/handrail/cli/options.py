@@ -35,6 +35,9 @@ Sandbox = Annotated[str | None, typer.Option("--sandbox", help="Walls round the 
 Permit = Annotated[
     str | None, typer.Option("--permissions", help="What to do with the agent's questions: ask, allow or deny.")
 ]
+Policy = Annotated[
+    Path | None, typer.Option("--policy", metavar="FILE", help="Rules for commands, files, hosts and limits (YAML).")
+]
 Repo = Annotated[Path | None, typer.Option("--repo", metavar="PATH", help="Repository (default: the one you are in).")]
 Ref = Annotated[str | None, typer.Option("--ref", help="Commit, tag or branch to start from (default: HEAD).")]
 Uncommitted = Annotated[
@@ -96,6 +99,20 @@ def put_json_line(value: object) -> None:
 
 def _narrow() -> bool:
     return not (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf8")
+
+
+def policy(given: Path | None) -> str | None:
+    """The text of a policy file; the server judges it.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    if given is None:
+        return None
+    try:
+        return given.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("--policy", str(given), "give a text file that can be read") from error
 
 
 def tools(given: list[Path] | None) -> list[str] | None:

@@ -8,6 +8,7 @@ import typer
 
 from handrail.cli import options
 from handrail.cli.answering import Reply, chosen
+from handrail.cli.clean import one_line
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import Line, Span, line, printed
 from handrail.cli.render import question
@@ -49,11 +50,15 @@ def approve(
     option: Annotated[
         str | None, typer.Option("--option", help="One of the agent's own options, by number, id or name.")
     ] = None,
+    always: Annotated[
+        bool, typer.Option("--always", help="Allow what is like it from now on, in this session; prints the rule.")
+    ] = False,
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
     """Allow what a session asks for."""
-    return options.run(_answer(options.client(data), approval, "allow", option, None, as_json=as_json))
+    asked = _answer(options.client(data), approval, "allow", option, None, as_json=as_json, always=always)
+    return options.run(asked)
 
 
 def deny(
@@ -76,7 +81,14 @@ async def _open(client: Client) -> list[Obj]:
 
 
 async def _answer(
-    client: Client, approval: str, decision: str, option: str | None, because: str | None, *, as_json: bool
+    client: Client,
+    approval: str,
+    decision: str,
+    option: str | None,
+    because: str | None,
+    *,
+    as_json: bool,
+    always: bool = False,
 ) -> int:
     async with client:
         told: list[Obj] = (await client.get("/approvals", open="true")).get("approvals") or []
@@ -88,9 +100,14 @@ async def _answer(
         reply = chosen(item, decision, option)
         if reply.decision != decision:
             raise InvalidInput("--option", option, f"that option means {reply.decision}")
-        answered = await client.post(f"/approvals/{item['id']}", Reply(decision, reply.option, because).body())
+        rules = (await client.get(f"/approvals/{item['id']}")).get("always") if always else None
+        body = Reply(decision, reply.option, because, always).body()
+        answered = await client.post(f"/approvals/{item['id']}", body)
     if as_json:
         options.put_json(answered)
     else:
         options.put("allowed" if decision == "allow" else "denied")
+        if rules:
+            options.put(f"from now on in this session: {one_line('; '.join(rules.get('rules') or []), 400)}")
+            options.put(f"it would have allowed {rules.get('would_have_matched')} of {rules.get('of')} asked before")
     return 0

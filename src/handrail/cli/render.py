@@ -312,6 +312,15 @@ def _answered(data: Data, glyphs: Glyphs) -> list[Line]:
     return [line(Span(f"  {mark} {word} by {data.get('by')}{why}", style))]
 
 
+def _escalated(data: Data, glyphs: Glyphs) -> list[Line]:
+    return [line(Span(f"{glyphs.dot} told its people again that the question waits ({data.get('times')})", "yellow"))]
+
+
+def _policy(data: Data, glyphs: Glyphs) -> list[Line]:
+    rules = one_line("; ".join(str(rule) for rule in data.get("rules") or []), 400)
+    return [line(Span(f"{glyphs.dot} this session now allows (by {data.get('by')}): {rules}", "cyan"))]
+
+
 def _model(data: Data, glyphs: Glyphs) -> list[Line]:
     if not data.get("error"):
         return []
@@ -394,6 +403,8 @@ _LINES: Mapping[str, Callable[[Data, Glyphs], Sequence[Line]]] = {
     Kind.TURN_ENDED: _turn_ended,
     Kind.APPROVAL_ASKED: _asked,
     Kind.APPROVAL_ANSWERED: _answered,
+    Kind.APPROVAL_ESCALATED: _escalated,
+    Kind.POLICY_CHANGED: _policy,
     Kind.MODEL_CALLED: _model,
     Kind.CHECK_ENDED: _check,
     Kind.SNAPSHOT_TAKEN: _snapshot,

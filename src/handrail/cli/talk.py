@@ -28,6 +28,7 @@ def chat(
     provider: options.Provider = None,
     sandbox: options.Sandbox = None,
     permissions: options.Permit = None,
+    policy: options.Policy = None,
     include_uncommitted: options.Uncommitted = False,
     tools: options.Tools = None,
     ref: options.Ref = None,
@@ -45,6 +46,7 @@ def chat(
             "repository": options.repository(repo),
             "ref": ref,
             "include_uncommitted": include_uncommitted or None,
+            "policy": options.policy(policy),
             "tools": options.tools(tools),
         }
     return options.run(_chat(options.client(data), told, session, prompt, thoughts=thoughts))
@@ -89,6 +91,7 @@ def do(
     provider: options.Provider = None,
     sandbox: options.Sandbox = None,
     permissions: options.Permit = None,
+    policy: options.Policy = None,
     include_uncommitted: options.Uncommitted = False,
     tools: options.Tools = None,
     ref: options.Ref = None,
@@ -107,6 +110,7 @@ def do(
         "repository": options.repository(repo),
         "ref": ref,
         "include_uncommitted": include_uncommitted or None,
+        "policy": options.policy(policy),
         "tools": options.tools(tools),
         "goal": options.goal(text, check, budget=budget, turns=turns, time=time),
     }
