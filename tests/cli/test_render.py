@@ -33,7 +33,7 @@ def events(name: str) -> list[dict[str, Any]]:
     return [json.loads(row) for row in (GOLDEN / f"{name}.jsonl").read_text("utf-8").splitlines()]
 
 
-def event(kind: str, seq: int = 0, **data: object) -> dict[str, Any]:
+def event(kind: str, seq: int = 0, **data: Any) -> dict[str, Any]:
     return {"seq": seq, "kind": kind, "data": data}
 
 
@@ -136,6 +136,17 @@ def test_a_question_shows_all_on_request_and_hides_nothing() -> None:
     assert "more lines" not in full
     assert "\x1b" not in short + full + plain(answers(asked))
     assert "1 Always \\x1b[1mallow" in plain(answers(asked))
+
+
+def test_a_host_that_was_refused_is_shown_and_one_that_was_allowed_is_not() -> None:
+    data = {"host": "evil.example\x1b[2K", "port": 443, "reason": "not on the list"}
+    denied = Transcript().feed(event("network.decided", verdict="denied", times=3, **data))
+    assert text(denied) == "✗ network denied 3 times: evil.example\\x1b[2K:443 (not on the list)\n"
+    assert Transcript().feed(event("network.decided", verdict="allowed", **data)) == []
+
+
+def test_a_question_says_why_it_is_asked() -> None:
+    assert "    why: the rule ask-push\n" in text(question({"title": "push", "why": "the rule ask-push"}))
 
 
 def test_no_walls_are_loud() -> None:

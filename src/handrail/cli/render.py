@@ -183,6 +183,8 @@ def question(approval: Data, *, full: bool = False) -> list[Line]:
     """
     tool, title = str(approval.get("tool") or "tool"), str(approval.get("title") or "")
     rows = [line(Span("? ", "loud"), Span(f"{tool} ", "yellow"), Span(one_line(title, 400), "bold"))]
+    if why := approval.get("why"):
+        rows.append(line(Span(f"    why: {one_line(str(why), 300)}", "dim")))
     given = approval.get("input")
     if isinstance(given, Mapping):
         for key, value in given.items():
@@ -321,6 +323,14 @@ def _policy(data: Data, glyphs: Glyphs) -> list[Line]:
     return [line(Span(f"{glyphs.dot} this session now allows (by {data.get('by')}): {rules}", "cyan"))]
 
 
+def _network(data: Data, glyphs: Glyphs) -> list[Line]:
+    if data.get("verdict") == "allowed":
+        return []
+    times = f" {data['times']} times" if int(data.get("times") or 1) > 1 else ""
+    told = f"{glyphs.bad} network {data.get('verdict')}{times}: {data.get('host')}:{data.get('port')}"
+    return [line(Span(one_line(f"{told} ({data.get('reason')})", 300), "yellow"))]
+
+
 def _model(data: Data, glyphs: Glyphs) -> list[Line]:
     if not data.get("error"):
         return []
@@ -405,6 +415,7 @@ _LINES: Mapping[str, Callable[[Data, Glyphs], Sequence[Line]]] = {
     Kind.APPROVAL_ANSWERED: _answered,
     Kind.APPROVAL_ESCALATED: _escalated,
     Kind.POLICY_CHANGED: _policy,
+    Kind.NETWORK_DECIDED: _network,
     Kind.MODEL_CALLED: _model,
     Kind.CHECK_ENDED: _check,
     Kind.SNAPSHOT_TAKEN: _snapshot,
