@@ -139,7 +139,7 @@ def test_a_question_shows_all_on_request_and_hides_nothing() -> None:
 
 
 def test_a_host_that_was_refused_is_shown_and_one_that_was_allowed_is_not() -> None:
-    data = {"host": "evil.example\x1b[2K", "port": 443, "reason": "not on the list"}
+    data: dict[str, Any] = {"host": "evil.example\x1b[2K", "port": 443, "reason": "not on the list"}
     denied = Transcript().feed(event("network.decided", verdict="denied", times=3, **data))
     assert text(denied) == "✗ network denied 3 times: evil.example\\x1b[2K:443 (not on the list)\n"
     assert Transcript().feed(event("network.decided", verdict="allowed", **data)) == []
