@@ -57,16 +57,16 @@ class Config:
 
 
 def data_directory(environ: Mapping[str, str], given: Path | None = None) -> Path:
-    """Where the data directory is.
+    """Where the data directory is, links followed: what is mounted inside the walls must be the thing itself.
 
     `given`, else `HANDRAIL_DATA`, else `$XDG_DATA_HOME/handrail`, else `~/.local/share/handrail`.
     """
     if given is not None:
-        return given.expanduser().absolute()
+        return given.expanduser().resolve()
     if chosen := environ.get("HANDRAIL_DATA"):
-        return Path(chosen).expanduser().absolute()
+        return Path(chosen).expanduser().resolve()
     base = environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "handrail"
+    return ((Path(base) if base else Path.home() / ".local" / "share") / "handrail").resolve()
 
 
 def load(data: Path, environ: Mapping[str, str] | None = None) -> Config:

@@ -45,7 +45,7 @@ class Installed:
 def agents_directory(data: Path, environ: Mapping[str, str]) -> Path:
     """Where packages live: `HANDRAIL_AGENTS_DIR` (a cache that several data directories share), else under `data`."""
     chosen = environ.get("HANDRAIL_AGENTS_DIR")
-    return Path(chosen).expanduser().absolute() if chosen else data / "agents"
+    return Path(chosen).expanduser().resolve() if chosen else data / "agents"
 
 
 def architecture() -> str:
