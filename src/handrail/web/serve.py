@@ -33,6 +33,9 @@ from handrail.web.app import create_app
 from handrail.web.stream import Closing
 
 LOG = logging.getLogger("handrail.server")
+WARM_AFTER = 0.5
+"""seconds from ready to the imports that only a session needs, half a second of CPU; a session that comes sooner does
+them itself"""
 HTTP_GRACE = 2
 """whole seconds for requests under way, once the server ends"""
 LAST_GRACE = 10.0
@@ -91,6 +94,8 @@ async def serve(config: Config, token: str, place: Place) -> None:
         listen.announce(config.data, _facts(config, running, token))
         LOG.info("ready at %s and %s", url, place.unix_path)
         desk.probes.start(SandboxKind(config.sandbox))
+        with contextlib.suppress(TimeoutError):  # whoever waited for the server to be ready is served first
+            await asyncio.wait_for(stop.wait(), WARM_AFTER)
         await asyncio.to_thread(warm)
         gc.collect()
         gc.freeze()  # what a server keeps for its whole life is not looked through again
