@@ -1,0 +1,103 @@
+"""Notify: tells people what waits for them and what came out, on the channels that they named.
+
+`settings` reads `notify.toml`, `wording` says a notice in words, `links` signs the links that answer an approval,
+`post` takes notices from the outbox and delivers them; each kind of channel is a file of its own. This module holds
+the shapes that they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from handrail.types import ApprovalId, Json, SessionId
+
+
+class Occasion(StrEnum):
+    """What people are told of."""
+
+    ASKED = "approval.asked"
+    ESCALATED = "approval.escalated"
+    OUTCOME = "outcome.reached"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What there is to tell, before it is worded for a channel; kept in the outbox as JSON."""
+
+    occasion: Occasion
+    title: str
+    """one line: what is asked for, or what was handed off"""
+    detail: str = ""
+    """why it is asked, or why it ended so"""
+    session: SessionId | None = None
+    agent: str = ""
+    approval: ApprovalId | None = None
+    outcome: str | None = None
+    times: int = 0
+    """how often people were told before"""
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """more for programs"""
+
+    def as_json(self) -> Json:
+        """For the outbox."""
+        return {
+            "occasion": self.occasion.value,
+            "title": self.title,
+            "detail": self.detail,
+            "session": self.session,
+            "agent": self.agent,
+            "approval": self.approval,
+            "outcome": self.outcome,
+            "times": self.times,
+            "facts": dict(self.facts),
+        }
+
+    @classmethod
+    def from_json(cls, kept: Json) -> Notice:
+        """From the outbox."""
+        return cls(**{**kept, "occasion": Occasion(str(kept["occasion"]))})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A notice in words, for one channel."""
+
+    id: str
+    """the same at every try, so that the far side can tell a second delivery from a second message"""
+    occasion: Occasion
+    time: datetime
+    subject: str
+    """one line"""
+    text: str
+    urgent: bool
+    page: str
+    """address of the session's page"""
+    allow: str | None
+    """address of the page that allows what is asked; None where nothing is asked"""
+    deny: str | None
+    data: Json
+    """for programs"""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a message was not delivered."""
+
+    reason: str
+    lasting: bool = False
+    """another try would fail as well"""
+    wait: float = 0.0
+    """seconds that the far side asks us to wait"""
+
+
+class Channel(Protocol):
+    """One way to reach people: a frozen dataclass whose fields are its settings."""
+
+    async def send(self, message: Message) -> Failure | None:
+        """Deliver, within 30 seconds; None when the far side has taken it."""
+        ...
