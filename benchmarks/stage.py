@@ -63,7 +63,7 @@ class Server:
     client: httpx2.Client
     pid: int
     ready: float
-    """seconds from its start to its first answer"""
+    """seconds from its start to its first answer of the API"""
 
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Any:
         """POST to the API."""
@@ -101,9 +101,9 @@ def server(data: Path, model_url: str, **settings: object) -> Iterator[Server]:
     environment |= {"ANTHROPIC_API_KEY": "bench", "ANTHROPIC_BASE_URL": model_url, "HANDRAIL_PORT": "0"}
     environment |= {f"HANDRAIL_{name.upper()}": str(value) for name, value in settings.items()}
     began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "handrail.web.serve", "--data", str(data)], env=environment, cwd=ROOT
-    )
+    command = [sys.executable, "-m", "handrail.web.serve", "--data", str(data)]
+    with data.with_name(f"{data.name}.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=log)
     try:
         client = _connect(data, process)
         ready = time.monotonic() - began
@@ -120,8 +120,8 @@ def _connect(data: Path, process: subprocess.Popen[bytes]) -> httpx2.Client:
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, httpx2.TransportError):
             told = json.loads(place.read_text("utf-8"))
             headers = {"Authorization": f"Bearer {told['token']}"}
-            client = httpx2.Client(base_url=told["url"], headers=headers, timeout=60, trust_env=False)
-            if client.get("/health").status_code == httpx2.codes.OK:
+            client = httpx2.Client(base_url=told["url"], headers=headers, timeout=60, trust_env=False, verify=False)
+            if client.get("/api/v1/sessions?limit=1").status_code == httpx2.codes.OK:
                 return client
             client.close()
         time.sleep(0.005)
