@@ -25,6 +25,7 @@ CONTRACT = {
     "POST /sessions/{id}/undo",
     "POST /sessions/{id}/apply",
     "GET /approvals",
+    "GET /approvals/{id}",
     "POST /approvals/{id}",
     "GET /agents",
     "POST /agents/{name}/install",

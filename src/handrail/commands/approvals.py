@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput
+from handrail.sessions.rules import shown
 from handrail.store import approvals as rows
 from handrail.store.approvals import ApprovalRow
 from handrail.store.tables import ApprovalState
@@ -21,8 +24,38 @@ async def waiting(desk: Desk, actor: Actor, *, only_open: bool = True) -> list[A
     return await rows.everywhere(desk.store, only_open=only_open)
 
 
+@dataclass(frozen=True, slots=True)
+class Always:
+    """What "always" would write into the session's policy, and what it would have allowed of what was asked before."""
+
+    rules: tuple[str, ...]
+    would_have_matched: int
+    of: int
+
+
+async def show(desk: Desk, actor: Actor, approval: ApprovalId) -> tuple[ApprovalRow, Always | None]:
+    """One approval, and what "always" would mean; None where no narrow rule can be given.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    authorise(actor, Permission.SESSIONS_READ)
+    row = await rows.get(desk.store, approval)
+    if row.state is not ApprovalState.OPEN:
+        return row, None
+    found = await desk.sessions.always(row)
+    return row, None if found is None else Always(tuple(shown(found)), found.matched, found.of)
+
+
 async def answer(
-    desk: Desk, actor: Actor, approval: ApprovalId, decision: str, *, option: str | None, because: str | None
+    desk: Desk,
+    actor: Actor,
+    approval: ApprovalId,
+    decision: str,
+    *,
+    option: str | None,
+    because: str | None,
+    always: bool = False,
 ) -> ApprovalRow:
     """Answer an approval; of several answers the first one wins.
 
@@ -33,6 +66,7 @@ async def answer(
         decision: allow or deny.
         option: the id of one of the agent's options, where a particular one is meant.
         because: a sentence for the agent.
+        always: what is like it is allowed from now on as well, in this session.
 
     Raises:
         NotFound: there is none of that id.
@@ -41,11 +75,13 @@ async def answer(
     authorise(actor, Permission.APPROVALS_ANSWER)
     if decision not in DECISIONS:
         raise InvalidInput("decision", decision, f"choose one of {', '.join(DECISIONS)}")
+    if always and decision != "allow":
+        raise InvalidInput("always", decision, "it goes with allow; what is to be refused stands in a policy")
     reason = values.text("because", because, LONGEST_REASON) if because is not None and because.strip() else None
     row = await rows.get(desk.store, approval)
     _refuse_answered(row)
     try:
-        await desk.sessions.answer(approval, decision, option=option, because=reason, by=actor.name)
+        await desk.sessions.answer(approval, decision, option=option, because=reason, by=actor.name, always=always)
     except Conflict:
         _refuse_answered(await rows.get(desk.store, approval))
         raise

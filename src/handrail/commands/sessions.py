@@ -9,6 +9,7 @@ from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import InvalidInput
+from handrail.policy.document import LARGEST
 from handrail.sessions.rooms import NewSession
 from handrail.store import approvals, prompts
 from handrail.store import sessions as rows
@@ -22,6 +23,7 @@ MOST_EVENTS = 2000
 """events in one page"""
 MOST_SESSIONS = 1000
 MOST_TOOLS = 20
+LONGEST_PLACE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Wanted:
     permissions: str | None = None
     include_uncommitted: bool = False
     title: str | None = None
+    policy: str | None = None
     tools: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
     prompt: str | None = None
     goal: values.GoalSpec | None = None
 
@@ -80,7 +84,9 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         ),
         include_uncommitted=wanted.include_uncommitted,
         title=values.title("title", wanted.title),
+        policy=None if wanted.policy is None else values.text("policy", wanted.policy, LARGEST),
         tools=tuple(values.path(f"tools[{at}]", tool) for at, tool in enumerate(wanted.tools)),
+        network=tuple(values.text("network", word, LONGEST_PLACE).strip() for word in wanted.network),
     )
     session = await desk.sessions.create(new, actor.name)
     if goal is not None:

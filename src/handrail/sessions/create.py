@@ -7,16 +7,20 @@ import contextlib
 import secrets
 from pathlib import Path
 
+from handrail.egress import rules
 from handrail.errors import HandrailError, InvalidInput
 from handrail.kinds import Kind
+from handrail.policy.document import text_of
+from handrail.policy.layers import stack
 from handrail.sessions.models import check_model, choose
 from handrail.sessions.rooms import NewSession, Rooms
+from handrail.sessions.rules import CEILING
 from handrail.sessions.workplace import session_folder, session_uid
 from handrail.store import sessions as rows
 from handrail.store import snapshots
 from handrail.store.log import Draft
 from handrail.store.sessions import SessionRow
-from handrail.types import Control, Json, SessionId, SessionState, now
+from handrail.types import Control, Json, Permissions, SessionId, SessionState, now
 from handrail.workspaces import Workspace
 from handrail.workspaces.find import find
 from handrail.workspaces.prepare import prepare
@@ -30,6 +34,9 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     check_model(spec, choose(rooms.gateway.providers, spec, new.provider), new.model)
     for tool in new.tools:
         _check_tool(tool)
+    rules.parse(new.network)
+    ceiling = rooms.config.data / CEILING
+    stack(Permissions.ASK, team=text_of(ceiling) if ceiling.exists() else None, session=new.policy)
     repository = await find(new.repository)
     backend = await rooms.backend(new.sandbox)
     holds = [str(flag.name).lower() for flag in await backend.probe()]
@@ -85,7 +92,9 @@ def _row(
         sandbox=new.sandbox,
         holds=holds,
         permissions=new.permissions,
+        policy=new.policy,
         tools=[str(tool) for tool in new.tools],
+        network=list(new.network),
         control=Control.YOU,
         state=SessionState.IDLE,
         created=created,
@@ -105,7 +114,9 @@ def _data(row: SessionRow, by: str) -> Json:
         "control": row.control,
         "by": by,
     }
-    given = {"model": row.model, "title": row.title, "permissions": row.permissions}
+    if row.network:
+        data["network"] = list(row.network)
+    given = {"model": row.model, "title": row.title, "permissions": row.permissions, "policy": row.policy}
     return data | {key: value for key, value in given.items() if value}
 
 

@@ -11,7 +11,7 @@ from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.workplace import Workplace
 from handrail.store.log import Draft
-from handrail.types import Control, Goal, Outcome, SessionState, StopReason, now
+from handrail.types import Control, Goal, Json, Outcome, SessionState, StopReason, now
 
 
 class Pursuit:
@@ -42,7 +42,7 @@ class Pursuit:
         except StorageFull:
             raise
         except HandrailError as error:
-            await self._reached(Reached(Outcome.BLOCKED, "walls", str(error)), (), 0)
+            await self._reached(Reached(Outcome.BLOCKED, "walls", str(error)), (), 0, [])
             return None
         row = self._record.row
         if row.control != Control.AGENT:  # taken back while the checks ran
@@ -63,7 +63,8 @@ class Pursuit:
                     await asyncio.sleep(more.delay)
                 return more.prompt
             case Reached() as reached:
-                await self._reached(reached, results, len(change.files))
+                flagged: list[Json] = [{"path": file.path, "reason": file.flag} for file in change.files if file.flag]
+                await self._reached(reached, results, len(change.files), flagged)
                 return None
 
     async def _checks(self, goal: Goal) -> tuple[CheckResult, ...]:
@@ -85,7 +86,9 @@ class Pursuit:
             await self._record.write(Draft(Kind.CHECK_ENDED, data, turn))
         return tuple(results)
 
-    async def _reached(self, reached: Reached, results: tuple[CheckResult, ...], files: int) -> None:
+    async def _reached(
+        self, reached: Reached, results: tuple[CheckResult, ...], files: int, flagged: list[Json]
+    ) -> None:
         row = self._record.row
         checks = [{"command": item.check.command, "passed": item.passed, "code": item.result.code} for item in results]
         data: dict[str, object] = {
@@ -96,6 +99,7 @@ class Pursuit:
             "turns": row.goal_turns,
             "cost_nano": row.cost_nano - row.goal_spent_nano,
             "files": files,
+            "flagged": flagged,
         }
         drafts = [Draft(Kind.OUTCOME_REACHED, data, row.turn)]
         drafts.append(Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": "handrail"}, row.turn))

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from handrail.agents import PermissionRequest
 from handrail.agents.spec import AgentSpec
 from handrail.errors import Conflict, InvalidInput
 from handrail.kinds import Kind
-from handrail.policy.rules import Verdict, decide, signature
+from handrail.policy import Decision, Verdict
+from handrail.policy.document import PolicyLimits
+from handrail.policy.learn import Proposal
+from handrail.policy.signature import signature
+from handrail.sessions import rules
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Card, Recorder
 from handrail.store import approvals
 from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft
+from handrail.store.sessions import SessionChanges
 from handrail.types import ApprovalId, Json, Permissions, SessionState, now
 
 
@@ -43,15 +49,22 @@ class Questions:
         recorder: where the tool cards are.
         spec: the agent, which words its options in its own way.
         permissions: what the session is allowed at this moment.
+        ceiling: the policy file above the session's own.
     """
 
     def __init__(
-        self, record: Record, recorder: Recorder, spec: AgentSpec, permissions: Callable[[], Permissions]
+        self,
+        record: Record,
+        recorder: Recorder,
+        spec: AgentSpec,
+        permissions: Callable[[], Permissions],
+        ceiling: Path,
     ) -> None:
         self._record = record
         self._spec = spec
         self._recorder = recorder
         self._permissions = permissions
+        self._ceiling = ceiling
         self._live: dict[ApprovalId, _Live] = {}
         self.denied = False
         """something was refused in the turn under way"""
@@ -66,9 +79,11 @@ class Questions:
         card = self._recorder.tool(request.call)
         if card is None:  # the agent asks about a call that has ended: nothing is left to allow
             return None
-        verdict = decide(self._permissions(), card.tool)
-        if verdict is not Verdict.ASK:
-            return self._by_policy(request, card, allow=verdict is Verdict.ALLOW)
+        paths = [*(diff.path for diff in request.call.diffs or ()), *_moved(card, request.call.paths)]
+        wanted = rules.asked(card.tool, card.title, card.input, paths, self._record.row.workspace)
+        decision = rules.judge(self._record.row, self._permissions(), self._ceiling, wanted)
+        if decision.verdict is not Verdict.ASK:
+            return self._by_policy(request, card, decision)
         mark = signature(card.tool, card.title, card.input)
         earlier = await approvals.unused_answer(self._record.store, self._record.id, mark)
         if earlier is not None:
@@ -84,8 +99,25 @@ class Questions:
             self._recorder.deny(card.call)
         return self._choose(request, answer)
 
-    async def answer(self, approval: ApprovalRow, answer: Answer, by: str) -> bool:
+    def limits(self) -> PolicyLimits:
+        """What the session's policy limits at this moment.
+
+        Raises:
+            InvalidInput: the policy above the session's own cannot be read.
+        """
+        return rules.current(self._record.row, self._permissions(), self._ceiling).limits
+
+    async def always(self, approval: ApprovalRow) -> Proposal | None:
+        """The rules that would answer this question from now on; None where no narrow one can be given."""
+        row = self._record.row
+        policy = rules.current(row, self._permissions(), self._ceiling)
+        earlier = await approvals.of_session(self._record.store, row.id)
+        return rules.always(policy, approval, [one for one in earlier if one.id != approval.id], row.workspace)
+
+    async def answer(self, approval: ApprovalRow, answer: Answer, by: str, always: Proposal | None = None) -> bool:
         """Take a person's answer; returns whether a live turn was waiting for it.
+
+        The rules of `always` become part of the session's policy in the same transaction.
 
         Raises:
             Conflict: somebody answered before; the message says who and how.
@@ -114,11 +146,14 @@ class Questions:
             used=live is not None,
         )
         still = any(other != approval.id for other in self._live)
-        draft = Draft(Kind.APPROVAL_ANSWERED, data, approval.turn)
-        if live is None or still:
-            await self._record.write(draft, guard=guard)
-        else:
-            await self._record.write(draft, guard=guard, state=SessionState.RUNNING)
+        drafts = [Draft(Kind.APPROVAL_ANSWERED, data, approval.turn)]
+        changes: SessionChanges = {}
+        if always is not None:
+            changes["policy"] = rules.learnt(self._record.row.policy, always.rules)
+            drafts.append(Draft(Kind.POLICY_CHANGED, {"rules": rules.shown(always), "by": by}, approval.turn))
+        if live is not None and not still:
+            changes["state"] = SessionState.RUNNING
+        await self._record.write(*drafts, guard=guard, **changes)
         if live is not None and not live.future.done():
             live.future.set_result(answer)
         return live is not None
@@ -142,8 +177,17 @@ class Questions:
     def _choose(self, request: PermissionRequest, answer: Answer) -> str | None:
         return answer.option or self._spec.choose(request.options, allow=answer.allow)
 
-    def _by_policy(self, request: PermissionRequest, card: Card, *, allow: bool) -> str | None:
-        data: Json = {"call": card.call, "decision": "allow" if allow else "deny", "by": "policy"}
+    def _by_policy(self, request: PermissionRequest, card: Card, decision: Decision) -> str | None:
+        allow = decision.verdict is Verdict.ALLOW
+        data: Json = {
+            "call": card.call,
+            "decision": str(decision.verdict),
+            "by": "policy",
+            "layer": decision.layer,
+            "because": decision.reason,
+        }
+        if decision.rule is not None:
+            data["rule"] = decision.rule
         self._recorder.put(Kind.APPROVAL_ANSWERED, data)
         if not allow:
             self.denied = True
@@ -201,3 +245,8 @@ class Questions:
             writes=(approvals.insert(row),),
             state=SessionState.WAITING,
         )
+
+
+def _moved(card: Card, paths: Sequence[str] | None) -> Sequence[str]:
+    """What an edit, a deletion or a move touches, where its input does not say it."""
+    return paths or () if card.tool in {"edit", "delete", "move"} else ()

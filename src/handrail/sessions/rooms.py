@@ -8,6 +8,7 @@ from pathlib import Path
 
 from handrail.agents.roster import Roster
 from handrail.config import Config
+from handrail.egress.proxy import Egress
 from handrail.gateway.server import Gateway
 from handrail.sandbox import Backend
 from handrail.store.engine import Store
@@ -24,6 +25,7 @@ class Rooms:
     gateway: Gateway
     backend: Callable[[SandboxKind], Awaitable[Backend]]
     """a probed backend, or MissingPart / SandboxError"""
+    egress: Egress
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +42,9 @@ class NewSession:
     """None: ask while a person holds the session, allow inside the walls while it is handed off"""
     include_uncommitted: bool = False
     title: str | None = None
+    policy: str | None = None
+    """the session's own policy, as YAML"""
     tools: tuple[Path, ...] = ()
     """tool chains (a virtual environment, a Node prefix) to show read-only inside, their `bin` on PATH"""
+    network: tuple[str, ...] = ()
+    """what the agent may reach: registries by name (`pypi`), `host`, `host:port`, `*.host`; nothing by default"""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from handrail.errors import HandrailError, InvalidInput
 from handrail.kinds import Kind
+from handrail.policy.learn import Proposal
 from handrail.sessions.actor import Actor
 from handrail.sessions.create import create
 from handrail.sessions.questions import Answer
@@ -19,6 +20,7 @@ from handrail.sessions.recovery import recover
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.store import approvals, snapshots
 from handrail.store import sessions as rows
+from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft
 from handrail.types import ApprovalId, Goal, SessionId
 from handrail.workspaces import Applied, ApplyMode, Change
@@ -106,17 +108,33 @@ class Sessions:
             await actor.end(by)
 
     async def answer(
-        self, approval: ApprovalId, decision: str, *, option: str | None, because: str | None, by: str
+        self,
+        approval: ApprovalId,
+        decision: str,
+        *,
+        option: str | None,
+        because: str | None,
+        by: str,
+        always: bool = False,
     ) -> None:
-        """Answer an approval, whether or not its turn still lives.
+        """Answer an approval, whether or not its turn still lives; `always` answers what is like it from now on too.
 
         Raises:
+            InvalidInput: `always`, and no narrow rule can be given for it.
             NotFound: no such approval.
             Conflict: it is answered already.
         """
         row = await approvals.get(self._rooms.store, approval)
         async with self._use(row.session) as actor:
-            await actor.answer(row, Answer(decision == "allow", option, because), by)
+            proposal = await actor.turns.questions.always(row) if always else None
+            if always and proposal is None:
+                raise InvalidInput("always", row.title, "answer this one alone: no narrow rule can be given for it")
+            await actor.answer(row, Answer(decision == "allow", option, because), by, proposal)
+
+    async def always(self, approval: ApprovalRow) -> Proposal | None:
+        """The rules that "always" would write for an approval, and what they would have answered before."""
+        async with self._use(approval.session) as actor:
+            return await actor.turns.questions.always(approval)
 
     async def diff(self, session: SessionId, from_turn: int | None, to_turn: int | None) -> Change:
         """What was changed from the state before `from_turn` (default: all) up to that after `to_turn`.

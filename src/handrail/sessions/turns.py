@@ -12,6 +12,7 @@ from handrail.gateway import ModelCall
 from handrail.kinds import Kind
 from handrail.sessions.agent import RunningAgent
 from handrail.sessions.goals import TurnEnd
+from handrail.sessions.network import Network
 from handrail.sessions.questions import Questions
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Recorder
@@ -48,7 +49,8 @@ class Turns:
         self._workplace = workplace
         self._watch = watch
         self.recorder = Recorder(record.log, record.id, output_limit)
-        self.questions = Questions(record, self.recorder, workplace.spec, self.permissions)
+        self._network = Network(self.recorder.put)
+        self.questions = Questions(record, self.recorder, workplace.spec, self.permissions, workplace.ceiling)
         self._cancel = asyncio.Event()
         self._cost_before = 0
         self._unpriced_before = 0
@@ -163,7 +165,9 @@ class Turns:
         """The agent, started where it is not, with what it lost told and shown."""
         if self._workplace.agent is not None and self._workplace.agent.alive:
             return self._workplace.agent
-        agent = await self._workplace.start_agent(self.recorder.update, self._permission, self.metered)
+        agent = await self._workplace.start_agent(
+            self.recorder.update, self._permission, self.metered, self._network.decided
+        )
         row = self._record.row
         drafts = []
         lost = agent.how == "lost" and row.turn > 1
@@ -240,6 +244,7 @@ class Turns:
 
     async def _end(self, turn: int, result: TurnResult, seconds: float) -> TurnEnd:
         self.recorder.settle()
+        self._network.settle()
         if result.stop_reason is not StopReason.CANCELLED or not self.questions.waiting:
             await self.questions.withdraw()
         await self.recorder.drain()

@@ -9,16 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from handrail.agents import Endpoint, Launch, OnPermission, OnUpdate
+from handrail.egress import OnDecision, rules
 from handrail.errors import SandboxError
 from handrail.gateway import OnCall, Wire
 from handrail.kinds import Kind
-from handrail.sandbox import Box, Walls
+from handrail.sandbox import Box, Door, Walls
 from handrail.sandbox.paths import python_paths
+from handrail.sessions import doors
 from handrail.sessions.agent import RunningAgent, Start, Transcript, start
 from handrail.sessions.goals import CheckResult
 from handrail.sessions.models import choose
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
+from handrail.sessions.rules import CEILING
 from handrail.store import snapshots
 from handrail.store.log import Draft
 from handrail.types import Check, NanoUSD, SandboxKind
@@ -49,6 +52,8 @@ class Workplace:
         self._box: Box | None = None
         self._box_lock = asyncio.Lock()
         self.folder = session_folder(rooms, record.row.id)
+        self.ceiling = rooms.config.data / CEILING
+        """the policy that no session can widen"""
         self.transcript = Transcript(self.folder / "acp.jsonl")
         self.spec = rooms.roster.spec(record.row.agent)
         self.agent: RunningAgent | None = None
@@ -102,7 +107,9 @@ class Workplace:
                 self._box = await backend.open(walls)
             return self._box
 
-    async def start_agent(self, on_update: OnUpdate, on_permission: OnPermission, on_call: OnCall) -> RunningAgent:
+    async def start_agent(
+        self, on_update: OnUpdate, on_permission: OnPermission, on_call: OnCall, on_decision: OnDecision
+    ) -> RunningAgent:
         """The agent process of this session, started or started again.
 
         Raises:
@@ -121,7 +128,7 @@ class Workplace:
             spec=self.spec,
             launch=lambda given: self._launch(given, box),
             box=box,
-            door=self._rooms.gateway.serve,
+            door=self._door(box, on_decision),
             endpoint=endpoint,
             folder=self.folder,
             timeout=self._rooms.config.agent_start,
@@ -198,10 +205,18 @@ class Workplace:
         if box is not None:
             await box.close()
 
+    def _door(self, box: Box, on_decision: OnDecision) -> Door:
+        """The way to the gateway, and to the network where the session may reach some of it."""
+        gateway, network = self._rooms.gateway, self._record.row.network
+        if not network:
+            return gateway.serve
+        return doors.door(gateway, self._rooms.egress, rules.parse(network), on_decision, box.door_url())
+
     def _launch(self, endpoint: Endpoint, box: Box) -> Launch:
         launch = self._rooms.roster.launch(self._record.row.agent, endpoint, box.walls.home)
         path = os.pathsep.join(part for part in (launch.env.get("PATH"), self._path()) if part)
-        return replace(launch, env={**launch.env, "PATH": path})
+        proxy = doors.environment(box.door_url()) if self._record.row.network else {}
+        return replace(launch, env={**proxy, **launch.env, "PATH": path})
 
     def _tools(self) -> Sequence[Path]:
         paths: list[Path] = []

@@ -49,6 +49,20 @@ class Approval(Answer):
     because: str | None
 
 
+class Always(Answer):
+    """What `always` would allow from now on, and how many of the session's earlier questions it would have answered."""
+
+    rules: list[str]
+    would_have_matched: int
+    of: int
+
+
+class ApprovalWhole(Approval):
+    """A question with what can be said about its answer; `always` is null where no narrow rule can be given."""
+
+    always: Always | None
+
+
 class ApprovalList(Answer):
     """Approvals."""
 
@@ -95,6 +109,8 @@ class Session(Answer):
     sandbox: SandboxKind
     holds: Annotated[list[str], Field(description="what the walls were measured to hold")]
     tools: list[str]
+    network: Annotated[list[str], Field(description="what the agent may reach: registries and host:port")]
+    policy: Annotated[str | None, Field(description="the session's own policy, as YAML")]
     permissions: Annotated[
         Permissions | None, Field(description="null: asks while you hold it, allows while handed off")
     ]
@@ -373,7 +389,7 @@ MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
         *(Session, SessionList, EventPage, EventShown, Prompted, Withdrawn, Cancelling),
-        *(Change, Undone, Applied, Approval, ApprovalList),
+        *(Change, Undone, Applied, Approval, ApprovalWhole, ApprovalList),
         *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, Removed, Spend),
         *(Status, Doctor, Stopping, Problem),
     )

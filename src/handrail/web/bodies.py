@@ -63,8 +63,13 @@ class SessionBody(Given):
     permissions: Annotated[str | None, Field(description="ask, allow or deny")] = None
     include_uncommitted: bool = False
     title: str | None = None
+    policy: Annotated[str | None, Field(description="the session's own policy, as YAML")] = None
     tools: Annotated[
         list[str], Field(default_factory=list, description="tool chains to show read-only inside, `bin` on the PATH")
+    ]
+    network: Annotated[
+        list[str],
+        Field(default_factory=list, description="what may be reached: registries (`pypi`), host:port, *.host"),
     ]
     prompt: str | None = None
     goal: GoalBody | None = None
@@ -95,6 +100,7 @@ class AnswerBody(Given):
     decision: Annotated[str, Field(description="allow or deny")]
     option: Annotated[str | None, Field(description="id of one of the agent's options")] = None
     because: str | None = None
+    always: Annotated[bool, Field(description="allow what is like it from now on, in this session")] = False
 
 
 class CheckAgentBody(Given):

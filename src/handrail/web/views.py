@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
+from handrail.commands.approvals import Always
 from handrail.commands.sessions import Seen
 from handrail.commands.system import Finding, Status
 from handrail.store.approvals import ApprovalRow
@@ -33,7 +35,9 @@ def session(seen: Seen) -> Json:
         "sandbox": row.sandbox,
         "holds": list(row.holds),
         "tools": list(row.tools),
+        "network": list(row.network),
         "permissions": row.permissions,
+        "policy": row.policy,
         "control": row.control,
         "state": row.state,
         "outcome": row.outcome,
@@ -69,6 +73,12 @@ def approval(row: ApprovalRow) -> Json:
         "by": row.by,
         "because": row.because,
     }
+
+
+def whole_approval(row: ApprovalRow, always: Always | None) -> Json:
+    """An approval with what "always" would mean."""
+    said = None if always is None else asdict(always) | {"rules": list(always.rules)}
+    return approval(row) | {"always": said}
 
 
 def event(given: Event) -> Json:

@@ -16,6 +16,12 @@ async def waiting(call: Call) -> Json:
     return {"approvals": [views.approval(row) for row in found]}
 
 
+async def show(call: Call) -> Json:
+    """One approval."""
+    row, always = await approvals.show(call.desk, call.actor, ApprovalId(call.path("id")))
+    return views.whole_approval(row, always)
+
+
 async def answer(call: Call, body: AnswerBody) -> Json:
     """Answer one."""
     row = await approvals.answer(
@@ -25,6 +31,7 @@ async def answer(call: Call, body: AnswerBody) -> Json:
         body.decision,
         option=body.option,
         because=body.because,
+        always=body.always,
     )
     return views.approval(row)
 
@@ -34,6 +41,10 @@ TABLE = (
     Entry(
         "GET", "/approvals", _TAG, "List what waits for an answer.", waiting, "ApprovalList",
         query=(Query("open", "boolean", "false lists the answered ones as well"),),
+    ),
+    Entry(
+        "GET", "/approvals/{id}", _TAG, "Show one approval, and what `always` would allow.", show, "ApprovalWhole",
+        problems=(404,),
     ),
     Entry(
         "POST", "/approvals/{id}", _TAG, "Answer an approval; of several answers the first one wins.",

@@ -18,11 +18,10 @@ _MOST_SEQ = (1 << 53) - 1
 
 async def create(call: Call, body: SessionBody) -> Json:
     """Make a session."""
-    given = body.model_dump(exclude={"goal", "tools"})
+    given = body.model_dump(exclude={"goal", "tools", "network"})
     goal = None if body.goal is None else body.goal.spec()
-    return views.session(
-        await sessions.create(call.desk, call.actor, Wanted(**given, tools=tuple(body.tools), goal=goal))
-    )
+    wanted = Wanted(**given, tools=tuple(body.tools), network=tuple(body.network), goal=goal)
+    return views.session(await sessions.create(call.desk, call.actor, wanted))
 
 
 async def newest(call: Call) -> Json:

@@ -233,6 +233,12 @@ def _answered(data: Json) -> tuple[str, str, str] | None:
     return f"{word} by {_text(data, 'by')}", "plain" if decision == "allow" else "warning", _text(data, "because")
 
 
+def _policy(data: Json) -> tuple[str, str, str]:
+    rules = data.get("rules")
+    told = "\n".join(map(str, rules)) if isinstance(rules, list) else ""
+    return f"The session's policy was widened by {_text(data, 'by')}", "warning", told
+
+
 def _notice(data: Json) -> tuple[str, str]:
     level = _text(data, "level")
     return _text(data, "text"), level if level in {"warning", "error"} else "plain"
@@ -268,6 +274,7 @@ _FOLDERS: dict[str, Callable[[Transcript, Event], None]] = {
     Kind.PROMPT_WITHDRAWN: _line(lambda data: (f"A queued prompt was withdrawn by {_text(data, 'by')}", "plain")),
     Kind.APPROVAL_ASKED: _line(lambda data: (f"Waits for an answer: {_text(data, 'title')}", "warning")),
     Kind.APPROVAL_ANSWERED: _line(_answered),
+    Kind.POLICY_CHANGED: _line(_policy),
     Kind.TURN_ENDED: _line(_turn_end),
     Kind.SNAPSHOT_TAKEN: _line(
         lambda data: (
