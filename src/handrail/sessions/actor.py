@@ -10,11 +10,13 @@ import time
 
 from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.kinds import Kind
+from handrail.policy.learn import Proposal
 from handrail.sessions.goals import RESUME_PROMPT, first_prompt
 from handrail.sessions.pursuit import Pursuit
 from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
+from handrail.sessions.rules import narrowed
 from handrail.sessions.turns import Turns, Watch
 from handrail.sessions.workplace import Workplace
 from handrail.store import prompts, snapshots
@@ -48,6 +50,8 @@ class Actor:
         self.idle_since = time.monotonic()
         self.users = 0
         """calls that hold this actor now"""
+        self.starved = False
+        """its work stopped because the data directory took no more; the supervisor takes it up again"""
 
     @property
     def free(self) -> bool:
@@ -70,7 +74,7 @@ class Actor:
 
     async def prompt(self, text: str, by: str) -> tuple[str, bool]:
         """Take a prompt: at once when idle, else after the turn under way. Returns its id and whether it waits."""
-        self._refuse_ended()
+        self._refuse()
         identity = f"p-{secrets.token_hex(4)}"
         queued = not self._resting
         draft = Draft(Kind.PROMPT_QUEUED, {"prompt": identity, "text": text, "by": by})
@@ -106,7 +110,8 @@ class Actor:
 
     async def handoff(self, goal: Goal, by: str) -> None:
         """Hand control to the agent until the goal's checks pass or a limit is met."""
-        self._refuse_ended()
+        self._refuse()
+        goal = narrowed(goal, self.turns.questions.limits())
         data: dict[str, object] = {"text": goal.text, "checks": [check.command for check in goal.checks]}
         if goal.limits.turns is not None:
             data["turns"] = goal.limits.turns
@@ -132,7 +137,7 @@ class Actor:
 
     async def take(self, by: str) -> None:
         """Take control back: the turn under way is cancelled, what was made stays."""
-        self._refuse_ended()
+        self._refuse()
         if self.record.row.control == Control.AGENT:
             await self.record.write(
                 Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}), control=Control.YOU
@@ -140,9 +145,10 @@ class Actor:
             if not self._resting:
                 self.turns.cancel()
 
-    async def answer(self, approval: ApprovalRow, answer: Answer, by: str) -> None:
+    async def answer(self, approval: ApprovalRow, answer: Answer, by: str, always: Proposal | None = None) -> None:
         """Take a person's answer; where the turn that asked is gone, the session goes on by itself."""
-        live = await self.turns.questions.answer(approval, answer, by)
+        self._refuse()
+        live = await self.turns.questions.answer(approval, answer, by, always)
         if answer.because and not answer.allow:
             self.turns.note = f"[The person refused “{approval.title}” and says: {answer.because}]"
         if not live:
@@ -196,7 +202,8 @@ class Actor:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await self.turns.stop()
+        with contextlib.suppress(StorageFull):  # what could not be written was never shown
+            await self.turns.stop()
         await self.workplace.close()
 
     async def _work(self) -> None:
@@ -208,6 +215,7 @@ class Actor:
                 await self._rest()
         except StorageFull as error:
             _log.error("session %s stopped: %s", self.record.id, error)
+            self.starved = True
             await self.workplace.stop_agent(kill=True)
         except Exception as error:  # noqa: BLE001  # the edge of a session: its fault must not take the others along
             _log.exception("session %s stopped", self.record.id)
@@ -244,6 +252,8 @@ class Actor:
         if row.control == Control.AGENT and row.goal is not None and row.outcome is None:
             self._resume = await self._pursuit.after(row.goal, end)
 
-    def _refuse_ended(self) -> None:
+    def _refuse(self) -> None:
+        if self.starved:
+            raise StorageFull(f"session {self.record.id} stopped because no room was left: make room, then try again")
         if self.record.row.state == SessionState.ENDED:
             raise Conflict(f"session {self.record.id} has ended: start a new one")
