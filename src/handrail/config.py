@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import tomllib
@@ -49,11 +50,25 @@ class Config:
     """longest output of one tool call kept in the log"""
     sandbox: str = "bubblewrap"
     """walls of a new session, unless it says otherwise"""
+    network_inside: str = ""
+    """private networks that names may lead to all the same, such as `10.20.0.0/16 fd00:1::/32`"""
 
     @property
     def database(self) -> Path:
         """The SQLite file."""
         return self.data / "handrail.db"
+
+    def inside(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of `network_inside`.
+
+        Raises:
+            InvalidInput: one of them is none.
+        """
+        words = self.network_inside.replace(",", " ").split()
+        try:
+            return tuple(ipaddress.ip_network(word) for word in words)
+        except ValueError as error:
+            raise InvalidInput("network_inside", self.network_inside, "give networks such as 10.20.0.0/16") from error
 
 
 def data_directory(environ: Mapping[str, str], given: Path | None = None) -> Path:

@@ -14,6 +14,7 @@ import pytest
 
 from handrail.agents.roster import Roster
 from handrail.config import Config
+from handrail.egress.proxy import Egress
 from handrail.gateway import Provider, Wire
 from handrail.gateway.providers import Providers
 from handrail.gateway.server import Gateway
@@ -111,6 +112,8 @@ async def fake() -> AsyncIterator[FakeProvider]:
 def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
     @asynccontextmanager
     async def opened(**settings: object) -> AsyncIterator[House]:
+        egress = settings.pop("egress", None) or Egress()
+        assert isinstance(egress, Egress)
         config = replace(Config(data=tmp_path / "data"), **settings)  # type: ignore[arg-type]
         provider = Provider("anthropic", Wire.ANTHROPIC, fake.url, "secret-key")
         async with await Store.open(config.database) as store:
@@ -121,12 +124,13 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
             async def backend(kind: SandboxKind) -> Backend:
                 return backends[kind]
 
-            sessions = Sessions(Rooms(config, store, Roster(config.data, os.environ), gateway, backend))
+            sessions = Sessions(Rooms(config, store, Roster(config.data, os.environ), gateway, backend, egress))
             await sessions.start()
             try:
                 yield House(sessions, store, fake, repository)
             finally:
                 await sessions.stop()
+                await egress.close()
                 await gateway.close()
                 for walls in backends.values():
                     await walls.close()

@@ -17,6 +17,7 @@ async def test_a_row_comes_back_as_it_was(store: Store) -> None:
         session_row("alice", await sessions.next_number(store)),
         holds=["reads", "writes"],
         tools=["/venv"],
+        network=["pypi", "api.example.com:443"],
         permissions=Permissions.DENY,
         outcome=Outcome.BLOCKED,
         agent_capabilities={"load": True, "modes": ["ask"]},

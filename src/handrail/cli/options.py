@@ -54,6 +54,10 @@ Network = Annotated[
     list[str] | None,
     typer.Option("--network", metavar="WHERE", help="Let the agent reach a registry (pypi, npm, …) or host:port."),
 ]
+Network = Annotated[
+    list[str] | None,
+    typer.Option("--network", metavar="WHERE", help="Let the agent reach a registry (pypi, npm, …) or host:port."),
+]
 Checks = Annotated[
     list[str] | None, typer.Option("--check", metavar="CMD", help="Command that must pass; may be given several times.")
 ]

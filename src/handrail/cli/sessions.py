@@ -68,6 +68,7 @@ def _shown(told: Obj) -> list[Line]:
         ("workspace", told.get("workspace")),
         ("branch", f"{told.get('branch')} from {str(told.get('base'))[:12]}"),
         ("permissions", told.get("permissions")),
+        ("network", ", ".join(told.get("network") or ["none"])),
         ("cost", cost(told.get("cost_nano"), int(told.get("unpriced") or 0))),
         ("tokens", ", ".join(f"{tokens.get(key) or 0} {key}" for key in ("input", "cached", "output"))),
         ("updated", told.get("updated")),

@@ -31,6 +31,7 @@ def chat(
     policy: options.Policy = None,
     include_uncommitted: options.Uncommitted = False,
     tools: options.Tools = None,
+    network: options.Network = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")] = None,
@@ -48,6 +49,7 @@ def chat(
             "include_uncommitted": include_uncommitted or None,
             "policy": options.policy(policy),
             "tools": options.tools(tools),
+            "network": network,
         }
     return options.run(_chat(options.client(data), told, session, prompt, thoughts=thoughts))
 
@@ -94,6 +96,7 @@ def do(
     policy: options.Policy = None,
     include_uncommitted: options.Uncommitted = False,
     tools: options.Tools = None,
+    network: options.Network = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, print the session and leave.")] = False,
@@ -112,6 +115,7 @@ def do(
         "include_uncommitted": include_uncommitted or None,
         "policy": options.policy(policy),
         "tools": options.tools(tools),
+        "network": network,
         "goal": options.goal(text, check, budget=budget, turns=turns, time=time),
     }
     return options.run(_do(options.client(data), wanted, detach=detach, as_json=as_json))

@@ -139,6 +139,11 @@ class Gateway:
 
         return closer
 
+    def entrance(self) -> listener.Entrance:
+        """What makes the protocol of each connection, for a port shared with something else; who asks closes it."""
+        self._prices.warm()
+        return listener.Entrance(self._handle)
+
     async def close(self) -> None:
         """Cut every call, settle it, tell the ledgers, close every door and connection. Idempotent."""
         for session in list(self._accounts):

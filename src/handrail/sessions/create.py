@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from handrail.egress import rules
+from handrail.egress import rules
 from handrail.errors import HandrailError, InvalidInput
 from handrail.kinds import Kind
 from handrail.policy.document import text_of
@@ -34,6 +35,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     check_model(spec, choose(rooms.gateway.providers, spec, new.provider), new.model)
     for tool in new.tools:
         _check_tool(tool)
+    rules.parse(new.network)
     rules.parse(new.network)
     ceiling = rooms.config.data / CEILING
     stack(Permissions.ASK, team=text_of(ceiling) if ceiling.exists() else None, session=new.policy)
@@ -95,6 +97,7 @@ def _row(
         policy=new.policy,
         tools=[str(tool) for tool in new.tools],
         network=list(new.network),
+        network=list(new.network),
         control=Control.YOU,
         state=SessionState.IDLE,
         created=created,
@@ -114,6 +117,8 @@ def _data(row: SessionRow, by: str) -> Json:
         "control": row.control,
         "by": by,
     }
+    if row.network:
+        data["network"] = list(row.network)
     if row.network:
         data["network"] = list(row.network)
     given = {"model": row.model, "title": row.title, "permissions": row.permissions, "policy": row.policy}

@@ -12,6 +12,8 @@ from handrail.commands import shelf
 from handrail.commands.desk import Desk, Running
 from handrail.commands.walls import Probes
 from handrail.config import Config
+from handrail.egress.addresses import Guard
+from handrail.egress.proxy import Egress
 from handrail.gateway.keys import load_master
 from handrail.gateway.server import Gateway
 from handrail.sandbox.backends import open_backend
@@ -43,7 +45,9 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
             closing.push_async_callback(backend.close)
         closing.push_async_callback(probes.stop)
         roster = Roster(config.data, environ)
-        sessions = Sessions(Rooms(config, store, roster, gateway, probes.backend))
+        egress = Egress(Guard(config.inside()))
+        closing.push_async_callback(egress.close)
+        sessions = Sessions(Rooms(config, store, roster, gateway, probes.backend, egress))
         closing.push_async_callback(_stop, sessions)
         await gateway.start()
         await sessions.start()

@@ -239,6 +239,17 @@ def _policy(data: Json) -> tuple[str, str, str]:
     return f"The session's policy was widened by {_text(data, 'by')}", "warning", told
 
 
+def _network(data: Json) -> tuple[str, str, str] | None:
+    verdict, times = _text(data, "verdict"), data.get("times")
+    if verdict == "allowed" and not times:
+        return None
+    where = _text(data, "host") + (f":{data['port']}" if data.get("port") else "")
+    often = f" ({times} times)" if isinstance(times, int) and times > 1 else ""
+    if verdict == "allowed":
+        return f"Network: {where}{often}", "plain", ""
+    return f"Network {verdict}: {where or 'no host'}{often}", "warning", _text(data, "reason")
+
+
 def _notice(data: Json) -> tuple[str, str]:
     level = _text(data, "level")
     return _text(data, "text"), level if level in {"warning", "error"} else "plain"
@@ -268,6 +279,7 @@ _FOLDERS: dict[str, Callable[[Transcript, Event], None]] = {
         )
     ),
     Kind.MEMORY_LOST: _line(lambda data: ("The agent's memory was lost", "error", _text(data, "reason"))),
+    Kind.NETWORK_DECIDED: _line(_network),
     Kind.CONTROL_CHANGED: _line(_control),
     Kind.GOAL_SET: _line(lambda data: ("A goal was set", "plain", _text(data, "text"))),
     Kind.PROMPT_QUEUED: _line(lambda data: (f"Queued by {_text(data, 'by')}", "plain", _text(data, "text"))),
