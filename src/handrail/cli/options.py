@@ -38,9 +38,6 @@ Permit = Annotated[
 Policy = Annotated[
     Path | None, typer.Option("--policy", metavar="FILE", help="Rules for commands, files, hosts and limits (YAML).")
 ]
-Policy = Annotated[
-    Path | None, typer.Option("--policy", metavar="FILE", help="Rules for commands, files, hosts and limits (YAML).")
-]
 Repo = Annotated[Path | None, typer.Option("--repo", metavar="PATH", help="Repository (default: the one you are in).")]
 Ref = Annotated[str | None, typer.Option("--ref", help="Commit, tag or branch to start from (default: HEAD).")]
 Uncommitted = Annotated[
@@ -49,10 +46,6 @@ Uncommitted = Annotated[
 Tools = Annotated[
     list[Path] | None,
     typer.Option("--tools", metavar="DIR", help="Tool chain to show inside, `bin` on PATH (default: $VIRTUAL_ENV)."),
-]
-Network = Annotated[
-    list[str] | None,
-    typer.Option("--network", metavar="WHERE", help="Let the agent reach a registry (pypi, npm, …) or host:port."),
 ]
 Network = Annotated[
     list[str] | None,
@@ -110,20 +103,6 @@ def put_json_line(value: object) -> None:
 
 def _narrow() -> bool:
     return not (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf8")
-
-
-def policy(given: Path | None) -> str | None:
-    """The text of a policy file; the server judges it.
-
-    Raises:
-        InvalidInput: it cannot be read.
-    """
-    if given is None:
-        return None
-    try:
-        return given.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput("--policy", str(given), "give a text file that can be read") from error
 
 
 def policy(given: Path | None) -> str | None:

@@ -314,12 +314,6 @@ def _answered(data: Data, glyphs: Glyphs) -> list[Line]:
     return [line(Span(f"  {mark} {word} by {data.get('by')}{why}", style))]
 
 
-def _policy(data: Data, glyphs: Glyphs) -> list[Line]:
-    rules = data.get("rules")
-    told = one_line("; ".join(map(str, rules)) if isinstance(rules, list) else "", 400)
-    return [line(Span(f"{glyphs.dot} the session's policy says from now on: {told}", "yellow"))]
-
-
 def _escalated(data: Data, glyphs: Glyphs) -> list[Line]:
     return [line(Span(f"{glyphs.dot} told its people again that the question waits ({data.get('times')})", "yellow"))]
 
@@ -419,7 +413,6 @@ _LINES: Mapping[str, Callable[[Data, Glyphs], Sequence[Line]]] = {
     Kind.TURN_ENDED: _turn_ended,
     Kind.APPROVAL_ASKED: _asked,
     Kind.APPROVAL_ANSWERED: _answered,
-    Kind.POLICY_CHANGED: _policy,
     Kind.APPROVAL_ESCALATED: _escalated,
     Kind.POLICY_CHANGED: _policy,
     Kind.NETWORK_DECIDED: _network,

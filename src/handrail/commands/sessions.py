@@ -24,7 +24,6 @@ MOST_EVENTS = 2000
 MOST_SESSIONS = 1000
 MOST_TOOLS = 20
 LONGEST_PLACE = 300
-LONGEST_PLACE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,6 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         title=values.title("title", wanted.title),
         policy=None if wanted.policy is None else values.text("policy", wanted.policy, LARGEST),
         tools=tuple(values.path(f"tools[{at}]", tool) for at, tool in enumerate(wanted.tools)),
-        network=tuple(values.text("network", word, LONGEST_PLACE).strip() for word in wanted.network),
         network=tuple(values.text("network", word, LONGEST_PLACE).strip() for word in wanted.network),
     )
     session = await desk.sessions.create(new, actor.name)

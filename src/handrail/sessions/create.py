@@ -8,7 +8,6 @@ import secrets
 from pathlib import Path
 
 from handrail.egress import rules
-from handrail.egress import rules
 from handrail.errors import HandrailError, InvalidInput
 from handrail.kinds import Kind
 from handrail.policy.document import text_of
@@ -35,7 +34,6 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     check_model(spec, choose(rooms.gateway.providers, spec, new.provider), new.model)
     for tool in new.tools:
         _check_tool(tool)
-    rules.parse(new.network)
     rules.parse(new.network)
     ceiling = rooms.config.data / CEILING
     stack(Permissions.ASK, team=text_of(ceiling) if ceiling.exists() else None, session=new.policy)
@@ -97,7 +95,6 @@ def _row(
         policy=new.policy,
         tools=[str(tool) for tool in new.tools],
         network=list(new.network),
-        network=list(new.network),
         control=Control.YOU,
         state=SessionState.IDLE,
         created=created,
@@ -117,8 +114,6 @@ def _data(row: SessionRow, by: str) -> Json:
         "control": row.control,
         "by": by,
     }
-    if row.network:
-        data["network"] = list(row.network)
     if row.network:
         data["network"] = list(row.network)
     given = {"model": row.model, "title": row.title, "permissions": row.permissions, "policy": row.policy}

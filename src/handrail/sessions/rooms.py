@@ -26,7 +26,6 @@ class Rooms:
     backend: Callable[[SandboxKind], Awaitable[Backend]]
     """a probed backend, or MissingPart / SandboxError"""
     egress: Egress
-    egress: Egress
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,5 @@ class NewSession:
     """the session's own policy, as YAML"""
     tools: tuple[Path, ...] = ()
     """tool chains (a virtual environment, a Node prefix) to show read-only inside, their `bin` on PATH"""
-    network: tuple[str, ...] = ()
-    """what the agent may reach: registries by name (`pypi`), `host`, `host:port`, `*.host`; nothing by default"""
     network: tuple[str, ...] = ()
     """what the agent may reach: registries by name (`pypi`), `host`, `host:port`, `*.host`; nothing by default"""

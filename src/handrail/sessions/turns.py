@@ -13,7 +13,6 @@ from handrail.kinds import Kind
 from handrail.sessions.agent import RunningAgent
 from handrail.sessions.goals import TurnEnd
 from handrail.sessions.network import Network
-from handrail.sessions.network import Network
 from handrail.sessions.questions import Questions
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Recorder
@@ -50,7 +49,6 @@ class Turns:
         self._workplace = workplace
         self._watch = watch
         self.recorder = Recorder(record.log, record.id, output_limit)
-        self._network = Network(self.recorder.put)
         self._network = Network(self.recorder.put)
         self.questions = Questions(record, self.recorder, workplace.spec, self.permissions, workplace.ceiling)
         self._cancel = asyncio.Event()
@@ -246,7 +244,6 @@ class Turns:
 
     async def _end(self, turn: int, result: TurnResult, seconds: float) -> TurnEnd:
         self.recorder.settle()
-        self._network.settle()
         self._network.settle()
         if result.stop_reason is not StopReason.CANCELLED or not self.questions.waiting:
             await self.questions.withdraw()

@@ -10,13 +10,11 @@ from pathlib import Path
 
 from handrail.agents import Endpoint, Launch, OnPermission, OnUpdate
 from handrail.egress import OnDecision, rules
-from handrail.egress import OnDecision, rules
 from handrail.errors import SandboxError
 from handrail.gateway import OnCall, Wire
 from handrail.kinds import Kind
 from handrail.sandbox import Box, Door, Walls
 from handrail.sandbox.paths import python_paths
-from handrail.sessions import doors
 from handrail.sessions import doors
 from handrail.sessions.agent import RunningAgent, Start, Transcript, start
 from handrail.sessions.goals import CheckResult
@@ -206,13 +204,6 @@ class Workplace:
             box, self._box = self._box, None
         if box is not None:
             await box.close()
-
-    def _door(self, box: Box, on_decision: OnDecision) -> Door:
-        """The way to the gateway, and to the network where the session may reach some of it."""
-        gateway, network = self._rooms.gateway, self._record.row.network
-        if not network:
-            return gateway.serve
-        return doors.door(gateway, self._rooms.egress, rules.parse(network), on_decision, box.door_url())
 
     def _door(self, box: Box, on_decision: OnDecision) -> Door:
         """The way to the gateway, and to the network where the session may reach some of it."""

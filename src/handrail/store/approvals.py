@@ -202,12 +202,6 @@ async def of_session(store: Store, session: SessionId, limit: int = 500) -> list
     return await every(store, ApprovalRow, statement.order_by(approvals.c.asked.desc(), approvals.c.id).limit(limit))
 
 
-async def of_session(store: Store, session: SessionId, limit: int = 500) -> list[ApprovalRow]:
-    """A session's approvals, open or not, the newest first."""
-    statement = select(approvals).where(approvals.c.session == session)
-    return await every(store, ApprovalRow, statement.order_by(approvals.c.asked.desc(), approvals.c.id).limit(limit))
-
-
 async def open_of(store: Store, session: SessionId) -> list[ApprovalRow]:
     """A session's open questions, the longest waiting first."""
     return await every(store, ApprovalRow, _of(session, ApprovalState.OPEN))

@@ -110,7 +110,6 @@ class Session(Answer):
     holds: Annotated[list[str], Field(description="what the walls were measured to hold")]
     tools: list[str]
     network: Annotated[list[str], Field(description="what the agent may reach: registries and host:port")]
-    network: Annotated[list[str], Field(description="what the agent may reach: registries and host:port")]
     policy: Annotated[str | None, Field(description="the session's own policy, as YAML")]
     permissions: Annotated[
         Permissions | None, Field(description="null: asks while you hold it, allows while handed off")

@@ -71,10 +71,6 @@ class SessionBody(Given):
         list[str],
         Field(default_factory=list, description="what may be reached: registries (`pypi`), host:port, *.host"),
     ]
-    network: Annotated[
-        list[str],
-        Field(default_factory=list, description="what may be reached: registries (`pypi`), host:port, *.host"),
-    ]
     prompt: str | None = None
     goal: GoalBody | None = None
 

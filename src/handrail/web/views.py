@@ -36,7 +36,6 @@ def session(seen: Seen) -> Json:
         "holds": list(row.holds),
         "tools": list(row.tools),
         "network": list(row.network),
-        "network": list(row.network),
         "permissions": row.permissions,
         "policy": row.policy,
         "control": row.control,

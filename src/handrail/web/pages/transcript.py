@@ -233,12 +233,6 @@ def _answered(data: Json) -> tuple[str, str, str] | None:
     return f"{word} by {_text(data, 'by')}", "plain" if decision == "allow" else "warning", _text(data, "because")
 
 
-def _policy(data: Json) -> tuple[str, str, str]:
-    rules = data.get("rules")
-    told = "\n".join(map(str, rules)) if isinstance(rules, list) else ""
-    return f"The session's policy was widened by {_text(data, 'by')}", "warning", told
-
-
 def _network(data: Json) -> tuple[str, str, str] | None:
     verdict, times = _text(data, "verdict"), data.get("times")
     if verdict == "allowed" and not times:
@@ -248,6 +242,12 @@ def _network(data: Json) -> tuple[str, str, str] | None:
     if verdict == "allowed":
         return f"Network: {where}{often}", "plain", ""
     return f"Network {verdict}: {where or 'no host'}{often}", "warning", _text(data, "reason")
+
+
+def _policy(data: Json) -> tuple[str, str, str]:
+    rules = data.get("rules")
+    told = "\n".join(map(str, rules)) if isinstance(rules, list) else ""
+    return f"The session's policy was widened by {_text(data, 'by')}", "warning", told
 
 
 def _notice(data: Json) -> tuple[str, str]:
