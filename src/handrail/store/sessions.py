@@ -50,6 +50,8 @@ class SessionRow:
     """what its agent may reach: registries and host:port; nothing by default"""
     permissions: Permissions | None = None
     """None: by who holds it"""
+    policy: str | None = None
+    """its own policy, as YAML"""
     control: Control = Control.YOU
     state: SessionState = SessionState.IDLE
     outcome: Outcome | None = None
@@ -88,6 +90,7 @@ class SessionChanges(TypedDict, total=False):
     tools: Sequence[str]
     network: Sequence[str]
     permissions: Permissions | None
+    policy: str | None
     control: Control
     state: SessionState
     outcome: Outcome | None
