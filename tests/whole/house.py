@@ -105,6 +105,7 @@ class House:
     env: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     """what stands before the command, such as `setpriv`"""
+    python: str = sys.executable
 
     @property
     def environment(self) -> dict[str, str]:
@@ -116,7 +117,7 @@ class House:
     def start(self, *words: str, stdin: int = subprocess.DEVNULL, **env: str) -> subprocess.Popen[bytes]:
         """Start one command and leave it running."""
         return subprocess.Popen(
-            [*self.prefix, sys.executable, "-m", "handrail.cli", *words],
+            [*self.prefix, self.python, "-m", "handrail.cli", *words],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -129,7 +130,7 @@ class House:
     ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end, which must have this exit status."""
         raw = subprocess.run(
-            [*self.prefix, sys.executable, "-m", "handrail.cli", *words],
+            [*self.prefix, self.python, "-m", "handrail.cli", *words],
             input=stdin,
             capture_output=True,
             timeout=55,
@@ -207,7 +208,7 @@ class House:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                     return None
                 text = lock.read().strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return int(text) if text.isdigit() else None
 

@@ -34,6 +34,10 @@ class Transcript:
         """`agents.OnRaw`: note that the agent spoke and keep the line."""
         if direction == "in":
             self.heard = time.monotonic()
+        with contextlib.suppress(OSError):  # a full disk leaves a hole here; that it is full, the log says
+            self._keep(direction, line)
+
+    def _keep(self, direction: str, line: bytes) -> None:
         if self._file is None:
             self._file = self._path.open("ab", buffering=0)
             self._path.chmod(0o600)

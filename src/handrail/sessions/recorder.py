@@ -128,6 +128,17 @@ class Recorder:
             self._put(Kind.TOOL_UPDATED, {"call": card.call} | changed)
         return card
 
+    @property
+    def writing(self) -> asyncio.Task[None]:
+        """The task that writes; it ends only when it cannot.
+
+        Raises:
+            RuntimeError: no turn has begun.
+        """
+        if self._task is None:
+            raise RuntimeError("the recorder writes from the first turn on")
+        return self._task
+
     def deny(self, call: str) -> None:
         """Remember that a person or the policy refused this call."""
         if card := self._cards.get(call):

@@ -12,9 +12,16 @@ from handrail.types import Control, Event, SessionState, StopReason, now
 _HEARD = frozenset({Kind.AGENT_TEXT, Kind.AGENT_THOUGHT, Kind.TOOL_STARTED, Kind.MODEL_CALLED, Kind.PLAN_UPDATED})
 _TAIL = 5000
 
+RESTARTED = "Handrail or this machine was restarted in the middle of the turn"
+NO_ROOM = "no room was left in the data directory in the middle of the turn"
 
-async def recover(actor: Actor) -> None:
-    """Settle the turn that was cut off, keep its open questions, and go on when the session was handed off."""
+
+async def recover(actor: Actor, why: str = RESTARTED) -> None:
+    """Settle the turn that was cut off, keep its open questions, and go on when the session was handed off.
+
+    Raises:
+        StorageFull: there is no room to write what was found; nothing was changed.
+    """
     record = actor.record
     row = record.row
     begun = await turns.get(record.store, row.id, row.turn)
@@ -25,15 +32,17 @@ async def recover(actor: Actor) -> None:
     writes = []
     if open_turn is not None:
         drafts.extend(_settled(tail, open_turn.turn))
-        error = "Handrail or this machine was restarted in the middle of the turn"
+        called = [event.data for event in tail if event.turn == open_turn.turn and event.kind == Kind.MODEL_CALLED]
+        cost = sum(int(str(data.get("cost_nano") or 0)) for data in called)
+        unpriced = sum(1 for data in called if data.get("cost_nano") is None and data.get("output_tokens"))
         data: dict[str, object] = {
             "turn": open_turn.turn,
             "stop_reason": StopReason.INTERRUPTED,
-            "error": error,
+            "error": why,
             "error_kind": "agent",
             "tools": sum(1 for event in tail if event.turn == open_turn.turn and event.kind == Kind.TOOL_STARTED),
-            "cost_nano": 0,
-            "unpriced": 0,
+            "cost_nano": cost,
+            "unpriced": unpriced,
             "seconds": round((now() - open_turn.started).total_seconds(), 3),
         }
         drafts.append(Draft(Kind.TURN_ENDED, data, open_turn.turn))
@@ -43,11 +52,14 @@ async def recover(actor: Actor) -> None:
                 open_turn.turn,
                 ended=now(),
                 stop_reason=StopReason.INTERRUPTED,
-                error=error,
-                cost_nano=0,
-                unpriced=0,
+                error=why,
+                cost_nano=cost,
+                unpriced=unpriced,
             )
         )
+    if why is NO_ROOM:
+        text = "no room was left in the data directory: the session stopped there, and goes on from what its log holds"
+        drafts.append(Draft(Kind.NOTICE, {"level": "error", "text": text}))
     handed_off = row.control == Control.AGENT and row.goal is not None and row.outcome is None
     asked = await approvals.open_of(record.store, row.id)
     state = SessionState.RUNNING if handed_off else SessionState.WAITING if asked else SessionState.IDLE

@@ -9,14 +9,14 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from handrail.errors import HandrailError, InvalidInput
+from handrail.errors import HandrailError, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
 from handrail.sessions.actor import Actor
 from handrail.sessions.create import create
 from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
-from handrail.sessions.recovery import recover
+from handrail.sessions.recovery import NO_ROOM, RESTARTED, recover
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.store import approvals, snapshots
 from handrail.store import sessions as rows
@@ -202,17 +202,27 @@ class Sessions:
         finally:
             actor.users -= 1
 
-    async def _recover(self, session: SessionId) -> None:
+    async def _recover(self, session: SessionId, why: str = RESTARTED) -> None:
         try:
             async with self._use(session) as actor:
-                await recover(actor)
+                try:
+                    await recover(actor, why)
+                except StorageFull:
+                    actor.starved = True
+                    raise
         except HandrailError as error:
             _log.error("session %s could not be taken up again: %s", session, error)
 
     async def _sweep(self) -> None:
-        """Stop agents that have had nothing to do for long, the longest idle first when there are too many."""
+        """Stop agents that have had nothing to do for long, the longest idle first when there are too many.
+
+        What stopped for want of room on the disk is taken up again, as after a restart: from the log, as it stands.
+        """
         while True:
             await asyncio.sleep(_SWEEP)
+            for actor in [actor for actor in self._actors.values() if actor.starved and actor.free]:
+                await self._release(actor)
+                await self._recover(actor.record.id, NO_ROOM)
             idle = sorted((a for a in self._actors.values() if a.free), key=lambda actor: actor.idle_since)
             warm = sum(1 for actor in self._actors.values() if actor.workplace.agent is not None)
             for actor in idle:

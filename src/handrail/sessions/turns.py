@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from handrail.agents import PermissionRequest, TurnResult
 from handrail.errors import AgentError, HandrailError, SandboxError, StorageFull
@@ -82,7 +82,7 @@ class Turns:
         await self._begin(turn, text, by, guard)
         started = time.monotonic()
         try:
-            result = await self._converse(text)
+            result = self._named(await self._converse(text))
         except StorageFull:
             await self._workplace.stop_agent(kill=True)
             raise
@@ -161,6 +161,12 @@ class Turns:
             return TurnResult(reason, result.error if reason is not StopReason.CANCELLED else None, None, result.usage)
         return result
 
+    def _named(self, result: TurnResult) -> TurnResult:
+        """The result, a failure of the model provider told with its name: an agent only knows the gateway."""
+        if result.error is None or result.error_kind not in ("auth", "limit", "provider"):
+            return result
+        return replace(result, error=f"model provider {self._workplace.provider}: {result.error}")
+
     async def _ready(self) -> RunningAgent:
         """The agent, started where it is not, with what it lost told and shown."""
         if self._workplace.agent is not None and self._workplace.agent.alive:
@@ -203,16 +209,23 @@ class Turns:
         return await self.questions.ask(request)
 
     async def _watched(self, agent: RunningAgent, asked: asyncio.Task[TurnResult]) -> StopReason | None:
-        """Wait for the prompt; end it when it falls silent or a person says so. Returns why, where we ended it."""
+        """Wait for the prompt; end it when it falls silent or a person says so. Returns why, where we ended it.
+
+        Raises:
+            StorageFull: what the agent does can no longer be recorded.
+        """
+        writing = self.recorder.writing
         cancelled = asyncio.create_task(self._cancel.wait())
         try:
             while True:
                 left = self._patience_left()
                 await asyncio.wait(
-                    {asked, cancelled},
+                    {asked, cancelled, writing},
                     timeout=max(0.01, min(left, _WATCH_STEP if left < 1 else left)),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
+                if writing.done():
+                    writing.result()
                 if asked.done():
                     return StopReason.CANCELLED if cancelled.done() else None
                 if cancelled.done():

@@ -57,6 +57,8 @@ class Workplace:
         self.transcript = Transcript(self.folder / "acp.jsonl")
         self.spec = rooms.roster.spec(record.row.agent)
         self.agent: RunningAgent | None = None
+        self.provider: str | None = None
+        """who answers its model calls, once it has been started"""
 
     @property
     def workspace(self) -> Workspace:
@@ -120,6 +122,7 @@ class Workplace:
         row = self._record.row
         box = await self.box()
         provider = choose(self._rooms.gateway.providers, self.spec, row.provider)
+        self.provider = provider.name
         grant = self._rooms.gateway.grant(
             row.id, provider=provider.name, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
         )

@@ -1,7 +1,7 @@
 """The server process: `python -m handrail.web.serve --data DIR [--host ADDRESS] [--port N]`.
 
 Exit status 0 after an orderly end, 2 when it was told something that cannot be (another server, a taken port, a data
-directory that cannot be used), 1 when something failed.
+directory that cannot be used, a damaged database), 1 when something failed that another start may find mended.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from handrail import __version__
 from handrail.agents._sdk import warm
 from handrail.commands.desk import Running
 from handrail.config import DEFAULT_PORT, Config, data_directory, load
-from handrail.errors import HandrailError
+from handrail.errors import HandrailError, StorageFull, Unavailable
 from handrail.types import SandboxKind, now
 from handrail.web import listen, views, wiring
 from handrail.web.app import create_app
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(_parse(arguments))
     except HandrailError as error:
         sys.stderr.write(f"handrail: {error.message}\n")
-        return error.exit_code
+        return 1 if isinstance(error, StorageFull | Unavailable) else 2
     except Exception:
         LOG.exception("the server failed")
         sys.stderr.write("handrail: the server failed in a way that nobody foresaw; the lines above say where.\n")
