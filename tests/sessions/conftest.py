@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from handrail.store.engine import Store
 from handrail.store.sessions import SessionRow
 from handrail.types import Event, Goal, SandboxKind, SessionId, SessionState
 from tests.fake_provider import FakeProvider, prompt
+from tests.real_agents.fetch import CACHE
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -56,10 +57,10 @@ class House:
     store: Store
     fake: FakeProvider
     repository: Path
-    log: list[Event] = field(default_factory=list)
+    model: str | None = "claude-sonnet-4-5"
 
     async def new(self, **options: object) -> SessionId:
-        given = NewSession(repository=self.repository, model="claude-sonnet-4-5")
+        given = NewSession(repository=self.repository, model=self.model)
         return await self.sessions.create(replace(given, **options), "test")  # type: ignore[arg-type]
 
     async def say(self, session: SessionId, steps: Iterable[dict[str, object]], text: str = "") -> None:
@@ -115,16 +116,21 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
         egress = settings.pop("egress", None) or Egress()
         assert isinstance(egress, Egress)
         config = replace(Config(data=tmp_path / "data"), **settings)  # type: ignore[arg-type]
-        provider = Provider("anthropic", Wire.ANTHROPIC, fake.url, "secret-key")
+        providers = (
+            Provider("anthropic", Wire.ANTHROPIC, fake.url, "secret-key"),
+            Provider("openai", Wire.OPENAI, f"{fake.url}/v1", "secret-key"),
+            Provider("gemini", Wire.GEMINI, fake.url, "secret-key"),
+        )
         async with await Store.open(config.database) as store:
-            gateway = Gateway(Providers((provider,)))
+            gateway = Gateway(Providers(providers))
             await gateway.start()
             backends = {kind: open_backend(kind) for kind in SandboxKind}
 
             async def backend(kind: SandboxKind) -> Backend:
                 return backends[kind]
 
-            sessions = Sessions(Rooms(config, store, Roster(config.data, os.environ), gateway, backend, egress))
+            roster = Roster(config.data, {"HANDRAIL_AGENTS_DIR": str(CACHE), **os.environ})
+            sessions = Sessions(Rooms(config, store, roster, gateway, backend, egress))
             await sessions.start()
             try:
                 yield House(sessions, store, fake, repository)

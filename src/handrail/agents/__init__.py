@@ -178,6 +178,9 @@ OnRaw = Callable[[str, bytes], None]
 class Link(Protocol):
     """One ACP connection to one agent process. One prompt at a time."""
 
+    asks: bool
+    """whether the agent must ask before it acts (the default); looked at when a session opens and before each prompt"""
+
     async def initialize(self) -> Capabilities:
         """Shake hands with protocol version 1, advertising neither file system nor terminal.
 

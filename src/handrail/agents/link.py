@@ -66,6 +66,7 @@ class AcpLink:
         on_raw: OnRaw | None = None,
         limit: int = MESSAGE_LIMIT,
     ) -> None:
+        self.asks = True
         self._spec = spec
         self._lines = Lines(reader, writer, on_notification=self._notified, on_raw=on_raw, limit=limit)
         self._on_update = on_update
@@ -132,7 +133,7 @@ class AcpLink:
             raise AgentError(f"{self._spec.title} opened a session without an id")
         self._session = session
         self._note_mode(result)
-        await self._ask_for_everything()
+        await self._take_mode()
         return session
 
     async def load_session(self, agent_session: str, cwd: Path) -> bool:
@@ -162,7 +163,7 @@ class AcpLink:
             self._session = None
             return False
         self._note_mode(obj(result))
-        await self._ask_for_everything()
+        await self._take_mode()
         return True
 
     async def prompt(self, text: str) -> TurnResult:
@@ -181,7 +182,7 @@ class AcpLink:
         self._decoder.begin()
         try:
             # An agent can leave its mode by itself, or at a slash command: no prompt without the mode that asks.
-            await self._ask_for_everything()
+            await self._take_mode()
             result = obj(
                 await connection.send_request(
                     "session/prompt", {"sessionId": self._session, "prompt": [{"type": "text", "text": text}]}
@@ -312,32 +313,37 @@ class AcpLink:
             self._mode = mode
             self._mode_told.set()
 
-    async def _ask_for_everything(self) -> None:
+    @property
+    def _wanted_mode(self) -> str | None:
         ask = self._spec.ask
-        if ask.value is None or self._mode == ask.value:
+        return ask.value if self.asks or ask.free is None else ask.free
+
+    async def _take_mode(self) -> None:
+        ask, wanted = self._spec.ask, self._wanted_mode
+        if wanted is None or self._mode == wanted:
             return
         if ask.how is AskHow.ENVIRONMENT:
             raise self._wrong_mode()
         self._mode_told.clear()
         if ask.how is AskHow.MODE:
-            params: Json = {"sessionId": self._session, "modeId": ask.value}
+            params: Json = {"sessionId": self._session, "modeId": wanted}
             result = obj(await self.request("session/set_mode", params))
         else:
-            params = {"sessionId": self._session, "configId": ask.option, "value": ask.value}
+            params = {"sessionId": self._session, "configId": ask.option, "value": wanted}
             result = obj(await self.request("session/set_config_option", params))
         self._note_mode(result)
         try:
             async with asyncio.timeout(MODE_PATIENCE):
-                while self._mode != ask.value:
+                while self._mode != wanted:
                     await self._mode_told.wait()
                     self._mode_told.clear()
         except TimeoutError:
             raise self._wrong_mode() from None
 
     def _wrong_mode(self) -> AgentError:
+        why = ", which asks before it acts" if self.asks else ""
         return AgentError(
-            f"{self._spec.title} did not take its mode {self._spec.ask.value!r}, which asks before it acts: "
-            f"it is in {self._mode!r}"
+            f"{self._spec.title} did not take its mode {self._wanted_mode!r}{why}: it is in {self._mode!r}"
         )
 
     def _connected(self) -> tuple[Connection, Sdk]:

@@ -55,6 +55,9 @@ class Ask:
     value: str | None = None
     option: str = "mode"
     """id of the config option, where `how` is option"""
+    free: str | None = None
+    """the mode in which it asks nothing, for sessions that are allowed everything inside the walls; given only where
+    the asking mode would keep commands from running"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,8 @@ class Start:
     folder: Path
     """the session's own folder on the host"""
     timeout: float
+    asks: bool
+    """the agent must ask before it acts"""
 
 
 async def start(
@@ -121,6 +123,7 @@ async def start(
         on_permission=on_permission,
         on_raw=transcript,
     )
+    link.asks = order.asks
     try:
         async with asyncio.timeout(order.timeout):
             capabilities = await link.initialize()

@@ -18,13 +18,15 @@ from handrail.policy.document import PolicyLimits
 from handrail.policy.learn import Proposal
 from handrail.policy.signature import signature
 from handrail.sessions import rules
+from handrail.sessions.lookout import asked_notice
+from handrail.sessions.patience import Asking, why
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Card, Recorder
 from handrail.store import approvals
 from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft
 from handrail.store.sessions import SessionChanges
-from handrail.types import ApprovalId, Json, Permissions, SessionState, now
+from handrail.types import ApprovalId, Json, Permissions, SessionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Questions:
         spec: the agent, which words its options in its own way.
         permissions: what the session is allowed at this moment.
         ceiling: the policy file above the session's own.
+        asking: clock, patience, and how people are told.
     """
 
     def __init__(
@@ -59,12 +62,14 @@ class Questions:
         spec: AgentSpec,
         permissions: Callable[[], Permissions],
         ceiling: Path,
+        asking: Asking,
     ) -> None:
         self._record = record
         self._spec = spec
         self._recorder = recorder
         self._permissions = permissions
         self._ceiling = ceiling
+        self._asking = asking
         self._live: dict[ApprovalId, _Live] = {}
         self.denied = False
         """something was refused in the turn under way"""
@@ -73,6 +78,12 @@ class Questions:
     def waiting(self) -> bool:
         """Whether the turn is parked on a person."""
         return bool(self._live)
+
+    @property
+    def all_allowed(self) -> bool:
+        """Whether nothing inside the walls needs an answer: no policy of its own or above narrows the session."""
+        unnarrowed = self._record.row.policy is None and not self._ceiling.exists()
+        return self._permissions() is Permissions.ALLOW and unnarrowed
 
     async def ask(self, request: PermissionRequest) -> str | None:
         """Answer one request (`agents.OnPermission`): the id of an option, or None for `cancelled`."""
@@ -88,7 +99,9 @@ class Questions:
         earlier = await approvals.unused_answer(self._record.store, self._record.id, mark)
         if earlier is not None:
             await self._record.write(guard=approvals.use(earlier.id))
-            answer = Answer(earlier.decision == "allow", None, earlier.because)
+            same = {option.id for option in request.options}
+            option = earlier.option if earlier.option in same else None
+            answer = Answer(earlier.decision == "allow", option, earlier.because)
         else:
             waited = await self._wait(request, card, mark)
             if waited is None:
@@ -144,6 +157,7 @@ class Questions:
             by=by,
             because=answer.because,
             used=live is not None,
+            at=self._asking.clock(),
         )
         still = any(other != approval.id for other in self._live)
         drafts = [Draft(Kind.APPROVAL_ANSWERED, data, approval.turn)]
@@ -167,6 +181,10 @@ class Questions:
             data: Json = {"approval": row.id, "call": row.call, "decision": "cancelled", "by": "handrail"}
             with contextlib.suppress(Conflict):  # answered in this very moment
                 await self._record.write(Draft(Kind.APPROVAL_ANSWERED, data, row.turn), guard=approvals.void(row.id))
+
+    def release(self) -> None:
+        """The agent is about to be let go: an answer that comes from now on waits for the next turn."""
+        self._live.clear()
 
     def detach(self) -> None:
         """The agent is gone: the questions stay open on record, but no live turn waits for them."""
@@ -204,7 +222,8 @@ class Questions:
                 await self._recorder.drain()
                 await self._open(identity, request, card, mark)
             else:
-                await self._record.write(state=SessionState.WAITING)
+                due = self._asking.patience.due(self._asking.clock(), row.deadline)
+                await self._record.write(writes=(approvals.hold(identity, due),), state=SessionState.WAITING)
             return await live.future
         except asyncio.CancelledError:
             if live.future.cancelled():
@@ -227,6 +246,9 @@ class Questions:
             "diffs": diffs,
             "options": options,
         }
+        asked, patience = self._asking.clock(), self._asking.patience
+        deadline = patience.until(asked)
+        session = self._record.row
         row = ApprovalRow(
             id=identity,
             session=self._record.id,
@@ -238,11 +260,19 @@ class Questions:
             diffs=diffs,
             options=options,
             signature=mark,
-            asked=now(),
+            why=why(self._recorder.step, request.call.diffs or (), session.cost_nano, session.unpriced),
+            asked=asked,
+            deadline=deadline,
+            then=patience.then,
+            due=patience.due(asked, deadline),
         )
+        data |= {"why": row.why, "then": row.then.value}
+        if deadline is not None:
+            data["deadline"] = deadline.isoformat()
+        told = self._asking.tell(asked_notice(row, session.agent), f"approval:{identity}:0")
         await self._record.write(
             Draft(Kind.APPROVAL_ASKED, data, self._recorder.turn),
-            writes=(approvals.insert(row),),
+            writes=(approvals.insert(row), *told),
             state=SessionState.WAITING,
         )
 

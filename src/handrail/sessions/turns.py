@@ -7,23 +7,27 @@ import time
 from dataclasses import dataclass, replace
 
 from handrail.agents import PermissionRequest, TurnResult
+from handrail.agents.spec import Load
 from handrail.errors import AgentError, HandrailError, SandboxError, StorageFull
 from handrail.gateway import ModelCall
 from handrail.kinds import Kind
 from handrail.sessions.agent import RunningAgent
 from handrail.sessions.goals import TurnEnd
+from handrail.sessions.lookout import Parked
 from handrail.sessions.network import Network
 from handrail.sessions.questions import Questions
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Recorder
 from handrail.sessions.summary import replay
 from handrail.sessions.workplace import Workplace
-from handrail.store import calls, turns
+from handrail.store import approvals, calls, turns
 from handrail.store.log import Draft, Write
 from handrail.types import Control, Event, Permissions, SandboxKind, SessionState, StopReason, now
 
 _WATCH_STEP = 0.25
 """seconds between looks at the clock, at the most"""
+QUIET = 1.0
+"""seconds that an agent has said nothing before it counts as doing nothing but wait"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,11 @@ class Turns:
         self._watch = watch
         self.recorder = Recorder(record.log, record.id, output_limit)
         self._network = Network(self.recorder.put)
-        self.questions = Questions(record, self.recorder, workplace.spec, self.permissions, workplace.ceiling)
+        self.questions = Questions(
+            record, self.recorder, workplace.spec, self.permissions, workplace.ceiling, workplace.asking
+        )
         self._cancel = asyncio.Event()
+        self._park = asyncio.Event()
         self._cost_before = 0
         self._unpriced_before = 0
         self.note: str | None = None
@@ -69,6 +76,18 @@ class Turns:
         """End the turn under way; `run` returns soon after."""
         self._cancel.set()
 
+    def park(self) -> Parked:
+        """Let the agent go while it waits for a person; the turn under way ends as parked, its questions stay open."""
+        if self._park.is_set() or not self.questions.waiting:
+            return Parked.GONE
+        if self._workplace.spec.resume.how is Load.NONE:
+            return Parked.KEPT
+        if time.monotonic() - self._workplace.transcript.heard < QUIET:
+            return Parked.BUSY
+        self.questions.release()
+        self._park.set()
+        return Parked.GONE
+
     async def run(self, text: str, by: str, guard: Write | None = None) -> TurnEnd:
         """Run one turn with `text` as its prompt.
 
@@ -77,6 +96,7 @@ class Turns:
             StorageFull: the log could not be written; the agent was killed.
         """
         self._cancel.clear()
+        self._park.clear()
         self.questions.denied = False
         turn = self._record.row.turn + 1
         await self._begin(turn, text, by, guard)
@@ -146,7 +166,9 @@ class Turns:
         self.recorder.begin(turn)
 
     async def _converse(self, text: str) -> TurnResult:
+        self._workplace.asks = not self.questions.all_allowed
         agent = await self._ready()
+        agent.link.asks = self._workplace.asks
         agent.used = self._workplace.transcript.heard = time.monotonic()
         prompt = text if self.note is None else f"{self.note}\n\n{text}"
         self.note = None
@@ -158,7 +180,8 @@ class Turns:
             raise
         result = await asked
         if reason is not None:
-            return TurnResult(reason, result.error if reason is not StopReason.CANCELLED else None, None, result.usage)
+            ours = reason in (StopReason.CANCELLED, StopReason.PARKED)
+            return TurnResult(reason, None if ours else result.error, None, result.usage)
         return result
 
     def _named(self, result: TurnResult) -> TurnResult:
@@ -216,11 +239,12 @@ class Turns:
         """
         writing = self.recorder.writing
         cancelled = asyncio.create_task(self._cancel.wait())
+        parked = asyncio.create_task(self._park.wait())
         try:
             while True:
                 left = self._patience_left()
                 await asyncio.wait(
-                    {asked, cancelled, writing},
+                    {asked, cancelled, parked, writing},
                     timeout=max(0.01, min(left, _WATCH_STEP if left < 1 else left)),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
@@ -231,12 +255,17 @@ class Turns:
                 if cancelled.done():
                     await self._end_early(agent, asked)
                     return StopReason.CANCELLED
+                if parked.done():
+                    await self._workplace.stop_agent(kill=True)
+                    await asyncio.wait({asked}, timeout=self._watch.grace)
+                    return StopReason.PARKED
                 if self._patience_left() <= 0:
                     self.recorder.put(Kind.WATCHDOG_FIRED, {"idle": self._watch.idle, "act": "cancel"})
                     await self._end_early(agent, asked, watchdog=True)
                     return StopReason.TIMEOUT
         finally:
             cancelled.cancel()
+            parked.cancel()
 
     def _patience_left(self) -> float:
         if self.questions.waiting:  # a person may take days
@@ -258,7 +287,8 @@ class Turns:
     async def _end(self, turn: int, result: TurnResult, seconds: float) -> TurnEnd:
         self.recorder.settle()
         self._network.settle()
-        if result.stop_reason is not StopReason.CANCELLED or not self.questions.waiting:
+        parked = result.stop_reason is StopReason.PARKED
+        if not parked and (result.stop_reason is not StopReason.CANCELLED or not self.questions.waiting):
             await self.questions.withdraw()
         await self.recorder.drain()
         await self._workplace.paid()
@@ -298,4 +328,10 @@ class Turns:
                 ),
             ),
         )
-        return TurnEnd(result.stop_reason, result.error, result.error_kind, self.questions.denied)
+        denied = self.questions.denied or await self._refused(turn)
+        return TurnEnd(result.stop_reason, result.error, result.error_kind, denied)
+
+    async def _refused(self, turn: int) -> bool:
+        """Whether a person refused something while a turn that led to this one was parked."""
+        first = await turns.begun_by(self._record.store, self._record.id, turn)
+        return first < turn and await approvals.denied_since(self._record.store, self._record.id, first)

@@ -19,6 +19,7 @@ from handrail.sessions import doors
 from handrail.sessions.agent import RunningAgent, Start, Transcript, start
 from handrail.sessions.goals import CheckResult
 from handrail.sessions.models import choose
+from handrail.sessions.patience import Asking
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.rules import CEILING
@@ -57,8 +58,15 @@ class Workplace:
         self.transcript = Transcript(self.folder / "acp.jsonl")
         self.spec = rooms.roster.spec(record.row.agent)
         self.agent: RunningAgent | None = None
+        self.asks = True
+        """the agent must ask before it acts: not everything inside the walls is allowed"""
         self.provider: str | None = None
         """who answers its model calls, once it has been started"""
+
+    @property
+    def asking(self) -> Asking:
+        """What asking a person needs to know."""
+        return self._rooms.asking
 
     @property
     def workspace(self) -> Workspace:
@@ -135,6 +143,7 @@ class Workplace:
             endpoint=endpoint,
             folder=self.folder,
             timeout=self._rooms.config.agent_start,
+            asks=self.asks,
         )
         self.agent = await start(order, row.agent_session, self.transcript, on_update, on_permission)
         return self.agent

@@ -188,7 +188,7 @@ def _ask(reader: Reader) -> Ask:
     below = reader.table("ask")
     if below is None:
         return Ask()
-    ask = Ask(below.enum("how", AskHow), below.maybe("value"), below.string("option", "mode"))
+    ask = Ask(below.enum("how", AskHow), below.maybe("value"), below.string("option", "mode"), below.maybe("free"))
     if ask.how is not AskHow.ENVIRONMENT and ask.value is None:
         raise below.wrong("value", None, "give the mode that asks for everything")
     below.end()
