@@ -69,6 +69,6 @@ def _address(text: str, given: str) -> str:
         address = ipaddress.ip_address(text)
     except ValueError:
         address = None
-    if address is None or str(address) != text.lower():
+    if address is None or str(address) != text.lower() or "%" in text:
         raise Refused(f"{shown(given)} is an address in an unusual spelling: give a host name", 403, shown(given))
     return str(address)
