@@ -11,7 +11,8 @@ import time
 from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
-from handrail.sessions.goals import RESUME_PROMPT, first_prompt
+from handrail.sessions.goals import TurnEnd, answered_prompt, first_prompt
+from handrail.sessions.lookout import Parked
 from handrail.sessions.pursuit import Pursuit
 from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
@@ -22,7 +23,7 @@ from handrail.sessions.workplace import Workplace
 from handrail.store import prompts, snapshots
 from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft, Write
-from handrail.types import Control, Goal, Json, SessionState, now
+from handrail.types import Control, Goal, Json, SessionState, StopReason, now
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class Actor:
         self._pursuit = Pursuit(rooms, record, self.workplace)
         self._hands = asyncio.Lock()
         self.idle_since = time.monotonic()
+        self.held = record.row.state == SessionState.WAITING
+        """a question is open whose agent was let go: nothing is begun until somebody answers or prompts"""
         self.users = 0
         """calls that hold this actor now"""
         self.starved = False
@@ -67,6 +70,7 @@ class Actor:
         """See to it that the work goes on; `resume` is the prompt of a turn that takes up an interrupted one."""
         if resume is not None:
             self._resume = resume
+        self.held = False
         self._poked = True
         self._resting = False
         if not self.busy:
@@ -104,7 +108,12 @@ class Actor:
             return
         if self.record.row.state == SessionState.WAITING:  # parked on a question, its agent released
             await self.turns.questions.withdraw()
-            await self.record.write(state=SessionState.IDLE)
+            self.held = False
+            row = self.record.row
+            if row.control == Control.AGENT and row.goal is not None and row.outcome is None:
+                await self._pursuit.after(row.goal, TurnEnd(StopReason.CANCELLED))
+            else:
+                await self.record.write(state=SessionState.IDLE)
             return
         raise Conflict(f"session {self.record.id} has no turn under way to cancel")
 
@@ -152,8 +161,11 @@ class Actor:
         if answer.because and not answer.allow:
             self.turns.note = f"[The person refused “{approval.title}” and says: {answer.because}]"
         if not live:
-            word = "allowed" if answer.allow else "refused"
-            self.wake(resume=f"{RESUME_PROMPT} A person has {word} what you asked for: {approval.title}.")
+            self.wake(resume=answered_prompt(approval.title, allowed=answer.allow))
+
+    def park(self) -> Parked:
+        """Let the agent go while nothing happens but that a person is waited for."""
+        return self.turns.park() if self.busy else Parked.GONE
 
     async def end(self, by: str) -> None:
         """Close the session for good; its change can still be read and applied."""
@@ -226,7 +238,7 @@ class Actor:
     async def _rest(self) -> None:
         self._resting = not self._poked
         self.idle_since = time.monotonic()
-        if self.record.row.state not in (SessionState.ENDED, SessionState.IDLE):
+        if not self.held and self.record.row.state not in (SessionState.ENDED, SessionState.IDLE):
             await self.record.write(state=SessionState.IDLE)
 
     async def _step(self) -> bool:
@@ -236,6 +248,8 @@ class Actor:
         if resume is not None:
             await self._turn(resume, "resume" if row.control == Control.YOU or self._pursuit.failures else "goal")
             return True
+        if self.held:
+            return False
         if (waiting := await prompts.head(self.record.store, row.id)) is not None:
             with contextlib.suppress(Conflict):  # withdrawn meanwhile
                 await self._turn(waiting.text, waiting.by, prompts.begin(row.id, waiting.id))
@@ -249,7 +263,9 @@ class Actor:
         async with self._hands:
             end = await self.turns.run(text, by, guard)
         row = self.record.row
-        if row.control == Control.AGENT and row.goal is not None and row.outcome is None:
+        if end.stop_reason is StopReason.PARKED:
+            self.held = self._resume is None
+        elif row.control == Control.AGENT and row.goal is not None and row.outcome is None:
             self._resume = await self._pursuit.after(row.goal, end)
 
     def _refuse(self) -> None:

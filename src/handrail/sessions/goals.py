@@ -96,6 +96,20 @@ RESUME_PROMPT = (
 )
 
 
+def answered_prompt(what: str, *, allowed: bool) -> str:
+    """What an agent is told that was let go while it waited for a person to allow `what`."""
+    said = (
+        "has allowed it. Ask for it again in the same way, and it will be granted without a wait."
+        if allowed
+        else "has refused it. Do not try to get the same done in another way; say so if the goal is out of reach."
+    )
+    return (
+        "Your turn was set aside while you waited for a permission, and your process was ended meanwhile. "
+        f"You had asked for: {what}. A person {said} Anything else that was under way may or may not have happened; "
+        "look before you repeat it. Then go on where you stopped."
+    )
+
+
 def wants_checks(end: TurnEnd) -> bool:
     """Whether the state of the workspace after this turn can count at all."""
     return end.stop_reason not in (StopReason.REFUSAL, StopReason.CANCELLED, StopReason.INTERRUPTED) and (

@@ -6,12 +6,14 @@ import asyncio
 
 from handrail.errors import HandrailError, StorageFull
 from handrail.kinds import Kind
+from handrail.notify import Notice, Occasion
 from handrail.sessions.goals import CheckResult, Continue, Reached, Standing, TurnEnd, decide, wants_checks
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.workplace import Workplace
+from handrail.store import approvals
 from handrail.store.log import Draft
-from handrail.types import Control, Goal, Json, Outcome, SessionState, StopReason, now
+from handrail.types import Control, Goal, Json, Outcome, SessionState, StopReason
 
 
 class Pursuit:
@@ -48,10 +50,11 @@ class Pursuit:
         if row.control != Control.AGENT:  # taken back while the checks ran
             return None
         started = row.goal_set or row.created
+        waited = await approvals.waited(self._record.store, row.id, started)  # a person's time is not the agent's
         standing = Standing(
             turns=row.goal_turns,
             failures=self.failures,
-            seconds=(now() - started).total_seconds(),
+            seconds=(self._rooms.clock() - started - waited).total_seconds(),
             spent_out=self._rooms.gateway.exhausted(row.id),
             empty=not change.files,
         )
@@ -101,10 +104,22 @@ class Pursuit:
             "files": files,
             "flagged": flagged,
         }
+        told = Notice(
+            occasion=Occasion.OUTCOME,
+            title=row.title or (row.goal.text if row.goal is not None else row.id),
+            detail=reached.reason,
+            session=row.id,
+            agent=row.agent,
+            outcome=reached.outcome.value,
+            facts={key: data[key] for key in ("cause", "turns", "cost_nano", "files")},
+        )
         drafts = [Draft(Kind.OUTCOME_REACHED, data, row.turn)]
         drafts.append(Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": "handrail"}, row.turn))
         await self._record.write(
             *drafts,
+            writes=()
+            if reached.outcome is Outcome.CANCELLED
+            else self._rooms.tell(told, f"outcome:{row.id}:{row.turn}"),
             outcome=Outcome(reached.outcome),
             outcome_reason=reached.reason,
             control=Control.YOU,

@@ -62,6 +62,7 @@ class Questions:
         spec: AgentSpec,
         permissions: Callable[[], Permissions],
         ceiling: Path,
+        *,
         asking: Asking,
     ) -> None:
         self._record = record

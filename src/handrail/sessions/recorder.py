@@ -63,6 +63,8 @@ class Recorder:
         self.turn: int | None = None
         self.tools = 0
         self.failure: Failure | None = None
+        self.step: str | None = None
+        """the step of the agent's plan that is in progress"""
 
     def begin(self, turn: int) -> None:
         """Count and stamp what follows as part of `turn`."""
@@ -89,6 +91,7 @@ class Recorder:
                     {"text": e.text, "status": e.status} | ({"priority": e.priority} if e.priority else {})
                     for e in update.entries
                 ]
+                self.step = next((e.text for e in update.entries if e.status == "in_progress"), None)
                 self._put(Kind.PLAN_UPDATED, {"entries": entries})
             case Context():
                 usage: Json = {"used": update.used, "size": update.size}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handrail.kinds import Kind
 from handrail.sessions.actor import Actor
-from handrail.sessions.goals import RESUME_PROMPT, first_prompt
+from handrail.sessions.goals import RESUME_PROMPT, answered_prompt, first_prompt
 from handrail.store import approvals, turns
 from handrail.store.log import Draft
 from handrail.types import Control, Event, SessionState, StopReason, now
@@ -62,11 +62,17 @@ async def recover(actor: Actor, why: str = RESTARTED) -> None:
         drafts.append(Draft(Kind.NOTICE, {"level": "error", "text": text}))
     handed_off = row.control == Control.AGENT and row.goal is not None and row.outcome is None
     asked = await approvals.open_of(record.store, row.id)
-    state = SessionState.RUNNING if handed_off else SessionState.WAITING if asked else SessionState.IDLE
+    state = SessionState.WAITING if asked else SessionState.RUNNING if handed_off else SessionState.IDLE
     await record.write(*drafts, writes=tuple(writes), state=state, epoch=row.epoch + 1)
     if open_turn is not None:
         await actor.keep_state(open_turn.turn)
-    if handed_off and row.goal is not None:
+    answered = await approvals.unused_of(record.store, row.id, row.turn)
+    if answered:
+        last_one = answered[-1]
+        actor.wake(resume=answered_prompt(last_one.title, allowed=last_one.decision == "allow"))
+    elif asked:
+        actor.held = True
+    elif handed_off and row.goal is not None:
         actor.wake(resume=RESUME_PROMPT if _heard(tail) else first_prompt(row.goal))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from handrail.agents.roster import Roster
@@ -11,8 +12,9 @@ from handrail.config import Config
 from handrail.egress.proxy import Egress
 from handrail.gateway.server import Gateway
 from handrail.sandbox import Backend
+from handrail.sessions.patience import Asking, Patience, Tell
 from handrail.store.engine import Store
-from handrail.types import Permissions, SandboxKind
+from handrail.types import Permissions, SandboxKind, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,14 @@ class Rooms:
     backend: Callable[[SandboxKind], Awaitable[Backend]]
     """a probed backend, or MissingPart / SandboxError"""
     egress: Egress
+    tell: Tell = lambda _notice, _key: ()
+    """how people are told of what waits and what came out"""
+    clock: Callable[[], datetime] = now
+
+    @property
+    def asking(self) -> Asking:
+        """What asking a person needs to know."""
+        return Asking(Patience.of(self.config), self.clock, self.tell)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
 from handrail.sessions.actor import Actor
 from handrail.sessions.create import create
+from handrail.sessions.lookout import Lookout
 from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
 from handrail.sessions.recovery import NO_ROOM, RESTARTED, recover
@@ -47,9 +48,17 @@ class Sessions:
         self._sweeper: asyncio.Task[None] | None = None
         self._recovering: list[asyncio.Task[None]] = []
 
+        async def deny(row: ApprovalRow, because: str) -> None:
+            await self.answer(row.id, "deny", option=None, because=because, by="deadline")
+
+        self._lookout = Lookout(rooms.store, rooms.asking, self._actors, deny)
+
     async def start(self) -> None:
         """Take up what was under way when the last server ended, each session by itself, and start sweeping."""
+        parked = await approvals.parked(self._rooms.store)
         for row in await rows.under_way(self._rooms.store):
+            if row.id in parked:
+                continue
             self._recovering.append(asyncio.create_task(self._recover(row.id), name=f"recover {row.id}"))
         self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
 
@@ -220,13 +229,14 @@ class Sessions:
         """
         while True:
             await asyncio.sleep(_SWEEP)
+            await self._lookout.look()
             for actor in [actor for actor in self._actors.values() if actor.starved and actor.free]:
                 await self._release(actor)
                 await self._recover(actor.record.id, NO_ROOM)
             idle = sorted((a for a in self._actors.values() if a.free), key=lambda actor: actor.idle_since)
             warm = sum(1 for actor in self._actors.values() if actor.workplace.agent is not None)
             for actor in idle:
-                old = time.monotonic() - actor.idle_since > self._rooms.config.agent_idle
+                old = actor.held or time.monotonic() - actor.idle_since > self._rooms.config.agent_idle
                 if old or warm > self._rooms.config.warm_agents:
                     warm -= actor.workplace.agent is not None
                     await self._release(actor)

@@ -54,9 +54,8 @@ class Turns:
         self._watch = watch
         self.recorder = Recorder(record.log, record.id, output_limit)
         self._network = Network(self.recorder.put)
-        self.questions = Questions(
-            record, self.recorder, workplace.spec, self.permissions, workplace.ceiling, workplace.asking
-        )
+        spec, asking = workplace.spec, workplace.asking
+        self.questions = Questions(record, self.recorder, spec, self.permissions, workplace.ceiling, asking=asking)
         self._cancel = asyncio.Event()
         self._park = asyncio.Event()
         self._cost_before = 0

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, Update, select, update
+from sqlalchemy import Select, Update, exists, select, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.errors import NotFound
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
-from handrail.store.tables import ApprovalState, Then, approvals
-from handrail.types import ApprovalId, Json, SessionId, now
+from handrail.store.tables import ApprovalState, Then, approvals, sessions, turns
+from handrail.types import ApprovalId, Json, SessionId, SessionState, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,7 @@ def answer(
     option: str | None = None,
     because: str | None = None,
     used: bool = False,
+    at: datetime | None = None,
 ) -> Write:
     """Guard: answer a question that is still open; of several answers the first one wins.
 
@@ -83,6 +84,7 @@ def answer(
         option: the one chosen of those that the agent offered.
         because: a sentence for the agent.
         used: the turn that asked is alive and gets the answer at once.
+        at: when; by default now.
     """
     return (
         update(approvals)
@@ -93,7 +95,7 @@ def answer(
             option=option,
             by=by,
             because=because,
-            answered=now(),
+            answered=at or now(),
             due=None,
             used=used,
         )
@@ -139,6 +141,11 @@ def escalate(row: ApprovalRow, deadline: datetime | None) -> Write:
     )
 
 
+def hold(approval: ApprovalId, due: datetime) -> Write:
+    """An agent waits for an open question again: look at it at `due`."""
+    return _while_open(approval).values(released=None, due=due)
+
+
 def look_at(approval: ApprovalId, due: datetime | None) -> Write:
     """Look at an open question again at `due`."""
     return _while_open(approval).values(due=due)
@@ -180,6 +187,26 @@ async def denied_since(store: Store, session: SessionId, turn: int) -> bool:
         .limit(1)
     )
     return bool(await store.rows(statement))
+
+
+async def unused_of(store: Store, session: SessionId, turn: int) -> list[ApprovalRow]:
+    """Answers to questions of `turn` that the agent has not had."""
+    answers = _of(session, ApprovalState.ANSWERED).where(approvals.c.used.is_(False), approvals.c.turn == turn)
+    return await every(store, ApprovalRow, answers)
+
+
+async def parked(store: Store) -> set[SessionId]:
+    """Sessions in which nothing is to be done until a person answers: their last turn has ended."""
+    of_it = approvals.c.session == sessions.c.id
+    unused = of_it & (approvals.c.state == ApprovalState.ANSWERED) & approvals.c.used.is_(False)
+    statement = (
+        select(sessions.c.id)
+        .join(turns, (turns.c.session == sessions.c.id) & (turns.c.turn == sessions.c.turn))
+        .where(sessions.c.state == SessionState.WAITING, turns.c.ended.is_not(None))
+        .where(exists().where(of_it, approvals.c.state == ApprovalState.OPEN))
+        .where(~exists().where(unused, approvals.c.turn == sessions.c.turn))
+    )
+    return {row[0] for row in await store.rows(statement)}
 
 
 async def waited(store: Store, session: SessionId, since: datetime) -> timedelta:
