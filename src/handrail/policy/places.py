@@ -51,7 +51,7 @@ def place(path: str, workspace: str, folder: str | None = None) -> Place:
 def _path_glob(pattern: str, *, folded: bool) -> re.Pattern[str]:
     """`**` any depth, `*` and `?` within a name; a directory stands for all that is in it."""
     anchored = "/" in pattern.rstrip("/") and not pattern.startswith("**/")
-    body = pattern.rstrip("/").removeprefix("**/")
+    body = pattern.rstrip("/").removeprefix("**/").removesuffix("/**") or "**"
     out = "" if anchored else "(?:.*/)?"
     at = 0
     while at < len(body):

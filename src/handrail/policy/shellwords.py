@@ -36,6 +36,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FUNCTION = re.compile(r"[A-Za-z_][\w.-]*[ \t]*\([ \t]*\)")
 _BRACES = re.compile(r"\{[^{}\s$`\\'\"<>();|&]*(?:,|\.\.)[^{}\s$`\\'\"<>();|&]*\}")
 
+_BRACKET = re.compile(r"\[{1,2}(?=\s|$)")
+
 # words that begin or go on with a compound command: a new command may follow each
 _LEADS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "time"})
 _CLOSES = frozenset({"fi", "done", "}", "esac"})
@@ -149,20 +151,23 @@ class _Reader:
         words: list[Word] = []
         assigns: list[str] = []
         fresh = True
+        both = False
         while self._more():
+            marked = self.at
             if self._redirect():
                 fresh = False
+                both = both or text.startswith("&", marked)
                 continue
+            if both:  # to a POSIX shell `&>` ends the command
+                raise Unclear("a word stands after `&>`")
             if not words and (name := self._assignment()) is not None:
                 assigns.append(name)
                 fresh = False
                 continue
             raw = self.at
-            word = self._word()
+            word = self._word(first=fresh)
             if fresh and self._keyword(text[raw : self.at]):
                 return None
-            if text[raw : self.at] == "{":
-                raise Unclear("a brace stands where none is expected")
             fresh = False
             words.append(word)
         if not words and not assigns:
@@ -200,10 +205,10 @@ class _Reader:
         if raw in _CLOSES:
             self._redirects_only()
             return True
-        if raw in {"for", "select"}:
+        if raw == "for":
             self._for()
             return True
-        if raw in {"case", "coproc"}:
+        if raw in {"case", "coproc", "select"}:
             raise Unclear(f"a `{raw}` is not taken apart")
         return False
 
@@ -227,10 +232,7 @@ class _Reader:
         if self.text[raw : self.at] != "in":
             raise Unclear("a `for` without `in` is not taken apart")
         while self._more():
-            raw = self.at
-            self._word()
-            if self.text[raw : self.at] == "{":
-                raise Unclear("a brace stands where none is expected")
+            self._word(first=False)
 
     def _assignment(self) -> str | None:
         found = _ASSIGN.match(self.text, self.at)
@@ -311,7 +313,7 @@ class _Reader:
 
     # --- words -------------------------------------------------------------------------------------------------------
 
-    def _word(self) -> Word:
+    def _word(self, *, first: bool = True) -> Word:
         text = self.text
         out: list[str] = []
         many = False
@@ -342,6 +344,8 @@ class _Reader:
             many = many or splits
         if self.at == start:
             raise Unclear("a word was expected")
+        if not first and text[start : self.at] == "{":
+            raise Unclear("a brace stands where none is expected")
         return Word("".join(out), many)
 
     def _piece(self, character: str) -> tuple[str, bool]:
@@ -361,7 +365,7 @@ class _Reader:
         if character == "`":
             self._backquote()
             return HOLE, True
-        if character in "*?[":
+        if character in "*?[" and _BRACKET.match(self.text, self.at) is None:
             self.at += 1
             return HOLE, True
         if character == "{" and (braces := _BRACES.match(self.text, self.at)) is not None:

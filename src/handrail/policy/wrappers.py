@@ -12,7 +12,8 @@ from handrail.policy.shellwords import parse
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash", "fish"})
 
 INERT = frozenset({"cd", "true", "false", ":", "echo", "printf", "test", "[", "[[", "]]", "pwd", "sleep", "wait",
-                   "exit", "return", "break", "continue", "shift", "umask", "ulimit", "read"})  # fmt: skip
+                   "exit", "return", "break", "continue", "shift", "umask", "ulimit", "read", "set", "export", "readonly",
+                   "local"})  # fmt: skip
 """commands that do nothing to anything but the shell they run in; beside others they need no rule of their own"""
 
 _FILTERS = frozenset({"head", "tail", "wc", "cat", "nl", "tac", "rev"})
@@ -245,7 +246,7 @@ class _Gathered:
             self.forms.append(Form((Word("true"),), assigns, acts))
             return
         if name == "xargs":
-            rest = (*rest, Word(HOLE, many=True))
+            rest = _replaced(passed, rest)
         self.command(rest, assigns + set_here, depth + 1, acts=acts)
 
 
@@ -269,6 +270,19 @@ def _rest(words: tuple[Word, ...], values: frozenset[str], operands: int) -> tup
         names.append(named[1])
         at += 1
     return words[at + operands :], tuple(names)
+
+
+def _replaced(options: tuple[Word, ...], rest: tuple[Word, ...]) -> tuple[Word, ...]:
+    """The command of xargs with what it reads: at the end, or in the place that `-I` names."""
+    for at, option in enumerate(options):
+        if option.text.startswith(("-I", "-i", "-J", "--replace")):
+            given = (
+                option.text.removeprefix("--replace").lstrip("=") if option.text.startswith("--") else option.text[2:]
+            )
+            following = options[at + 1].text if option.text in {"-I", "-J"} and at + 1 < len(options) else ""
+            mark = given or following or "{}"
+            return tuple(Word(word.text.replace(mark, HOLE), word.many) for word in rest)
+    return (*rest, Word(HOLE, many=True))
 
 
 def _until_end(words: tuple[Word, ...]) -> tuple[Word, ...]:
