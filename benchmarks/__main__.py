@@ -10,9 +10,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import log, many, start, steps
+from benchmarks import egress, log, many, start, steps
 
-PARTS = {"start": start.run, "steps": steps.run, "many": many.run, "log": log.run}
+PARTS = {"start": start.run, "steps": steps.run, "many": many.run, "log": log.run, "egress": egress.run}
 LATEST = Path(__file__).with_name("latest.json")
 
 
