@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import subprocess
@@ -68,3 +69,16 @@ def test_what_was_left_behind_is_named(tmp_path: Path) -> None:
         (row,) = finding.left_behind(tmp_path)
         assert row.startswith(f"{process.pid} ")
         process.communicate(b"\n")
+
+
+async def test_who_lost_the_race_to_start_waits_for_the_winner(tmp_path: Path) -> None:
+    finding.prepare(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]) as loser:
+        loser.wait(20)
+        with (tmp_path / "keeper.lock").open("w") as lock:  # the winner has begun, its server has not yet
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            waiting = asyncio.create_task(finding._ready(tmp_path, loser))
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+        with pytest.raises(finding.Misconfigured):
+            await waiting

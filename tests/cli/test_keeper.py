@@ -55,6 +55,13 @@ def test_a_server_that_never_gets_ready_is_given_up(tmp_path: Path, capfd: pytes
     assert "died 5 times within 60 s before it was ready" in capfd.readouterr().err
 
 
+def test_starts_that_fail_now_and_then_are_no_reason_to_give_up(tmp_path: Path) -> None:
+    last = 2 * keeper.GIVE_UP + 2
+    lines = (f"sys.exit(0) if count == {last} else None", "count % 2 and die()", "ready()", "die()")
+    assert Keeper(tmp_path, program(tmp_path, *lines)).run() == 0
+    assert starts(tmp_path) == last
+
+
 def test_a_signal_is_passed_on_and_the_server_ends_in_order(tmp_path: Path) -> None:
     lines = ["signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))", "ready()", "time.sleep(30)"]
     kept = Keeper(tmp_path, program(tmp_path, *lines))

@@ -95,7 +95,7 @@ async def connect_or_start(data: Path, *, say: Callable[[str], None]) -> httpx2.
     if client := await connect(data):
         return client
     keeper: subprocess.Popen[bytes] | None = None
-    if not held(data / "server.lock") and not held(data / "keeper.lock"):
+    if not _kept(data):
         say(f"starting the server of {data}")
         keeper = start(data)
     return await _ready(data, keeper)
@@ -106,11 +106,16 @@ async def _ready(data: Path, keeper: subprocess.Popen[bytes] | None) -> httpx2.A
     while time.monotonic() < deadline:
         if client := await connect(data):
             return client
-        # another terminal may have won the race to start it; then its lock is held and we go on waiting
-        if keeper is not None and keeper.poll() is not None and not held(data / "server.lock"):
+        # another terminal may have won the race to start it; then its keeper is there, and we go on waiting
+        if keeper is not None and keeper.poll() is not None and not _kept(data):
             raise _not_started(data, keeper.returncode)
         await asyncio.sleep(0.03)
     raise Unavailable(f"the server did not get ready within {START_LIMIT:.0f} s: {last_words(data)}")
+
+
+def _kept(data: Path) -> bool:
+    """Whether a server lives, or a keeper that starts one."""
+    return held(data / "server.lock") or held(data / "keeper.lock")
 
 
 def _not_started(data: Path, code: int) -> HandrailError:
@@ -203,7 +208,7 @@ async def stop(data: Path) -> bool:
         HandrailError: it still runs after 20 s.
     """
     client = await connect(data)
-    found = client is not None or held(data / "server.lock") or held(data / "keeper.lock")
+    found = client is not None or _kept(data)
     if client is not None:
         with contextlib.suppress(httpx2.TransportError):  # it may go away in mid-answer, which is what was asked
             await client.post("/api/v1/shutdown")
@@ -211,7 +216,7 @@ async def stop(data: Path) -> bool:
     elif found:
         _terminate(data)
     deadline = time.monotonic() + STOP_LIMIT
-    while held(data / "server.lock") or held(data / "keeper.lock"):
+    while _kept(data):
         if time.monotonic() > deadline:
             address = read_address(data)
             who = f"process {address.pid}" if address else "its process"

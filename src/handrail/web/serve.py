@@ -186,7 +186,7 @@ def _uvicorn(app: object) -> uvicorn.Config:
 
 def _insist() -> None:
     """End the process even when a thread or an agent holds it up: agents die with it, and the log knows the rest."""
-    timer = threading.Timer(LAST_GRACE, os._exit, (1,))
+    timer = threading.Timer(LAST_GRACE, os._exit, (0,))  # it was told to end: the keeper must not start it again
     timer.daemon = True
     timer.start()
 
