@@ -71,14 +71,19 @@ def test_what_was_left_behind_is_named(tmp_path: Path) -> None:
         process.communicate(b"\n")
 
 
+def lost() -> subprocess.Popen[bytes]:
+    """A keeper that found another one in its place."""
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]) as keeper:
+        keeper.wait(20)
+    return keeper
+
+
 async def test_who_lost_the_race_to_start_waits_for_the_winner(tmp_path: Path) -> None:
     finding.prepare(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]) as loser:
-        loser.wait(20)
-        with (tmp_path / "keeper.lock").open("w") as lock:  # the winner has begun, its server has not yet
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            waiting = asyncio.create_task(finding._ready(tmp_path, loser))
-            await asyncio.sleep(0.3)
-            assert not waiting.done()
-        with pytest.raises(finding.Misconfigured):
-            await waiting
+    with (tmp_path / "keeper.lock").open("w") as lock:  # the winner has begun, its server has not yet
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = asyncio.create_task(finding._ready(tmp_path, lost()))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+    with pytest.raises(finding.Misconfigured):
+        await waiting
