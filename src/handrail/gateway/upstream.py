@@ -166,6 +166,73 @@ class Pool:
         return line
 
 
+class _Incoming:
+    """The answer that is being read: httptools calls back for each part of it."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.reset()
+
+    def reset(self) -> None:
+        """Make ready for the next answer."""
+        self.headers: list[Header] = []
+        self.status = 0
+        """0 until the head of the real answer is whole"""
+        self.pieces: list[bytes] = []
+        self.size = 0
+        """bytes of a head that is not whole, then of `pieces`"""
+        self.done = False
+        self.to_the_end = False
+        """nothing but the connection's end says where the body ends"""
+        self.lasting = False
+        """the connection may serve again"""
+        self._interim = False
+        self._more = False
+
+    def feed(self, data: bytes) -> bool:
+        """Parse; False where it is no answer, or more than one."""
+        if not self.status:
+            self.size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            return False
+        return not self._more and (bool(self.status) or self.size <= _HEAD_LIMIT)
+
+    def on_message_begin(self) -> None:
+        """An answer begins; a second one to the same request is passed over."""
+        self._more = self.done
+        if not self.done:
+            self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header. What comes behind the body is no header (https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1)."""
+        if not self.status:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """A head is whole; an interim one is passed over (https://www.rfc-editor.org/rfc/rfc9110#section-15.2)."""
+        status = self._parser.get_status_code()
+        self._interim = 100 <= status < 200
+        if self.done or self._interim:
+            return
+        self.status, self.size = status, 0
+        sized = {name for name, _ in self.headers} & {b"content-length", b"transfer-encoding"}
+        self.to_the_end = not sized and status not in (204, 304)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if not self.done:
+            self.pieces.append(body)
+            self.size += len(body)
+
+    def on_message_complete(self) -> None:
+        """An answer is whole."""
+        if not self._interim and not self.done:
+            self.done = True
+            self.lasting = self._parser.should_keep_alive()  # afterwards the parser does not know any more
+
+
 class _Line(asyncio.Protocol):
     """One connection, with one request at a time. Its own callbacks never raise."""
 
@@ -174,7 +241,7 @@ class _Line(asyncio.Protocol):
         self._kept = kept
         self._lines = lines
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._incoming = _Incoming()
         self._waiter: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -182,17 +249,6 @@ class _Line(asyncio.Protocol):
         self._blocked = False  # the provider does not take what we write
         self._lost = False
         self._busy = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self._headers: list[Header] = []
-        self._status = 0  # 0 until the head of the real answer is whole
-        self._interim = False
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._done = False
-        self._to_the_end = False  # nothing but the connection's end says where the body ends
-        self._lasting = False  # the connection may serve again
         self._failure: str | None = None
 
     # --- from asyncio ---
@@ -207,9 +263,9 @@ class _Line(asyncio.Protocol):
         self._lines.discard(self)
         if self in self._kept:
             self._kept.remove(self)
-        if self._busy and not self._done:
-            if self._to_the_end and exc is None:
-                self._done = True
+        if self._busy and not self._incoming.done:
+            if self._incoming.to_the_end and exc is None:
+                self._incoming.done = True
             else:
                 self._failure = self._failure or ("RemoteProtocolError" if exc is None else "ReadError")
         self._tell()
@@ -223,53 +279,15 @@ class _Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = monotonic()
-        if not self._busy or self._done:  # nobody asked for anything
+        incoming = self._incoming
+        if not self._busy or incoming.done:  # nobody asked for anything
             self.cut()
             return
-        if not self._status:
-            self._size += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        if not incoming.feed(data):
             self._fail("RemoteProtocolError")
-        if not self._status and self._size > _HEAD_LIMIT:
-            self._fail("RemoteProtocolError")
-        if self._size > _BUFFER_LIMIT and self._status and not self._done and self._transport and not self._lost:
+        elif incoming.size > _BUFFER_LIMIT and not incoming.done and self._transport:
             self._transport.pause_reading()
         self._tell()
-
-    # --- from the parser ---
-
-    def on_message_begin(self) -> None:
-        if self._done:  # a second answer to one request
-            self._fail("RemoteProtocolError")
-        else:
-            self._headers = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._done:
-            self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        if self._done:
-            return
-        status = self._parser.get_status_code()
-        self._interim = 100 <= status < 200  # https://www.rfc-editor.org/rfc/rfc9110#section-15.2
-        if self._interim:
-            return
-        self._status, self._size = status, 0
-        sized = {name for name, _ in self._headers} & {b"content-length", b"transfer-encoding"}
-        self._to_the_end = not sized and status not in (204, 304)
-
-    def on_body(self, body: bytes) -> None:
-        if not self._done:
-            self._pieces.append(body)
-            self._size += len(body)
-
-    def on_message_complete(self) -> None:
-        if not self._interim and not self._done:
-            self._done = True
-            self._lasting = self._parser.should_keep_alive()  # afterwards the parser does not know any more
 
     # --- from the pool ---
 
@@ -277,23 +295,25 @@ class _Line(asyncio.Protocol):
         """Send a request and wait for the head of its answer."""
         if self._transport is None or self._lost:
             raise BrokenError("ConnectError", sent=False)
-        self._reset()
+        incoming = self._incoming
+        incoming.reset()
         self._busy = True
         self._transport.write(data)
         if self._blocked:
-            await self._wait(lambda: not self._blocked or bool(self._status), self._timeouts.write, "WriteTimeout")
+            await self._wait(lambda: not self._blocked or bool(incoming.status), self._timeouts.write, "WriteTimeout")
             self._unwatch()
-        await self._wait(lambda: bool(self._status), self._timeouts.idle, "ReadTimeout")
-        return Answer(self, self._status, self._headers)
+        await self._wait(lambda: bool(incoming.status), self._timeouts.idle, "ReadTimeout")
+        return Answer(self, incoming.status, incoming.headers)
 
     async def read(self) -> bytes:
         """The next bytes of the answer; empty at its end."""
-        if not self._pieces and not self._done:
-            await self._wait(lambda: bool(self._pieces) or self._done, self._timeouts.idle, "ReadTimeout")
-        data, self._pieces = b"".join(self._pieces), []
-        if self._size > _BUFFER_LIMIT and self._transport and not self._lost:
+        incoming = self._incoming
+        if not incoming.pieces and not incoming.done:
+            await self._wait(lambda: bool(incoming.pieces) or incoming.done, self._timeouts.idle, "ReadTimeout")
+        data, incoming.pieces = b"".join(incoming.pieces), []
+        if incoming.size > _BUFFER_LIMIT and self._transport and not self._lost:
             self._transport.resume_reading()
-        self._size = 0
+        incoming.size = 0
         return data
 
     def leave(self) -> None:
@@ -302,7 +322,7 @@ class _Line(asyncio.Protocol):
             return
         self._busy = False
         self._unwatch()
-        if not self._lasting or self._failure is not None or self._lost or len(self._kept) >= _MOST:
+        if not self._incoming.lasting or self._failure is not None or self._lost or len(self._kept) >= _MOST:
             self.cut()
             return
         self._kept.append(self)
