@@ -13,7 +13,7 @@ import pytest
 
 from handrail.errors import InvalidInput, SandboxError
 from handrail.sandbox import Box, Closer, Exit
-from handrail.sandbox.process import FILE_BYTES, TAIL_BYTES, mend, printable
+from handrail.sandbox.process import FILE_BYTES, TAIL_BYTES, is_reading, mend, printable
 
 
 async def test_a_command_runs_to_its_end(box: Box) -> None:
@@ -224,3 +224,25 @@ def test_text_is_made_printable() -> None:
 def test_known_failures_are_mended() -> None:
     assert "sysctl" in mend("bwrap: No permissions to create new namespace")
     assert mend("something else") == ""
+
+
+def test_pipes_that_do_not_tell_whether_they_are_paused() -> None:
+    class Old(asyncio.ReadTransport):
+        """As in Python 3.11.2, where the base class answers."""
+
+        _paused = False
+
+    transport = Old()
+    with pytest.raises(NotImplementedError):
+        transport.is_reading()
+    assert is_reading(transport)
+    transport._paused = True
+    assert not is_reading(transport)
+
+
+async def test_stdin_that_is_closed_and_let_go_ends_once(box: Box, caplog: pytest.LogCaptureFixture) -> None:
+    process = await box.start(["cat"], env={}, cwd=box.walls.workspace)
+    process.stdin.close()
+    await process.kill()
+    await asyncio.sleep(0.05)
+    assert not [record for record in caplog.records if record.name == "asyncio"]

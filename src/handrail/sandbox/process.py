@@ -102,8 +102,9 @@ class Pipes:
 
     def close_input(self) -> None:
         """Let go of stdin, with what was not written yet."""
-        if not self.input.closed.done():
-            self.stdin.transport.abort()
+        transport = self.stdin.transport
+        if not transport.is_closing() or transport.get_write_buffer_size():  # else its end is on the way already
+            transport.abort()
 
 
 async def make_pipes(stderr_file: Path | None) -> tuple[BinaryIO | None, list[int]]:
@@ -275,12 +276,20 @@ class BoxProcess:
         return Exit(code, "signalled" if code < 0 else "exited")
 
 
+def is_reading(transport: asyncio.ReadTransport) -> bool:
+    """Whether the transport takes what comes, or was paused by a reader that is behind."""
+    try:
+        return transport.is_reading()
+    except NotImplementedError:  # pipes in the Python 3.11.2 of Debian 12 do not tell
+        return not getattr(transport, "_paused", False)
+
+
 async def _drained(transport: asyncio.ReadTransport, closed: asyncio.Future[None], slow: float = 0.0) -> None:
     began = time.monotonic()
     until = began + DRAIN_SECONDS
     while not closed.done():
         now = time.monotonic()
-        if not transport.is_reading() and now < began + slow:
+        if not is_reading(transport) and now < began + slow:
             # what its reader has not taken yet is not lost
             until = now + DRAIN_SECONDS
         elif now > until:
