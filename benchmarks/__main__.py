@@ -10,9 +10,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import egress, log, many, start, steps
+from benchmarks import egress, log, many, policy, start, steps
 
-PARTS = {"start": start.run, "steps": steps.run, "many": many.run, "log": log.run, "egress": egress.run}
+PARTS = {
+    "start": start.run,
+    "steps": steps.run,
+    "many": many.run,
+    "log": log.run,
+    "egress": egress.run,
+    "policy": policy.run,
+}
 LATEST = Path(__file__).with_name("latest.json")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -229,6 +230,48 @@ class CommandRule:
         if _is_path(glob.text):
             ways.append((at + 1, operand, so_far))
         return ways
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRules:
+    """The rules of one list, found by the name of their program."""
+
+    every: tuple[CommandRule, ...]
+    by_name: dict[str, tuple[CommandRule, ...]]
+    by_glob: tuple[CommandRule, ...]
+    """those whose program is a glob, or any"""
+
+    def __iter__(self) -> Iterator[CommandRule]:
+        return iter(self.every)
+
+    def near(self, form: Form) -> Iterator[CommandRule]:
+        """The rules that can name this command at all."""
+        if not self.every:
+            return
+        first = form.words[0]
+        if not first.sure:
+            yield from self.every
+            return
+        name = program(first)
+        names = dict.fromkeys((first.text, name, name.casefold()))
+        if name not in _WORDS_ARE_DATA:
+            names |= dict.fromkeys(program(word) for word in form.words[1:])
+        for key in names:
+            yield from self.by_name.get(key, ())
+        yield from self.by_glob
+
+
+def command_rules(texts: Iterable[str], *, allows: bool) -> CommandRules:
+    """Read the rules of one list; each is known to be one."""
+    every = tuple(command_rule(text, allows=allows) for text in texts)
+    by_name: dict[str, tuple[CommandRule, ...]] = {}
+    by_glob: list[CommandRule] = []
+    for rule in every:
+        if rule.anything or rule.words[0].wild:
+            by_glob.append(rule)
+        else:
+            by_name[rule.words[0].text] = (*by_name.get(rule.words[0].text, ()), rule)
+    return CommandRules(every, by_name, tuple(by_glob))
 
 
 def _given(option: Glob, texts: list[str], letters: set[str], longs: set[str]) -> bool:

@@ -124,19 +124,19 @@ def _form(policy: Policy, form: Form, *, alone: bool) -> Decision | None:
 
 def _judged(layer: Layer, form: Form, what: str) -> Decision | None:
     best: tuple[CommandRule, Match] | None = None
-    for rule in layer.shell[Verdict.DENY]:
+    for rule in layer.shell[Verdict.DENY].near(form):
         match = rule.forbids(form)
         if match is Match.YES:
             return _said(Verdict.DENY, rule.text, layer, what)
         if match is Match.MAYBE and best is None:
             best = (rule, match)
-    for rule in layer.shell[Verdict.ASK]:
+    for rule in layer.shell[Verdict.ASK].near(form):
         if best is None and rule.forbids(form) is not Match.NO:
             best = (rule, Match.YES)
     if best is not None:
         return _said(Verdict.ASK, best[0].text, layer, what, unsure=best[1] is Match.MAYBE)
     if form.acts:
-        for rule in layer.shell[Verdict.ALLOW]:
+        for rule in layer.shell[Verdict.ALLOW].near(form):
             if rule.allows(form):
                 return _said(Verdict.ALLOW, rule.text, layer, what)
     return None

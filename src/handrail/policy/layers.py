@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from handrail.policy import Verdict
 from handrail.policy.builtin import DOCUMENTS
-from handrail.policy.commands import CommandRule, command_rule
+from handrail.policy.commands import CommandRules, command_rules
 from handrail.policy.document import Document, PolicyLimits, Section, read
 from handrail.policy.places import FileRule, Host, HostRule, file_rule, host_rule
 from handrail.types import Permissions
@@ -26,7 +26,7 @@ class Layer:
 
     name: str
     document: Document
-    shell: dict[Verdict, tuple[CommandRule, ...]]
+    shell: dict[Verdict, CommandRules]
     files: dict[Verdict, tuple[FileRule, ...]]
     network: dict[Verdict, tuple[HostRule, ...]]
 
@@ -74,7 +74,7 @@ def layer(name: str, document: Document) -> Layer:
         name,
         document,
         {
-            verdict: tuple(command_rule(text, allows=verdict is Verdict.ALLOW) for text in getattr(document.shell, key))
+            verdict: command_rules(getattr(document.shell, key), allows=verdict is Verdict.ALLOW)
             for verdict, key in lists.items()
         },
         {verdict: tuple(map(file_rule, getattr(document.files, key))) for verdict, key in lists.items()},

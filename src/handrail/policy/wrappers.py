@@ -12,8 +12,8 @@ from handrail.policy.shellwords import parse
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash", "fish"})
 
 INERT = frozenset({"cd", "true", "false", ":", "echo", "printf", "test", "[", "[[", "]]", "pwd", "sleep", "wait",
-                   "exit", "return", "break", "continue", "shift", "umask", "ulimit", "read", "set", "export", "readonly",
-                   "local"})  # fmt: skip
+                   "exit", "return", "break", "continue", "shift", "umask", "ulimit", "read", "set", "export",
+                   "readonly", "local"})  # fmt: skip
 """commands that do nothing to anything but the shell they run in; beside others they need no rule of their own"""
 
 _FILTERS = frozenset({"head", "tail", "wc", "cat", "nl", "tac", "rev"})
