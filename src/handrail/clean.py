@@ -24,16 +24,24 @@ _UNSEEN = "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\U000e
 _DROPPED = re.compile(f"[\x00-\x08\x0e-\x1f\x7f-\x9f{_BIDI}{_UNSEEN}]")
 _REVEALED = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_BIDI}{_UNSEEN}\u200c\u200d]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+# What runners of workflows obey when it stands in a log (GitHub at the beginning of a line, the rest anywhere):
+# https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+_COMMANDS = re.compile(
+    r"(?im)^([ \t]*:)(?=:(?:add-(?:mask|matcher|path)|remove-matcher|set-(?:env|output)|save-state|stop-commands|echo"
+    r"|debug|notice|warning|error|group|endgroup)(?:[ :]|$))|(#)(?=#(?:vso|teamcity)?\[)"
+)
 
 
 def clean(text: str) -> str:
     r"""`text` without anything that acts on a terminal; line ends become `\n`, tabs stay.
 
+    Commands to a runner of workflows (`::set-env`, `##vso[`) get a space that breaks them.
     For prose and output. Where a person decides on what they read (a command to approve), use `reveal`.
     """
     text = _SEQUENCES.sub("", text)
     text = _LINE_ENDS.sub("\n", text)
-    return _SURROGATES.sub("\ufffd", _DROPPED.sub("", text))
+    text = _SURROGATES.sub("\ufffd", _DROPPED.sub("", text))
+    return _COMMANDS.sub(r"\1\2 ", text) if "::" in text or "##" in text else text
 
 
 def reveal(text: str) -> str:

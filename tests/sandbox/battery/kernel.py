@@ -7,10 +7,12 @@ import errno
 import fcntl
 import os
 import pty
+import resource
 import signal
 import socket
 import struct
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.sandbox.battery import (
@@ -216,3 +218,143 @@ def _target(descriptor: int) -> str:
         return str(Path(f"/proc/self/fd/{descriptor}").readlink())
     except OSError:
         return ""
+
+
+@attempt
+def other_namespaces(_: Targets) -> object:
+    # network, process ids, host name, IPC, control groups
+    return c(libc.unshare(0x40000000 | 0x20000000 | 0x04000000 | 0x08000000 | 0x02000000)) == 0
+
+
+@attempt
+def write_memory_of_process(t: Targets) -> object:
+    return os.open(f"/proc/{t['process']}/mem", os.O_RDWR)
+
+
+@attempt
+def read_memory_by_call(t: Targets) -> object:
+    start = int(Path(f"/proc/{t['process']}/maps").read_text("ascii").split("-")[0], 16)
+    buffer = ctypes.create_string_buffer(8)
+    local, remote = struct.pack("<2Q", ctypes.addressof(buffer), 8), struct.pack("<2Q", start, 8)
+    one = ctypes.c_ulong(1)
+    return c(libc.process_vm_readv(t["process"], local, one, remote, one, ctypes.c_ulong(0))) == 8
+
+
+@attempt
+def take_descriptor_of_process(t: Targets) -> object:
+    return call(438, os.pidfd_open(t["process"]), 0, 0)
+
+
+@attempt
+def limit_process(t: Targets) -> object:
+    resource.prlimit(t["process"], resource.RLIMIT_CORE, (0, 0))
+    return True
+
+
+@attempt
+def renice_process(t: Targets) -> object:
+    os.setpriority(os.PRIO_PROCESS, t["process"], 5)
+    return True
+
+
+@attempt
+def pin_process(t: Targets) -> object:
+    os.sched_setaffinity(t["process"], os.sched_getaffinity(t["process"]))
+    return True
+
+
+@attempt
+def realtime(_: Targets) -> object:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    return True
+
+
+@attempt
+def be_spared_when_memory_ends(_: Targets) -> object:
+    return Path("/proc/self/oom_score_adj").write_text("-1000")
+
+
+@attempt
+def swap_off(_: Targets) -> object:
+    return _refused_for(errno.ENOENT, libc.swapoff, b"/nonexistent")
+
+
+@attempt
+def accounting(_: Targets) -> object:
+    return _refused_for(errno.ENOENT, libc.acct, b"/nonexistent")
+
+
+@attempt
+def new_root(_: Targets) -> object:
+    return _refused_for((errno.EINVAL, errno.EBUSY), libc.syscall, 41 if ARM else 155, b".", b".")
+
+
+@attempt
+def load_kernel(_: Targets) -> object:
+    return _refused_for(errno.EINVAL, libc.syscall, 104 if ARM else 246, 0, 999, 0, 0xFFFF0000)
+
+
+def _refused_for(reasons: int | tuple[int, ...], function: Callable[..., int], *arguments: object) -> bool:
+    """Whether a call that cannot succeed was refused for its arguments: the right to it was there."""
+    if function(*arguments) >= 0:
+        return True
+    return ctypes.get_errno() in (reasons if isinstance(reasons, tuple) else (reasons,))
+
+
+@attempt
+def ports_of_the_machine(_: Targets) -> object:
+    return c(libc.iopl(3)) == 0
+
+
+@attempt
+def watch_the_file_system(_: Targets) -> object:
+    return c(libc.fanotify_init(0, os.O_RDONLY))
+
+
+@attempt
+def copy_mounts(_: Targets) -> object:
+    return call(428, -100, b"/", 1)
+
+
+@attempt
+def change_mounts(_: Targets) -> object:
+    tree = call(428, -100, b"/usr", 1)
+    return call(442, tree, b"", 0x1000, struct.pack("<4Q", 1, 0, 0, 0), 32) == 0
+
+
+@attempt
+def program_of_modules(_: Targets) -> object:
+    return os.open("/proc/sys/kernel/modprobe", os.O_WRONLY)
+
+
+@attempt
+def drop_caches(_: Targets) -> object:
+    return os.open("/proc/sys/vm/drop_caches", os.O_WRONLY)
+
+
+@attempt
+def forward_packets(_: Targets) -> object:
+    return os.open("/proc/sys/net/ipv4/ip_forward", os.O_WRONLY)
+
+
+@attempt
+def control_group(_: Targets) -> object:
+    names = ("cgroup.procs", "memory/cgroup.procs", "pids/cgroup.procs")
+    return [os.open(path, os.O_WRONLY) for name in names if (path := Path("/sys/fs/cgroup", name)).exists()]
+
+
+@attempt
+def other_binary_interface(_: Targets) -> object:
+    return not ARM and call(0x40000000 | 39)
+
+
+@attempt
+def kernel_cryptography(_: Targets) -> object:
+    socket.socket(38, socket.SOCK_SEQPACKET).close()
+    return True
+
+
+@attempt
+def packet_counters(_: Targets) -> object:
+    socket.socket(44, socket.SOCK_RAW).close()
+    return True
