@@ -100,7 +100,7 @@ class House:
 
 
 Open = Callable[..., AbstractAsyncContextManager[House]]
-"""opens the house; what it is given are settings of `Config`"""
+"""opens the house; what it is given are settings of `Config`, or parts of `Rooms`"""
 
 
 @pytest.fixture
@@ -115,6 +115,7 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
     async def opened(**settings: object) -> AsyncIterator[House]:
         egress = settings.pop("egress", None) or Egress()
         assert isinstance(egress, Egress)
+        parts = {name: settings.pop(name) for name in ("clock", "tell") if name in settings}
         config = replace(Config(data=tmp_path / "data"), **settings)  # type: ignore[arg-type]
         providers = (
             Provider("anthropic", Wire.ANTHROPIC, fake.url, "secret-key"),
@@ -130,7 +131,8 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
                 return backends[kind]
 
             roster = Roster(config.data, {"HANDRAIL_AGENTS_DIR": str(CACHE), **os.environ})
-            sessions = Sessions(Rooms(config, store, roster, gateway, backend, egress))
+            rooms = Rooms(config, store, roster, gateway, backend, egress, **parts)  # type: ignore[arg-type]
+            sessions = Sessions(rooms)
             await sessions.start()
             try:
                 yield House(sessions, store, fake, repository)

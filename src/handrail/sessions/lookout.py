@@ -5,6 +5,7 @@ One look reads the rows that are due. There is no task, timer or object for a qu
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -69,13 +70,15 @@ class Lookout:
         except HandrailError as error:
             _log.error("open questions could not be looked at: %s", error)
             return
-        for row in rows:
-            try:
-                await self._one(row, at)
-            except Conflict:
-                pass  # answered in this very moment
-            except HandrailError as error:
-                _log.error("approval %s: %s", row.id, error)
+        await asyncio.gather(*(self._tried(row, at) for row in rows))  # together they share a commit
+
+    async def _tried(self, row: ApprovalRow, at: datetime) -> None:
+        try:
+            await self._one(row, at)
+        except Conflict:
+            pass  # answered in this very moment
+        except HandrailError as error:
+            _log.error("approval %s: %s", row.id, error)
 
     async def _one(self, row: ApprovalRow, at: datetime) -> None:
         if passed(row, at):

@@ -172,7 +172,7 @@ async def everywhere(store: Store, *, only_open: bool = True, limit: int = 500) 
     return await every(store, ApprovalRow, statement)
 
 
-async def due(store: Store, at: datetime, limit: int = 200) -> list[ApprovalRow]:
+async def due(store: Store, at: datetime, limit: int = 500) -> list[ApprovalRow]:
     """Open questions that something is to be done about by `at`, the longest due first."""
     statement = select(approvals).where(approvals.c.due <= at, approvals.c.state == ApprovalState.OPEN)
     return await every(store, ApprovalRow, statement.order_by(approvals.c.due, approvals.c.id).limit(limit))
