@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +125,25 @@ def test_a_question_is_answered_from_another_terminal(work: Cli) -> None:
     assert f"handrail approve {question}" in out
     assert "✗ denied by you: not now" in out
     assert work.json("diff")["files"] == []
+
+
+def test_always_and_a_policy_file(work: Cli, tmp_path: Path) -> None:
+    rules = tmp_path / "policy.yaml"
+    rules.write_text('shell: {deny: ["git push *"]}\n')
+    steps = [
+        {"shell": "make run-1234 || true"},
+        {"shell": "make run-5678 || true"},
+        {"shell": "git push"},
+        {"text": "ok"},
+    ]
+    with work.start("chat", *BARE, "--policy", str(rules), prompt(steps)) as talk:
+        told = work.run("approve", open_question(work), "--always").stdout
+        out, _ = talk.communicate("", timeout=30)
+    assert told.startswith("allowed\nfrom now on in this session: shell: allow make run-*")
+    assert "denied by policy: the session policy says deny: its rule `git push *` names `git push`" in out
+    rules.write_text("shell: {allow: x}\n")
+    assert "policy:1: shell.allow: 'x' cannot be used" in work.run("chat", "--policy", str(rules), "hi", code=2).stderr
+    assert "--policy" in work.run("chat", "--policy", str(tmp_path / "none.yaml"), "hi", code=2).stderr
 
 
 def test_an_option_of_the_agent_lasts(work: Cli) -> None:

@@ -9,6 +9,7 @@ from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, HandrailError, InvalidInput, NotFound
 from handrail.store import approvals as rows
+from handrail.store import sessions
 from handrail.store.tables import ApprovalState
 from handrail.types import ApprovalId, SessionState
 from tests.commands.desks import ask, begin
@@ -61,3 +62,22 @@ async def test_answers_that_cannot_be(desk: Desk) -> None:
     await desk.store.log.write(guard=rows.void(asked))
     with pytest.raises(Conflict, match="waits no more"):
         await approvals.answer(desk, OWNER, asked, "allow", option=None, because=None)
+
+
+async def test_always_is_shown_before_it_is_written(desk: Desk) -> None:
+    alice = await begin(desk, state=SessionState.WAITING, policy='shell: {deny: ["git push *"]}')
+    await ask(desk, alice, "a-1", input={"command": "make run-1234"})
+    asked = await ask(desk, alice, "a-2", input={"command": "make run-5678"})
+    row, always = await approvals.show(desk, OWNER, asked)
+    assert (row.id, always) == (asked, approvals.Always(("shell: allow make run-*",), 1, 1))
+    with pytest.raises(InvalidInput, match="it goes with allow"):
+        await approvals.answer(desk, OWNER, asked, "deny", option=None, because=None, always=True)
+    await approvals.answer(desk, OWNER, asked, "allow", option=None, because=None, always=True)
+    kept = (await sessions.get(desk.store, alice)).policy or ""
+    assert "make run-*" in kept
+    assert "git push *" in kept
+    assert await approvals.show(desk, OWNER, asked) == (await rows.get(desk.store, asked), None)
+    unclear = await ask(desk, alice, "a-3", input={"command": "eval x"})
+    assert (await approvals.show(desk, OWNER, unclear))[1] is None
+    with pytest.raises(InvalidInput, match="no narrow rule"):
+        await approvals.answer(desk, OWNER, unclear, "allow", option=None, because=None, always=True)
