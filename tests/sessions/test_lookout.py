@@ -3,16 +3,18 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, insert
 
 from handrail.errors import Conflict
 from handrail.kinds import Kind
 from handrail.notify import Notice, Occasion
 from handrail.sessions import turns as turns_module
-from handrail.store import approvals, outbox, turns
+from handrail.store import approvals, outbox, tables
 from handrail.store import sessions as rows
 from handrail.store.approvals import ApprovalRow
 from handrail.store.engine import Store
@@ -290,34 +292,43 @@ async def test_five_thousand_questions_cost_rows_and_no_memory(open_house: Open,
 
 
 async def fill(store: Store, many: int) -> None:
+    """As many sessions, each parked on a question: written at once, past the log."""
     asked = now()
-    for first in range(0, many, 500):
-        writes: list[Write] = []
-        for number in range(first + 1, first + 501):
-            session = SessionId(f"s-{number}")
-            row = rows.SessionRow(
-                id=session,
-                number=number,
-                title="x",
-                agent="handrail",
-                repository="/r",
-                repository_key="r-1",
-                workspace="/w",
-                base="0" * 40,
-                branch="b",
-                sandbox=SandboxKind.BUBBLEWRAP,
-                state=SessionState.WAITING,
-                turn=1,
-                created=asked,
-                updated=asked,
-            )
-            writes += [
-                rows.insert(row),
-                turns.insert(session, 1, text="x", by="you", started=asked),
-                turns.end(session, 1, ended=asked, stop_reason="parked"),
-                approvals.insert(open_question(session, asked)),
-            ]
-        await store.log.write(*writes)
+    sessions = [
+        rows.SessionRow(
+            id=SessionId(f"s-{number}"),
+            number=number,
+            title="x",
+            agent="handrail",
+            repository="/r",
+            repository_key="r-1",
+            workspace="/w",
+            base="0" * 40,
+            branch="b",
+            sandbox=SandboxKind.BUBBLEWRAP,
+            state=SessionState.WAITING,
+            turn=1,
+            created=asked,
+            updated=asked,
+        )
+        for number in range(1, many + 1)
+    ]
+    turn = {"turn": 1, "text": "x", "by": "you", "started": asked, "ended": asked, "stop_reason": "parked"}
+
+    def written(connection: Connection) -> None:
+        with connection.begin():
+            for table, values in (
+                (tables.sessions, [as_dict(row) for row in sessions]),
+                (tables.turns, [{"session": row.id, "cost_nano": 0, "unpriced": 0} | turn for row in sessions]),
+                (tables.approvals, [as_dict(open_question(row.id, asked)) for row in sessions]),
+            ):
+                connection.execute(insert(table), values)
+
+    await store._database.write(written)
+
+
+def as_dict(row: rows.SessionRow | ApprovalRow) -> dict[str, object]:
+    return {item.name: getattr(row, item.name) for item in fields(row)}
 
 
 def open_question(session: SessionId, asked: datetime) -> ApprovalRow:
