@@ -76,7 +76,7 @@ async def test_what_a_person_refuses_is_not_done_and_is_no_success(open_house: O
 async def test_killed_in_mid_tool_it_goes_on_or_says_that_it_forgot(open_house: Open, agent: str) -> None:
     async with open_house(agent_start=90.0) as opened:
         house = await _house_of(opened, agent)
-        steps = [
+        steps: list[dict[str, object]] = [
             {"shell": "touch begun; sleep 41"},
             {"repeat": 3, "step": {"shell": "sed -i s/Hallo/Hello/ greet.py # {i}"}},  # Claude loads one round more
             {"text": "done"},
