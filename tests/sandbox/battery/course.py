@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,10 +112,14 @@ async def behind_walls() -> list[Tried]:
                 works = await _inside(side, list(CONTROLS), ground, doorway.door)
                 assert {name: said for name, (worked, said) in works.items() if not worked} == {}
                 names = [name for name in ATTEMPTS if name not in ALONE]
-                answers = await _inside(side, names, ground, doorway.door)
-                answers |= await output.run(side) | await persistence.run(side) | await _time(side)
-            answers |= await _capped(backend, ground)
-            answers |= await git.run(ground, backend)
+                answers = await _together(
+                    _inside(side, names, ground, doorway.door),
+                    output.run(side),
+                    persistence.run(side),
+                    _time(side),
+                    _capped(backend, ground),
+                    git.run(ground, backend),
+                )
             _settle(answers, ground, doorway, heard=await _end(listening))
             async with opened(backend, ground, ground.workspace) as side:
                 return _all(answers, await tripwires.run(side, ground.workspace))
@@ -128,14 +132,26 @@ async def without_walls() -> list[Tried]:
     async with grounds.ground(walled=False) as ground, doors.plain(ground) as doorway:
         side = Plain(ground.workspace.path)
         listening = asyncio.create_task(_listen(ground.targets["listen"]))
-        answers = await _inside(side, list(ATTEMPTS), ground, None)
-        answers |= await output.run(side) | await persistence.run(side) | await _time(side)
-        answers |= await git.run(ground, None)
+        answers = await _together(
+            _inside(side, list(ATTEMPTS), ground, None),
+            output.run(side),
+            persistence.run(side),
+            _time(side),
+            git.run(ground, None),
+        )
         _settle(answers, ground, doorway, heard=await _end(listening))
         return _all(answers, await tripwires.run(side, ground.workspace))
 
 
 Answers = dict[str, tuple[bool, str]]
+
+
+async def _together(*parts: Awaitable[Answers]) -> Answers:
+    """Side by side, since most of the time is spent waiting for what does not come."""
+    found: Answers = {}
+    for part in await asyncio.gather(*parts):
+        found |= part
+    return found
 
 
 def _all(answers: Answers, flagged: dict[str, tuple[bool, str, bool]]) -> list[Tried]:
@@ -178,6 +194,7 @@ async def _listen(port: int) -> bool:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             said = await reader.read(16)
             writer.close()
+            await writer.wait_closed()
             if said == b"inside":
                 return True
         await asyncio.sleep(0.05)

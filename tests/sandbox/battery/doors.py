@@ -52,7 +52,7 @@ async def upstream() -> AsyncIterator[int]:
                 head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
                 writer.write(head + body)
                 await writer.drain()
-        writer.close()
+        await _shut(writer)
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1 << 20)
     async with server:
@@ -97,17 +97,19 @@ async def plain(ground: Ground) -> AsyncIterator[Doorway]:
 
         async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             visits.append(asyncio.current_task())
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(_shut, writer)
+                stack.enter_context(contextlib.suppress(OSError, asyncio.IncompleteReadError))
                 first = await reader.readuntil(b"\n")
                 doorway.looked_up.append(first.decode("utf-8", "replace"))
                 far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+                stack.push_async_callback(_shut, far_writer)
                 if first.startswith(b"CONNECT"):
                     await reader.readuntil(b"\r\n\r\n")
                     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 else:
                     far_writer.write(first + f"Authorization: Bearer {ground.key}\r\n".encode())
                 await asyncio.gather(_move(reader, far_writer), _move(far_reader, writer))
-            writer.close()
 
         server = await asyncio.start_server(visit, "127.0.0.1", 0, limit=1 << 20)
         ground.targets |= {
@@ -131,6 +133,12 @@ async def _move(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
         writer.write_eof()
+
+
+async def _shut(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _told(_: ModelCall) -> None:

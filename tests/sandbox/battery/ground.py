@@ -248,6 +248,8 @@ async def _serving(stream: socket.socket, six: socket.socket, datagram: socket.s
     async def hello(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello")
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     class Echo(asyncio.DatagramProtocol):
         def datagram_received(self, data: bytes, address: Any) -> None:
