@@ -17,6 +17,8 @@ from tests.fake_provider import prompt
 from tests.whole.conftest import Build, git
 from tests.whole.house import MODEL, House, Model, processes_of, until
 
+pytestmark = pytest.mark.timeout(150)  # many processes: a busy machine may take its time
+
 MEND: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
 DO = ("do", prompt([MEND, {"text": "done"}]), "--check", "sh check.sh")
 

@@ -10,6 +10,8 @@ import pytest
 from tests.fake_provider import prompt
 from tests.whole.house import MODEL, House, Obj, processes_of, until
 
+pytestmark = pytest.mark.timeout(150)  # many processes: a busy machine may take its time
+
 RUNS = 10
 """of each way to end"""
 DAEMON = (

@@ -17,6 +17,8 @@ from tests.fake_provider import prompt
 from tests.whole.conftest import Build, make_repository
 from tests.whole.house import MODEL
 
+pytestmark = pytest.mark.timeout(150)  # many processes: a busy machine may take its time
+
 UID = 61_234
 DO = ("do", prompt([{"shell": "sed -i s/Hallo/Hello/ greet.py; id -u"}, {"text": "done"}]), "--check", "sh check.sh")
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.fake_provider import prompt
 from tests.whole.house import MODEL, Face, House, Obj, until
+
+pytestmark = pytest.mark.timeout(150)  # many processes: a busy machine may take its time
 
 MEND: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
 SLOW: dict[str, object] = {"shell": "echo begun >> made.txt; sleep 5; echo ended >> made.txt"}

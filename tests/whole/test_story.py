@@ -6,9 +6,13 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.fake_provider import prompt
 from tests.whole.conftest import git
 from tests.whole.house import MODEL, House, Obj, until
+
+pytestmark = pytest.mark.timeout(150)  # many processes: a busy machine may take its time
 
 MEND: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
 CHECK = ("--check", "sh check.sh")
