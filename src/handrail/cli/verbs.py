@@ -101,6 +101,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "handrail providers set work --wire anthropic --key-env ANTHROPIC_API_KEY",
         ),
         Verb(
+            "notify",
+            "channels:notify",
+            "List the channels that tell you what waits and what came out, with the last messages; test one.",
+            "handrail notify test slack",
+        ),
+        Verb(
             "agent",
             "catalogue:agent",
             "Run Handrail's own agent over ACP on stdin and stdout, for editors such as Zed.",

@@ -19,6 +19,8 @@ class Permission(StrEnum):
     AGENTS_INSTALL = "agents.install"
     PROVIDERS_READ = "providers.read"
     PROVIDERS_WRITE = "providers.write"
+    NOTIFY_READ = "notify.read"
+    NOTIFY_TEST = "notify.test"
     SYSTEM_READ = "system.read"
     SYSTEM_STOP = "system.stop"
 
@@ -33,6 +35,9 @@ class Actor:
 
 OWNER = Actor("you", frozenset(Permission))
 """The person whose machine and data directory this is."""
+
+NOBODY = Actor("nobody", frozenset())
+"""Whoever has not said who they are."""
 
 
 def authorise(actor: Actor, permission: Permission) -> None:

@@ -8,11 +8,13 @@ from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput
+from handrail.notify.links import Link
 from handrail.sessions.rules import shown
 from handrail.store import approvals as rows
 from handrail.store.approvals import ApprovalRow
+from handrail.store.outbox import spend
 from handrail.store.tables import ApprovalState
-from handrail.types import ApprovalId
+from handrail.types import ApprovalId, now
 
 DECISIONS = ("allow", "deny")
 LONGEST_REASON = 4000
@@ -86,6 +88,37 @@ async def answer(
         _refuse_answered(await rows.get(desk.store, approval))
         raise
     return await rows.get(desk.store, approval)
+
+
+async def linked(desk: Desk, token: str) -> tuple[Link, ApprovalRow]:
+    """What a link of a message would answer, without answering it.
+
+    Raises:
+        Forbidden: the link is not one of this server, or too old.
+        NotFound: its approval is gone.
+        Conflict: it was answered before; the message says who, and with what answer.
+    """
+    link = desk.post.links.read(token, now())
+    row = await rows.get(desk.store, link.approval)
+    _refuse_answered(row)
+    return link, row
+
+
+async def answer_by_link(desk: Desk, token: str, *, because: str | None) -> ApprovalRow:
+    """Answer as a link says. Whoever holds it may do this one thing, once.
+
+    Raises:
+        Forbidden: the link is not one of this server, or too old.
+        NotFound: its approval is gone.
+        Conflict: it was answered before, or the link was used.
+    """
+    link, row = await linked(desk, token)
+    try:
+        await desk.store.log.write(guard=spend(link.nonce, row.id, now()))
+    except Conflict as error:
+        raise Conflict("this link was used before: answer in the inbox") from error
+    holder = Actor(f"you, by a link in {link.channel}", frozenset({Permission.APPROVALS_ANSWER}))
+    return await answer(desk, holder, row.id, link.decision, option=None, because=because)
 
 
 def _refuse_answered(row: ApprovalRow) -> None:

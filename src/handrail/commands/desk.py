@@ -11,6 +11,7 @@ from handrail.commands.shelf import Shelf
 from handrail.commands.walls import Probes
 from handrail.config import Config
 from handrail.gateway.server import Gateway
+from handrail.notify.post import Post
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
 
@@ -39,4 +40,5 @@ class Desk:
     gateway: Gateway
     probes: Probes
     roster: Roster
+    post: Post
     running: Running

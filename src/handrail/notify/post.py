@@ -83,7 +83,7 @@ class Post:
         self._data = data
         self._environ = environ
         self._url = url
-        self._links = links
+        self.links = links
         self._clock = clock
         self._stamp = self._stamped()
         self._settings = load(data, environ)
@@ -204,7 +204,7 @@ class Post:
         return row.state is not ApprovalState.OPEN
 
     def _worded(self, notice: Notice, message: str, channel: Configured, created: datetime) -> Message:
-        place = Place(self._settings.public_url or self._url, self._links)
+        place = Place(self._settings.public_url or self._url, self.links)
         return worded(notice, message, channel.name, created, place)
 
     def _held(self) -> Settings:

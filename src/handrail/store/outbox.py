@@ -96,8 +96,8 @@ async def newest(store: Store, limit: int = 50) -> list[OutboxRow]:
 
 
 def spend(nonce: str, approval: ApprovalId, at: datetime) -> Write:
-    """Note that a link was used; a Conflict where it was before."""
-    return insert(links).values(nonce=nonce, approval=approval, used=at)
+    """Guard: note that a link was used; a Conflict where it was before."""
+    return insert(links).values(nonce=nonce, approval=approval, used=at).returning(links.c.nonce)
 
 
 def _of(row: OutboxRow) -> Update:

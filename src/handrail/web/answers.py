@@ -42,7 +42,11 @@ class Approval(Answer):
     input: Object | None
     diffs: list[Object]
     options: list[Option]
+    why: Annotated[str, Field(description="one line: step of the plan, size of the change, cost so far")]
     asked: datetime
+    deadline: Annotated[datetime | None, Field(description="when `then` happens; null for never")]
+    then: Annotated[Literal["park", "deny", "escalate"], Field(description="what happens at the deadline")]
+    released: Annotated[datetime | None, Field(description="when its agent was let go while it waits")]
     state: Literal["open", "answered", "void"]
     decision: Literal["allow", "deny"] | None
     by: str | None
@@ -258,6 +262,50 @@ class AgentReport(Answer):
     seconds: Seconds
 
 
+class NotifyChannel(Answer):
+    """One way to reach people, as `notify.toml` names it."""
+
+    name: str
+    kind: Literal["desktop", "email", "slack", "webhook", "apprise"]
+    events: list[Literal["approvals", "escalations", "outcomes"]]
+
+
+class Delivery(Answer):
+    """One message on one channel."""
+
+    id: int
+    channel: str
+    event: str
+    session: str | None
+    title: str
+    state: Annotated[
+        Literal["pending", "sent", "dead", "moot"],
+        Field(description="dead: given up; moot: answered before it left"),
+    ]
+    tries: int
+    created: datetime
+    due: Annotated[datetime | None, Field(description="when it is tried next")]
+    ended: datetime | None
+    error: Annotated[str | None, Field(description="why the last try failed")]
+
+
+class NotifyShown(Answer):
+    """The channels, and the last messages, the newest first."""
+
+    file: Annotated[str, Field(description="where channels are set up")]
+    channels: list[NotifyChannel]
+    deliveries: list[Delivery]
+
+
+class NotifyTried(Answer):
+    """Whether a channel took a message."""
+
+    channel: str
+    ok: bool
+    detail: str
+    seconds: Seconds
+
+
 class ProviderShown(Answer):
     """A model provider; its key is never shown."""
 
@@ -391,6 +439,6 @@ MODELS: dict[str, type[BaseModel]] = {
         *(Session, SessionList, EventPage, EventShown, Prompted, Withdrawn, Cancelling),
         *(Change, Undone, Applied, Approval, ApprovalWhole, ApprovalList),
         *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, Removed, Spend),
-        *(Status, Doctor, Stopping, Problem),
+        *(NotifyShown, NotifyTried, Status, Doctor, Stopping, Problem),
     )
 }

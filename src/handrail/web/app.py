@@ -17,6 +17,7 @@ from handrail.web import problems
 from handrail.web.api import TABLE
 from handrail.web.guard import COOKIE, Guard, Keys
 from handrail.web.lazy import Later
+from handrail.web.pages import links
 from handrail.web.pages import routes as pages
 from handrail.web.stream import Closing
 
@@ -36,6 +37,7 @@ def create_app(desk: Desk, token: str, closing: Closing) -> Guard:
         routes=[
             *(entry.route(desk) for entry in TABLE),
             *pages.routes(desk, keys),
+            *links.routes(desk),
             Route("/health", _health),
             Route("/open", _opener(keys)),
             Route("/openapi.json", _document),

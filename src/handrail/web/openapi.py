@@ -21,6 +21,7 @@ _TAGS = {
     "sessions": "Conversations with agents.",
     "changes": "What a session changed, and where it goes.",
     "approvals": "Questions that wait for a person.",
+    "notify": "Who is told of what waits and what came out, and how.",
     "agents": "The programs that do the work.",
     "providers": "Where models come from, and what they cost.",
     "system": "The server itself.",

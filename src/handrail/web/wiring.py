@@ -16,6 +16,8 @@ from handrail.egress.addresses import Guard
 from handrail.egress.proxy import Egress
 from handrail.gateway.keys import load_master
 from handrail.gateway.server import Gateway
+from handrail.notify.links import Links
+from handrail.notify.post import Post
 from handrail.sandbox.backends import open_backend
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.supervisor import Sessions
@@ -38,7 +40,10 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
     probes = Probes(backends)
     async with contextlib.AsyncExitStack() as closing:
         store = await closing.enter_async_context(await Store.open(config.database))
-        providers = await shelf.load(store, load_master(config.data, environ), environ)
+        master = load_master(config.data, environ)
+        providers = await shelf.load(store, master, environ)
+        post = Post(store, config.data, environ, url=running.url, links=Links(master))
+        closing.push_async_callback(post.stop)
         gateway = Gateway(providers.registry)
         closing.push_async_callback(gateway.close)
         for backend in backends.values():
@@ -47,11 +52,12 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         roster = Roster(config.data, environ)
         egress = Egress(Guard(config.inside()))
         closing.push_async_callback(egress.close)
-        sessions = Sessions(Rooms(config, store, roster, gateway, probes.backend, egress))
+        sessions = Sessions(Rooms(config, store, roster, gateway, probes.backend, egress, post.writes))
         closing.push_async_callback(_stop, sessions)
         await gateway.start()
         await sessions.start()
-        yield Desk(config, store, sessions, providers, gateway, probes, roster, running)
+        await post.start()
+        yield Desk(config, store, sessions, providers, gateway, probes, roster, post, running)
 
 
 async def _stop(sessions: Sessions) -> None:

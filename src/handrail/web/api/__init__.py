@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from handrail.web.api import agents, approvals, changes, providers, sessions, system
+from handrail.web.api import agents, approvals, changes, notify, providers, sessions, system
 
-TABLE = (*sessions.TABLE, *changes.TABLE, *approvals.TABLE, *agents.TABLE, *providers.TABLE, *system.TABLE)
+TABLE = (
+    *sessions.TABLE,
+    *changes.TABLE,
+    *approvals.TABLE,
+    *notify.TABLE,
+    *agents.TABLE,
+    *providers.TABLE,
+    *system.TABLE,
+)

@@ -25,7 +25,7 @@ def posted(act: Act, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint that reads a form, checks that it came from one of our pages, acts, and shows the page again."""
 
     async def endpoint(request: Request) -> Response:
-        form = await _form(request)
+        form = await fields(request)
         if not keys.signed_form(form.get("csrf", "")):
             raise Forbidden("This form did not come from a page of this server: open the page again and repeat it.")
         where = await act(request, form)
@@ -53,14 +53,19 @@ def goal(form: Form) -> GoalSpec | None:
     return GoalSpec(form.get("text", ""), checks, int(turns) if turns else None, budget)
 
 
-async def _form(request: Request) -> Form:
+async def fields(request: Request) -> Form:
+    """The fields of a form.
+
+    Raises:
+        InvalidInput: the body is no form.
+    """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != MEDIA_TYPE:
         raise InvalidInput("Content-Type", media, f"send {MEDIA_TYPE}")
     given = await read(request, LONGEST_BODY)
     try:
-        fields = parse_qsl(given.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+        found = parse_qsl(given.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError as error:  # UnicodeDecodeError is one
         raise InvalidInput("form", given[:80], "send fields in UTF-8") from error
     # browsers send line ends as CR LF, https://html.spec.whatwg.org/multipage/form-control-infrastructure.html
-    return {name: value.replace("\r\n", "\n") for name, value in fields}
+    return {name: value.replace("\r\n", "\n") for name, value in found}
