@@ -289,10 +289,13 @@ async def test_ending_is_final(house: House) -> None:
 
 
 async def test_what_cannot_be_leaves_nothing(house: House, tmp_path: Path) -> None:
+    ghost = tmp_path / "data" / "agents" / "ghost.toml"
+    ghost.parent.mkdir()
+    ghost.write_text('title = "Ghost"\nlicence = "MIT"\nwire = "anthropic"\ncommand = ["no-such-program"]\n')
     for options, error in (
         ({"repository": tmp_path / "nowhere"}, InvalidInput),
         ({"agent": "clippy"}, NotFound),
-        ({"agent": "openhands"}, MissingPart),
+        ({"agent": "ghost"}, MissingPart),
         ({"provider": "nobody"}, NotFound),
         ({"model": None}, InvalidInput),
         ({"ref": "no-such-branch"}, InvalidInput),

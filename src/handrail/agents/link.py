@@ -264,15 +264,12 @@ class AcpLink:
         if isinstance(update, Text | ToolUpdate | Plan):
             if turn is None and self._turns == 0:
                 return  # the late end of a replay
-            if turn is not None and self._is_system_prompt(turn, update):
-                return
+            opening = turn is not None and self._turns == 1 and not turn.spoke
+            if opening and self._spec.opens_with_prompt and isinstance(update, Text) and update.thought:
+                return  # the agent's own system prompt
         if turn is not None:
             turn.note(update)
         self._on_update(update)
-
-    def _is_system_prompt(self, turn: Turn, update: object) -> bool:
-        first = self._turns == 1 and not turn.spoke
-        return self._spec.opens_with_prompt and first and isinstance(update, Text) and update.thought
 
     async def _asked(self, method: str, asked: object, is_notification: bool) -> Json:
         """Answer a request of the agent: permissions, and nothing else (no `fs`, no `terminal` was offered)."""

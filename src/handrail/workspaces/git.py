@@ -153,10 +153,7 @@ async def attempt(
     except TimeoutError as error:
         raise HandrailError(f"git {arguments[0]} took longer than {timeout:.0f} s in {cwd} and was stopped") from error
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        await _end(process)
     return Ran(code, out, err.decode("utf-8", "replace"), truncated)
 
 
@@ -208,6 +205,13 @@ def first_line(err: str) -> str:
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))]
     text = (telling or lines or ["git gave no reason"])[0]
     return "".join(c if c.isprintable() else "?" for c in text)[:300]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def _read(

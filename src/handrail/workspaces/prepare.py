@@ -59,13 +59,7 @@ async def prepare(
     if include_uncommitted and commit != repository.head:
         raise InvalidInput("ref", ref, "uncommitted files belong to HEAD: leave the ref out, or the files at home")
     mirror, results, refs = await update(data, repository, commit)
-    try:
-        (own / "workspace").mkdir(parents=True)
-        path.mkdir()
-    except FileExistsError as error:
-        raise Conflict(f"session {session} has a workspace already: {own / 'workspace'}") from error
-    except OSError as error:
-        raise StorageFull(f"{own} could not be made: {error.strerror}") from error
+    _make_folder(path, session)
     try:
         # Made by their owner where it can, since giving files away afterwards makes git read them all again.
         uid = owner if owner is not None and can_reach(path, owner) else None
@@ -96,6 +90,16 @@ async def prepare(
         protected=protected_paths(path),
         read_only=(mirror / "objects",),
     )
+
+
+def _make_folder(path: Path, session: SessionId) -> None:
+    try:
+        path.parent.mkdir(parents=True)
+        path.mkdir()
+    except FileExistsError as error:
+        raise Conflict(f"session {session} has a workspace already: {path.parent}") from error
+    except OSError as error:
+        raise StorageFull(f"{path.parent} could not be made: {error.strerror}") from error
 
 
 def _name(repository: Repository) -> str:

@@ -1,3 +1,5 @@
+"""The catalogue itself, which is its package's `__init__`."""
+
 from __future__ import annotations
 
 import json
