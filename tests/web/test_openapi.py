@@ -27,6 +27,8 @@ CONTRACT = {
     "GET /approvals",
     "GET /approvals/{id}",
     "POST /approvals/{id}",
+    "GET /notify",
+    "POST /notify/{name}/test",
     "GET /agents",
     "POST /agents/{name}/install",
     "POST /agents/{name}/check",
