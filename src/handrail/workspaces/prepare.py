@@ -66,13 +66,7 @@ async def prepare(
         if uid is not None:
             os.chown(path, uid, uid)
         await make_git_directory(path, mirror=mirror, refs=refs, commit=commit, session=session, uid=uid)
-        base = commit
-        if include_uncommitted:
-            base, pack = await _bring_along(repository, path.parent, commit)
-            if pack:
-                await git("unpack-objects", "-q", cwd=results, stdin=pack, timeout=CHECKOUT_TIMEOUT)
-                await git("unpack-objects", "-q", cwd=path, stdin=pack, uid=uid, timeout=CHECKOUT_TIMEOUT)
-                await git("update-ref", "HEAD", base, cwd=path, uid=uid)
+        base = await _with_uncommitted(repository, path, results, commit, uid) if include_uncommitted else commit
         await asyncio.gather(_check_out(path, base, uid), _note_begin(results, session, commit, base))
         if owner is not None and uid is None:
             await asyncio.to_thread(give, path, owner)
@@ -90,6 +84,16 @@ async def prepare(
         protected=protected_paths(path),
         read_only=(mirror / "objects",),
     )
+
+
+async def _with_uncommitted(repository: Repository, path: Path, results: Path, commit: str, uid: int | None) -> str:
+    """Bring the user's uncommitted files along as one commit on top; returns it."""
+    base, pack = await _bring_along(repository, path.parent, commit)
+    if pack:
+        await git("unpack-objects", "-q", cwd=results, stdin=pack, timeout=CHECKOUT_TIMEOUT)
+        await git("unpack-objects", "-q", cwd=path, stdin=pack, uid=uid, timeout=CHECKOUT_TIMEOUT)
+        await git("update-ref", "HEAD", base, cwd=path, uid=uid)
+    return base
 
 
 def _make_folder(path: Path, session: SessionId) -> None:
