@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from handrail.sessions.goals import (
@@ -108,6 +110,13 @@ def test_silence_restarts_the_agent_then_blocks() -> None:
 def test_an_error_on_an_empty_change_is_never_nothing_to_do() -> None:
     error = TurnEnd(StopReason.END_TURN, "the provider failed", "provider")
     assert isinstance(decide(GOAL, error, PASSED, standing(empty=True, failures=1)), Continue)
+
+
+def test_an_agent_that_does_nothing_is_not_prompted_for_ever() -> None:
+    at_work = standing()
+    assert isinstance(decide(GOAL, WORKED, FAILED, replace(at_work, still=2)), Continue)
+    assert outcome(GOAL, WORKED, FAILED, replace(at_work, still=3)) == (Outcome.NEEDS_PERSON, "no_progress")
+    assert outcome(GOAL, WORKED, PASSED, replace(at_work, still=3)) == (Outcome.DONE, "checks_passed")
 
 
 def test_the_first_prompt_names_the_checks() -> None:

@@ -237,6 +237,18 @@ async def test_turns_run_out_by_name(house: House) -> None:
     )
 
 
+async def test_an_agent_that_does_nothing_gives_up_early(house: House) -> None:
+    reached = await house.outcome(await house.hand_off(Goal(prompt([{"text": "done"}]), (Check("false"),))))
+    assert (reached.data["cause"], reached.data["turns"]) == ("no_progress", 4)
+
+
+async def test_an_agent_that_looks_around_is_at_work(house: House) -> None:
+    steps = [{"read": "greet.py"}, {"text": "1"}] * 5
+    goal = Goal(prompt(steps), (Check("false"),), Limits(turns=5))
+    reached = await house.outcome(await house.hand_off(goal))
+    assert (reached.data["cause"], reached.data["turns"]) == ("turns_spent", 5)
+
+
 async def test_a_silent_agent_is_cancelled_then_blocked(open_house: Open) -> None:
     async with open_house(turn_idle=0.6, cancel_grace=2.0) as house:
         goal = Goal(prompt([{"fault": "no_answer"}]), (Check("false"),))

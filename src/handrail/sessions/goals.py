@@ -9,6 +9,9 @@ from handrail.types import Check, Completed, Goal, Outcome, StopReason
 FAILURES_IN_A_ROW = 3
 """turns that may fail one after the other (provider, agent, watchdog) before the session gives up"""
 
+STILL_IN_A_ROW = 3
+"""turns in which an agent may do nothing at all, one after the other, before a person is asked"""
+
 _OUTPUT_SHOWN = 6000
 
 
@@ -21,6 +24,8 @@ class TurnEnd:
     error_kind: str | None = None
     denied: bool = False
     """a person or the policy refused something in this turn"""
+    tools: int = 0
+    """tool calls of this turn"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Standing:
         seconds: since the hand-off.
         spent_out: the budget admits no further call.
         empty: nothing was changed since the session's base.
+        still: turns in a row without a tool call and without a change, this one included.
     """
 
     turns: int
@@ -77,6 +83,7 @@ class Standing:
     seconds: float
     spent_out: bool
     empty: bool
+    still: int = 0
 
 
 def first_prompt(goal: Goal) -> str:
@@ -164,6 +171,9 @@ def _after_work(
         return Reached(
             Outcome.NEEDS_PERSON, "no_checks", "the agent says that it is finished; no check was given to decide"
         )
+    if standing.still >= STILL_IN_A_ROW:
+        reason = f"the agent did nothing in {standing.still} turns running, while checks fail"
+        return Reached(Outcome.NEEDS_PERSON, "no_progress", reason)
     limits = goal.limits
     if limits.turns is not None and standing.turns >= limits.turns:
         return Reached(Outcome.FAILED, "turns_spent", f"checks still fail after {standing.turns} turns")

@@ -31,6 +31,8 @@ class Pursuit:
         self._workplace = workplace
         self.failures = 0
         """turns in a row that failed"""
+        self._still = 0
+        self._head: str | None = None
 
     async def after(self, goal: Goal, end: TurnEnd) -> str | None:
         """After a turn: run the checks; returns the next prompt, or None when the work has ended or was taken back."""
@@ -49,6 +51,8 @@ class Pursuit:
         row = self._record.row
         if row.control != Control.AGENT:  # taken back while the checks ran
             return None
+        self._still = 0 if end.tools or change.head != self._head else self._still + 1
+        self._head = change.head
         started = row.goal_set or row.created
         waited = await approvals.waited(self._record.store, row.id, started)  # a person's time is not the agent's
         standing = Standing(
@@ -57,6 +61,7 @@ class Pursuit:
             seconds=(self._rooms.clock() - started - waited).total_seconds(),
             spent_out=self._rooms.gateway.exhausted(row.id),
             empty=not change.files,
+            still=self._still,
         )
         match decide(goal, end, results, standing):
             case Continue() as more:

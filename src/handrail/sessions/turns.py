@@ -328,7 +328,7 @@ class Turns:
             ),
         )
         denied = self.questions.denied or await self._refused(turn)
-        return TurnEnd(result.stop_reason, result.error, result.error_kind, denied)
+        return TurnEnd(result.stop_reason, result.error, result.error_kind, denied, self.recorder.tools)
 
     async def _refused(self, turn: int) -> bool:
         """Whether a person refused something while a turn that led to this one was parked."""
