@@ -112,6 +112,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "Run Handrail's own agent over ACP on stdin and stdout, for editors such as Zed.",
             "handrail agent",
         ),
+        Verb(
+            "sandbox",
+            "walled:sandbox",
+            "Try what the walls hold here, or run a command in the walls of a session.",
+            "handrail sandbox run -- npm test",
+        ),
         Verb("open", "server:show_page", "Open the pages in a browser, or print their link.", "handrail open --print"),
         Verb("up", "server:up", "Start the server; other verbs do it by themselves.", "handrail up --foreground"),
         Verb("down", "server:down", "Stop the server; sessions stay.", "handrail down"),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from handrail.errors import MissingPart, SandboxError
-from handrail.sandbox import Box, Door, Guarantee, Process, Walls, cgroups, etc, paths
+from handrail.sandbox import Door, Guarantee, Process, Walls, cgroups, etc, paths
 from handrail.sandbox.arguments import (
     DOOR_PORT,
     ETC,
@@ -29,7 +29,7 @@ from handrail.sandbox.client import LauncherClient
 from handrail.sandbox.launcher import STAGE
 from handrail.sandbox.orders import Order, Source
 from handrail.sandbox.probe import Report, measure
-from handrail.sandbox.process import BoxProcess, close_all, complete, launch
+from handrail.sandbox.process import BoxProcess, Sink, close_all, complete, launch
 from handrail.sandbox.seccomp import MACHINES
 from handrail.types import Completed, SandboxKind
 
@@ -73,7 +73,7 @@ class BubblewrapBackend:
                 self._report = await measure(self, scratch, held)
             return self._report
 
-    async def open(self, walls: Walls) -> Box:
+    async def open(self, walls: Walls) -> BubblewrapBox:
         """Raise `walls`. When the server is root, workspace and home are given to the session's own uid.
 
         Raises:
@@ -176,11 +176,14 @@ class BubblewrapBox:
         door: Door | None = None,
         stderr_file: Path | None = None,
         stdout_limit: int = 64 << 20,
+        sink: Sink | None = None,
     ) -> Process:
-        """Start `argv` in a pid namespace of its own (see `Box.start`)."""
+        """Start `argv` in a pid namespace of its own (see `Box.start`); `sink` is given its stderr as it comes."""
         client = await self._backend.client()
         order = self._order(client, argv, env, cwd, with_door=door is not None)
-        return await self._launch(client, order, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit)
+        return await self._launch(
+            client, order, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit, sink=sink
+        )
 
     async def run(
         self,
@@ -269,6 +272,7 @@ class BubblewrapBox:
         stderr_file: Path | None,
         stdout_limit: int,
         keep: int = 0,
+        sink: Sink | None = None,
     ) -> BoxProcess:
         self._processes = {process for process in self._processes if not process.done}
         before = self._group.kills()
@@ -279,6 +283,7 @@ class BubblewrapBox:
             stderr_file=stderr_file,
             stdout_limit=stdout_limit,
             keep=keep,
+            sink=sink,
             out_of_memory=lambda: self._group.kills() > before,
         )
         self._processes.add(process)

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from handrail.errors import SandboxError
-from handrail.sandbox import Box, Door, Guarantee, Process, Walls, paths
+from handrail.sandbox import Door, Guarantee, Process, Walls, paths
 from handrail.sandbox.arguments import checked, environment
 from handrail.sandbox.client import LauncherClient
 from handrail.sandbox.orders import Order
-from handrail.sandbox.process import BoxProcess, close_all, complete, door_socket, launch
+from handrail.sandbox.process import BoxProcess, Sink, close_all, complete, door_socket, launch
 from handrail.types import Completed, SandboxKind
 
 MARK = "HANDRAIL_BOX"
@@ -32,7 +32,7 @@ class NoneBackend:
         """Nothing is held."""
         return Guarantee.NOTHING
 
-    async def open(self, walls: Walls) -> Box:
+    async def open(self, walls: Walls) -> NoneBox:
         """Take the paths of `walls`; none of them is enforced.
 
         Raises:
@@ -89,9 +89,12 @@ class NoneBox:
         door: Door | None = None,
         stderr_file: Path | None = None,
         stdout_limit: int = 64 << 20,
+        sink: Sink | None = None,
     ) -> Process:
-        """Start `argv` in a session and process group of its own (see `Box.start`)."""
-        return await self._launch(argv, env, cwd, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit)
+        """Start `argv` in a session and process group of its own (see `Box.start`, and `BubblewrapBox.start`)."""
+        return await self._launch(
+            argv, env, cwd, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit, sink=sink
+        )
 
     async def run(
         self,
@@ -128,6 +131,7 @@ class NoneBox:
         stderr_file: Path | None,
         stdout_limit: int,
         keep: int = 0,
+        sink: Sink | None = None,
     ) -> BoxProcess:
         if self._listener is None:
             raise SandboxError("sandbox: this box is closed: open another")
@@ -163,6 +167,7 @@ class NoneBox:
                 stderr_file=stderr_file,
                 stdout_limit=stdout_limit,
                 keep=keep,
+                sink=sink,
                 listener=listener,
             )
         except BaseException:

@@ -27,20 +27,29 @@ TERMINATE_SECONDS = 2.0
 SLOW_READER_SECONDS = 60.0
 CHUNK = 1 << 16
 
+Sink = Callable[[bytes], None]
+"""takes standard error as it comes"""
+
 
 class Drain(asyncio.Protocol):
-    """Takes everything that comes out of a pipe: the tail, the head up to `keep` bytes, and a file up to 5 MB."""
+    """Takes everything that comes out of a pipe: the tail, the head up to `keep` bytes, and a file up to 5 MB.
 
-    def __init__(self, file: BinaryIO | None = None, keep: int = 0) -> None:
+    `sink` is given everything as it comes.
+    """
+
+    def __init__(self, file: BinaryIO | None = None, keep: int = 0, sink: Sink | None = None) -> None:
         self.tail = bytearray()
         self.head = bytearray()
         self.total = 0
         self.closed = asyncio.get_running_loop().create_future()
         self._file = file
         self._keep = keep
+        self._sink = sink
 
     def data_received(self, data: bytes) -> None:
         """Keep what there is room for."""
+        if self._sink is not None:
+            self._sink(data)
         if self._keep > len(self.head):
             self.head += data[: self._keep - len(self.head)]
         if self._file is not None and self.total < FILE_BYTES:
@@ -125,12 +134,14 @@ async def make_pipes(stderr_file: Path | None) -> tuple[BinaryIO | None, list[in
     return file, descriptors
 
 
-async def connect_pipes(ours: Sequence[int], file: BinaryIO | None, *, limit: int, keep: int) -> Pipes:
+async def connect_pipes(
+    ours: Sequence[int], file: BinaryIO | None, *, limit: int, keep: int, sink: Sink | None = None
+) -> Pipes:
     """Connect our ends of [stdin, stdout, stderr] to the loop."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=limit)
     output = Output(reader)
-    drain = Drain(file, keep)
+    drain = Drain(file, keep, sink)
     feed = Output(asyncio.StreamReader())
     in_write, out_read, err_read = ours
     writing, _ = await loop.connect_write_pipe(lambda: feed, os.fdopen(in_write, "wb", 0))
@@ -318,6 +329,7 @@ async def launch(
     stderr_file: Path | None,
     stdout_limit: int,
     keep: int = 0,
+    sink: Sink | None = None,
     out_of_memory: Callable[[], bool] = lambda: False,
     listener: socket.socket | None = None,
 ) -> BoxProcess:
@@ -339,7 +351,7 @@ async def launch(
         for descriptor in (in_read, out_write, err_write):
             os.close(descriptor)
     # the launcher is at work meanwhile
-    pipes = await connect_pipes((in_write, out_read, err_read), file, limit=stdout_limit, keep=keep)
+    pipes = await connect_pipes((in_write, out_read, err_read), file, limit=stdout_limit, keep=keep, sink=sink)
     if listener is not None:
         started.door = listener
     process = BoxProcess(client, started, pipes, out_of_memory)
