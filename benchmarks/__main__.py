@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import egress, log, many, policy, start, steps
+from benchmarks import egress, log, many, policy, sandbox, start, steps
 
 PARTS = {
     "start": start.run,
@@ -19,6 +19,7 @@ PARTS = {
     "log": log.run,
     "egress": egress.run,
     "policy": policy.run,
+    "sandbox": sandbox.run,
 }
 LATEST = Path(__file__).with_name("latest.json")
 
