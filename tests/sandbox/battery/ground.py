@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -192,12 +193,16 @@ def _process(top: Path, word: str, key: str) -> Iterator[int]:
     """A process outside, which holds the key in its environment and a private file open."""
     with (top / "private").open() as held:
         canary = subprocess.Popen(
-            ["/bin/sh", "-c", "sleep 300; :", word, key], env={VARIABLE: key}, stdin=held, cwd=top / "outside"
+            ["/bin/sh", "-c", "sleep 300; :", word, key],
+            env={VARIABLE: key},
+            stdin=held,
+            cwd=top / "outside",
+            start_new_session=True,
         )
     try:
         yield canary.pid
     finally:
-        canary.kill()
+        os.killpg(canary.pid, signal.SIGKILL)
         canary.wait()
 
 

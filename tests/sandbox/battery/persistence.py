@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.sandbox.battery.sides import Side
 
-_SLEEP = "sleep 397; :"
+_SLEEP = "exec -a $0 sleep 397"
 STAYING: dict[str, str] = {
     "stay_in_a_session_of_its_own": "os.setsid()",
     "stay_as_a_daemon": "os.setsid(); os.fork() and os._exit(0)",
@@ -29,7 +29,7 @@ stopped = False
 if os.fork() == 0:
     {preparation}
     code = ("kill -STOP $$; " if stopped else "") + "{sleep}"
-    os.execve("/bin/sh", ["/bin/sh", "-c", code, sys.argv[1]], dict(os.environ))
+    os.execve("/bin/bash", ["/bin/bash", "-c", code, sys.argv[1]], dict(os.environ))
 sys.stdout.write("up\\n"); sys.stdout.flush()
 time.sleep(30)
 """
@@ -94,6 +94,6 @@ def _find(word: bytes) -> list[int]:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes().split(b"\0")
-                if word in line and line[0] == b"/bin/sh":
+                if word in line and line[0] != os.fsencode(sys.executable):
                     found.append(int(entry.name))
     return found
