@@ -14,6 +14,7 @@ from handrail.kinds import Kind
 from handrail.store import approvals
 from handrail.types import Check, Goal, Outcome, Permissions, SessionId
 from tests.fake_provider import prompt
+from tests.real_agents.conftest import CI
 from tests.sessions.conftest import House, Open, fake, open_house, repository
 
 __all__ = ["fake", "open_house", "repository"]
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.agents, pytest.mark.timeout(180)]
 
 CHECK = Check("sh check.sh")
 WRITE: dict[str, object] = {
-    "write": {"path": "greet.py", "content": 'def greet(name):\n    return "Hello " + name\n'},
+    "write": {"path": "new.py", "content": "print('hello')\n"},
 }
 
 
@@ -36,6 +37,12 @@ async def _house_of(house: House, agent: str) -> House:
     return house
 
 
+@pytest.fixture(autouse=True)
+def _of_ci(agent: str) -> None:
+    if agent not in CI:
+        pytest.skip("the scripts here fit the agents of CI; the tour (test_tour.py) drives the others")
+
+
 async def told(house: House, session: SessionId) -> str:
     """The log, one line an event, for a failure's message."""
     quiet = (Kind.MODEL_CALLED, Kind.CONTEXT_UPDATED, Kind.SESSION_CREATED)
@@ -46,7 +53,9 @@ async def told(house: House, session: SessionId) -> str:
 async def test_a_goal_is_reached_with_a_placeholder_for_a_key(open_house: Open, agent: str) -> None:
     async with open_house(agent_start=90.0) as opened:
         house = await _house_of(opened, agent)
-        steps = [{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "done"}]
+        mend: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
+        read: dict[str, object] = {"read": "greet.py"}
+        steps = [read, mend, {"text": "done"}]
         goal = Goal(prompt(steps, _unlike(agent)), (CHECK,))
         session = await house.hand_off(goal, agent=agent)
         reached = await house.outcome(session, seconds=120)
@@ -77,12 +86,13 @@ async def test_killed_in_mid_tool_it_goes_on_or_says_that_it_forgot(open_house: 
     async with open_house(agent_start=90.0) as opened:
         house = await _house_of(opened, agent)
         steps: list[dict[str, object]] = [
+            {"read": "greet.py"},
             {"shell": "touch begun; sleep 41"},
             {"repeat": 3, "step": {"shell": "sed -i s/Hallo/Hello/ greet.py # {i}"}},  # Claude loads one round more
             {"text": "done"},
         ]
         session = await house.hand_off(Goal(prompt(steps, _unlike(agent)), (CHECK,)), agent=agent)
-        await house.until(session, Kind.TOOL_STARTED, seconds=90)
+        await house.until(session, Kind.TOOL_STARTED, count=2, seconds=90)
         await asyncio.sleep(2)  # Claude shows a tool a moment before it keeps it
         started = (await house.events(session, Kind.AGENT_STARTED))[0]
         with contextlib.suppress(ProcessLookupError):
@@ -91,7 +101,7 @@ async def test_killed_in_mid_tool_it_goes_on_or_says_that_it_forgot(open_house: 
         again = (await house.events(session, Kind.AGENT_STARTED))[1]
         lost = await house.events(session, Kind.MEMORY_LOST)
         assert again.data["how"] == ("replayed" if lost else "loaded")
-        assert bool(lost) == (agent == "gemini"), await told(house, session)
+        assert not lost or agent in ("gemini", "openhands"), await told(house, session)
         if lost:  # the script in the replayed summary starts over: its long tool is not waited for
             return
         try:
