@@ -55,7 +55,7 @@ async def test_a_goal_is_reached_with_a_placeholder_for_a_key(open_house: Open, 
         house = await _house_of(opened, agent)
         mend: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
         read: dict[str, object] = {"read": "greet.py"}
-        steps = [read, mend, {"text": "done"}]
+        steps: list[dict[str, object]] = [read, mend, {"text": "done"}]
         goal = Goal(prompt(steps, _unlike(agent)), (CHECK,))
         session = await house.hand_off(goal, agent=agent)
         reached = await house.outcome(session, seconds=120)
