@@ -61,7 +61,6 @@ class RunningAgent:
     capabilities: Capabilities
     agent_session: str
     how: str
-    used: float
     ended: asyncio.Task[Exit]
 
     @property
@@ -138,7 +137,7 @@ async def start(
         await link.close()
         raise
     ended = asyncio.create_task(process.wait(), name=f"agent {process.pid}")
-    return RunningAgent(process, link, capabilities, agent_session, how, time.monotonic(), ended)
+    return RunningAgent(process, link, capabilities, agent_session, how, ended)
 
 
 async def _open(link: Link, known: str | None, cwd: Path) -> tuple[str, str]:

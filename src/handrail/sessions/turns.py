@@ -168,7 +168,7 @@ class Turns:
         self._workplace.asks = not self.questions.all_allowed
         agent = await self._ready()
         agent.link.asks = self._workplace.asks
-        agent.used = self._workplace.transcript.heard = time.monotonic()
+        self._workplace.transcript.heard = time.monotonic()
         prompt = text if self.note is None else f"{self.note}\n\n{text}"
         self.note = None
         asked = asyncio.create_task(agent.link.prompt(prompt), name=f"prompt {self._record.id}")
