@@ -11,6 +11,10 @@ from typing import NewType, Protocol
 
 SessionId = NewType("SessionId", str)
 ApprovalId = NewType("ApprovalId", str)
+RunId = NewType("RunId", str)
+TaskId = NewType("TaskId", str)
+EffectId = NewType("EffectId", str)
+ArrivalId = NewType("ArrivalId", str)
 NanoUSD = NewType("NanoUSD", int)
 """Money in billionths of a US dollar: sums stay exact."""
 

@@ -97,13 +97,14 @@ async def test_a_torn_tail_loses_the_last_appends_and_nothing_before(tmp_path: P
     path = tmp_path / "handrail.db"
     async with await Store.open(path) as store:
         await begin(store, "alice")
+        bare = path.with_name("handrail.db-wal").stat().st_size
         for number in range(50):
             await store.log.append(ALICE, [said(str(number)), said(str(number))])
         torn = tmp_path / "torn"
         torn.mkdir()
         shutil.copy(path, torn)
         wal = path.with_name("handrail.db-wal").read_bytes()
-    for cut in (1, 100, 4096, len(wal) // 2):
+    for cut in (1, 100, 4096, (len(wal) - bare) // 2):
         (torn / "handrail.db-wal").write_bytes(wal[:-cut])
         (torn / "handrail.db-shm").unlink(missing_ok=True)
         copy = tmp_path / f"cut{cut}"

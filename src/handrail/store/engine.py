@@ -14,6 +14,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Executable, Row, text
 
 from handrail.errors import Conflict, HandrailError, StorageFull
+from handrail.store import automation as _automation  # noqa: F401  # its tables belong to the schema
 from handrail.store.database import Database
 from handrail.store.faults import FAULTS, translate
 from handrail.store.log import EventLog

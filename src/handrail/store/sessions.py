@@ -40,6 +40,8 @@ class SessionRow:
     sandbox: SandboxKind
     created: datetime
     updated: datetime
+    key: str | None = None
+    """whoever made it finds it again by this, and never makes it twice"""
     provider: str | None = None
     model: str | None = None
     holds: Sequence[str] = ()

@@ -23,7 +23,7 @@ from sqlalchemy.types import JSON
 from handrail.store.columns import Big, GoalColumn, UtcDateTime, Word
 from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest revision in `migrations/versions`: what `metadata` describes. Revisions sort as text."""
 
 
@@ -83,6 +83,7 @@ sessions = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("number", Integer, nullable=False),
+    Column("key", String),
     Column("title", Text, nullable=False),
     Column("agent", String, nullable=False),
     Column("provider", String),
@@ -119,6 +120,7 @@ sessions = Table(
     Column("created", UtcDateTime, nullable=False),
     Column("updated", UtcDateTime, nullable=False),
     UniqueConstraint("number"),
+    UniqueConstraint("key"),
     Index("ix_sessions_state", "state"),
 )
 

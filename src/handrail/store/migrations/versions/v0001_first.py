@@ -31,6 +31,7 @@ def _sessions() -> None:
         "sessions",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String()),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("agent", sa.String(), nullable=False),
         sa.Column("provider", sa.String()),
@@ -68,6 +69,7 @@ def _sessions() -> None:
         sa.Column("updated", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
         sa.UniqueConstraint("number", name=op.f("uq_sessions_number")),
+        sa.UniqueConstraint("key", name=op.f("uq_sessions_key")),
     )
     op.create_index(op.f("ix_sessions_state"), "sessions", ["state"])
 
