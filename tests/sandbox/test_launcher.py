@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -13,6 +14,20 @@ import pytest
 
 from handrail.sandbox import launcher
 from handrail.sandbox.launcher import Failure, kindred, receive, walk
+from tests.sandbox.conftest import Place
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from handrail.sandbox import Walls
+from handrail.sandbox.bubblewrap import BubblewrapBackend
+
+async def main():
+    box = await BubblewrapBackend().open(Walls(Path(sys.argv[1]), Path(sys.argv[2])))
+    await (await box.start(["/bin/sleep", "3607"], env={})).wait()
+
+asyncio.run(main())
+"""
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
@@ -45,15 +60,47 @@ def test_descriptors_that_arrive_are_not_inherited() -> None:
 
 
 def test_kindred_are_found_by_descent_and_by_their_mark() -> None:
-    script = "env -i MARK=42 setsid sleep 20 & env -i setsid sleep 20 & echo on; wait"
+    script = "env -i HANDRAIL_BOX=42 setsid sleep 20 & env -i setsid sleep 20 & echo on; wait"
     with subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         until = time.monotonic() + 5
-        while len(found := set(kindred(process.pid, b"MARK=42"))) < 2 and time.monotonic() < until:
+        while len(found := set(kindred(process.pid, "42"))) < 2 and time.monotonic() < until:
             time.sleep(0.01)
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     assert len(found) >= 2
     assert not found & {process.pid, os.getpid()}
+
+
+@pytest.mark.parametrize("killed", ["server", "bwrap"])
+def test_nothing_is_left_of_a_bwrap_that_died_before_it_told_of_its_inner_process(killed: str, place: Place) -> None:
+    words = [sys.executable, "-c", SERVER, str(place.workspace), str(place.home)]
+    with subprocess.Popen(words) as server:
+        (helper,) = children(server.pid)
+        (outer,) = children(helper)
+        os.kill(helper, signal.SIGSTOP)  # it hears nothing of what happens meanwhile
+        (inner,) = children(outer)
+        victim, end = os.pidfd_open({"server": server.pid, "bwrap": outer}[killed]), os.pidfd_open(inner)
+        signal.pidfd_send_signal(victim, signal.SIGKILL)
+        select.select([victim], [], [])
+        os.kill(helper, signal.SIGCONT)
+        left = not select.select([end], [], [], 10)[0]
+        if left:
+            signal.pidfd_send_signal(end, signal.SIGKILL)
+        server.kill()
+        os.close(victim)
+        os.close(end)
+    assert not left
+
+
+def children(pid: int) -> list[int]:
+    """Wait for the children of a process."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if found:
+            return [int(word) for word in found]
+        time.sleep(0.0005)
+    raise AssertionError(f"{pid} has no child")

@@ -28,18 +28,16 @@ import stat
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     # the script itself runs without any package on its path
     from handrail.sandbox.orders import Order, Source
 
-CLONE_NEWNS = 0x00020000
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 IP_FREEBIND = 15
 # https://man7.org/linux/man-pages/man2/mount_setattr.2.html; the numbers are the same on every architecture
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442
@@ -48,7 +46,7 @@ MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x40
 MOUNT_ATTR_RDONLY = 1
 
 STAGE = "/tmp"  # noqa: S108  # bwrap needs /tmp to exist too; the tmpfs over it is private to the launched process
-SWEEPS = 50
+SWEEP_SECONDS = 2.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,12 +67,7 @@ def check(result: int, what: str) -> int:
 
 
 class _MountAttr(ctypes.Structure):
-    _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
-    )
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd"))
 
 
 def stage(sources: list[Source]) -> None:
@@ -217,10 +210,8 @@ class Child:
         self.order = order
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
-        self.status = status
-        """bwrap's --json-status-fd, or the error pipe of a bare command"""
-        self.release = release
-        """our end of bwrap's --block-fd; -1 once closed"""
+        self.status = status  # bwrap's --json-status-fd, or the error pipe of a bare command
+        self.release = release  # our end of bwrap's --block-fd; -1 once closed
         self.text = b""
         self.inner = 0
         self.inner_pidfd = -1
@@ -292,6 +283,9 @@ class Launcher:
         status_read, status_write = os.pipe()
         block_read, block_write = os.pipe()
         parent = os.getpid()
+        if order["walled"]:
+            # an inner process whose bwrap dies before it can tell of it becomes ours, not init's
+            check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "PR_SET_CHILD_SUBREAPER")
         pid = os.fork()
         if pid == 0:
             made = {"block": block_read, "status": status_write}
@@ -378,8 +372,21 @@ class Launcher:
         self.forget(child.pidfd)
         child.code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
         if not child.order["walled"]:
-            sweep(child)
+            sweep(child.pid, child.order["mark"])
+        elif child.inner_pidfd < 0:
+            self.end_orphans()
+        elif not child.inner_gone:
+            # until bwrap has fitted it, nothing but we would end it
+            signal.pidfd_send_signal(child.inner_pidfd, signal.SIGKILL)
         self.finish(child)
+
+    def end_orphans(self) -> None:
+        """End what a bwrap leaves that is killed right after its clone: it waits for a word of that for ever."""
+        known = {pid for child in self.children.values() for pid in (child.pid, child.inner, child.fitter)}
+        for pid, (parent, _) in processes().items():
+            if parent == os.getpid() and pid not in known:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
     def finish(self, child: Child) -> None:
         """Report the end once nothing is left."""
@@ -393,6 +400,9 @@ class Launcher:
             os.waitpid(child.fitter, 0)
         if child.release >= 0:
             self.forget(child.release)
+        if child.inner_pidfd >= 0:
+            with contextlib.suppress(ChildProcessError):  # bwrap waited for it, unless it died first
+                os.waitid(os.P_PIDFD, child.inner_pidfd, os.WEXITED | os.WNOHANG)
         del self.children[child.order["id"]]
         for descriptor in (child.pidfd, child.status, child.release, child.inner_pidfd):
             if descriptor >= 0:
@@ -407,7 +417,7 @@ class Launcher:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if not child.order["walled"]:
                 if number == signal.SIGKILL:
-                    sweep(child)
+                    sweep(child.pid, child.order["mark"])
                 os.killpg(child.pid, number)
             elif number == signal.SIGKILL:
                 if child.inner_pidfd >= 0:
@@ -419,58 +429,49 @@ class Launcher:
                 os.killpg(child.inner, number)
 
     def end_all(self) -> None:
-        """Kill every child and wait, at the most two seconds."""
+        """Kill every child and all that descends from it, and wait until nothing is left."""
         for child in list(self.children.values()):
             self.signal(child, signal.SIGKILL)
-        until = time.monotonic() + 2
-        for child in self.children.values():
-            for descriptor in (child.pidfd, child.inner_pidfd):
-                if descriptor >= 0:
-                    select.select([descriptor], [], [], max(0.0, until - time.monotonic()))
+        sweep(os.getpid(), None)
 
 
 # --- bare commands: no namespace holds them, so their descendants are looked for --------------------------------------
 
 
-def sweep(child: Child) -> None:
-    """Kill the group, the descendants and all that carry the mark of a bare command, until a pass finds none."""
-    mark = f"HANDRAIL_BOX={child.order['mark']}".encode()
-    for _ in range(SWEEPS):
-        found = set(kindred(child.pid, mark))
-        if not found:
-            return
+def sweep(root: int, mark: str | None) -> None:
+    """Kill the descendants of `root` and all that carry the mark of a bare command, until none is left (or for 2 s)."""
+    until = time.monotonic() + SWEEP_SECONDS
+    while (found := kindred(root, mark)) and time.monotonic() < until:
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.002)
 
 
-def kindred(root: int, mark: bytes) -> Iterator[int]:
-    """Every living process that descends from `root`, or whose first environment holds `mark`."""
-    parents: dict[int, int] = {}
+def processes() -> dict[int, tuple[int, bytes]]:
+    """Parent and state of every process, also of those that have ended and were not waited for."""
+    found = {}
     for name in os.listdir("/proc"):  # noqa: PTH208
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
-                fields = file.read().rpartition(b")")[2].split()
-            if fields[0] in b"ZX":
-                continue
-            with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123
-                marked = mark in file.read().split(b"\0")
-        except OSError:
-            continue
-        pid = int(name)
-        if marked:
-            yield pid
-        parents[pid] = int(fields[1])
-    for pid, parent in parents.items():
-        ancestor = parent
-        while ancestor > 1:
-            if ancestor == root:
-                yield pid
-                break
-            ancestor = parents.get(ancestor, 0)
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                state, parent = file.read().rpartition(b")")[2].split()[:2]
+                found[int(name)] = int(parent), state
+    return found
+
+
+def kindred(root: int, mark: str | None) -> set[int]:
+    """Every living process that descends from `root`, or whose first environment holds `mark`."""
+    known = {pid: parent for pid, (parent, state) in processes().items() if state not in b"ZX"}
+    found = set()
+    for pid, ancestor in known.items():
+        while ancestor > 1 and ancestor != root:
+            ancestor = known.get(ancestor, 0)  # noqa: PLW2901
+        if ancestor == root:
+            found.add(pid)
+        elif mark is not None:
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
+                found |= {pid} if f"HANDRAIL_BOX={mark}".encode() in file.read().split(b"\0") else set()
+    return found
 
 
 def main() -> None:
@@ -481,10 +482,9 @@ def main() -> None:
     os.setsid()
     os.chdir("/")
     control, program = int(sys.argv[1]), int(sys.argv[2])
-    first, second = sorted((control, program))
-    os.closerange(3, first)
-    os.closerange(first + 1, second)
-    os.closerange(second + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    kept = [2, *sorted((control, program)), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]
+    for low, high in pairwise(kept):
+        os.closerange(low + 1, high)
     with open(program, "rb") as file:
         seccomp = file.read()
     os.set_inheritable(control, False)
