@@ -10,6 +10,7 @@ HandrailError
 ├── SandboxError     the walls could not be raised; nothing was started (503, exit 1)
 ├── AgentError       the agent broke its protocol, died or reported a failure (502, exit 1)
 ├── ProviderError    a model provider refused or failed (502, exit 1)
+├── ForgeError       a forge refused an effect or failed; `cause` says which way (502, exit 1)
 └── Unavailable      the server is not there, or not yet (503, exit 1)
 """
 
@@ -111,6 +112,26 @@ class ProviderError(HandrailError):
 
     code = "provider"
     status = 502
+
+
+class ForgeError(HandrailError):
+    """A forge refused an effect or failed.
+
+    Args:
+        message: one sentence for a person.
+        wait: seconds after which it is worth another try, where that is known.
+    """
+
+    code = "forge"
+    status = 502
+    cause: ClassVar[str] = "forge"
+    """a stable word for programs; `handrail.forges.faults` has one a kind"""
+    passing: ClassVar[bool] = False
+    """the same act may succeed later, with nothing changed"""
+
+    def __init__(self, message: str, *, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class Unavailable(HandrailError):
