@@ -8,6 +8,7 @@ import itertools
 from pathlib import Path
 
 from handrail import config, kinds
+from handrail.workflows import schema as workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -49,7 +50,12 @@ def settings() -> str:
     )
 
 
-PAGES = {"events.md": events, "settings.md": settings}
+PAGES = {
+    "events.md": events,
+    "settings.md": settings,
+    "workflow.md": workflow.page,
+    "workflow.schema.json": workflow.text,
+}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

@@ -87,6 +87,14 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "handrail apply last --branch fix-login",
         ),
     ),
+    "Automate": (
+        Verb(
+            "workflows",
+            "workflows:workflows",
+            "Check workflow files: what is repeatable, and what starts it.",
+            "handrail workflows lint .handrail/workflows/nightly.yaml",
+        ),
+    ),
     "Set up": (
         Verb(
             "agents",

@@ -1,0 +1,1 @@
+"""What starts workflows: due times of schedules, and events from outside."""

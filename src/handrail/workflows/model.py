@@ -1,0 +1,61 @@
+"""The base of what stands in a workflow file, and small forms that several parts share."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+T = TypeVar("T")
+_FEW = 12
+"""names that are worth listing beside a good guess"""
+
+
+class Model(BaseModel):
+    """A mapping of the file: frozen, unknown fields refused, a field with nothing behind it not said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise PydanticCustomError("fields", "write fields: {known}", {"known": ", ".join(cls.model_fields)})
+        for key in value:
+            if key not in cls.model_fields:
+                raise PydanticCustomError(
+                    "unknown", "{mend}", {"key": str(key), "mend": guess(str(key), cls.model_fields)}
+                )
+        return {key: given for key, given in value.items() if given is not None}
+
+
+def guess(word: str, known: Any) -> str:
+    """What could be meant by a word that is not among the known ones."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    if near and len(names) > _FEW:
+        return f"did you mean {near[0]}?"
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}known here are {', '.join(names)}"
+
+
+class _Listed:
+    """Takes one part where a list of them is due, and tells editors so."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_listed, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made = handler(schema)
+        return {"anyOf": [made["items"], made]}
+
+
+def _listed(value: object) -> object:
+    return value if value is None or isinstance(value, list | tuple) else [value]
+
+
+OneOrMany = Annotated[tuple[T, ...], _Listed()]
+"""a list, or its one part without the brackets"""

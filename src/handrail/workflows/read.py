@@ -1,0 +1,148 @@
+"""A workflow file read: problems with file, line, field, value and mend; or the workflow."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from handrail.errors import InvalidInput
+from handrail.workflows import tree
+from handrail.workflows.document import Workflow
+from handrail.workflows.model import guess
+from handrail.workflows.sound import faults
+from handrail.workflows.tree import LARGEST, Tree, Unreadable
+
+_MENDS = {
+    "missing": "give this field",
+    "string_type": "write a text",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "int_parsing": "write a whole number",
+    "int_type": "write a whole number",
+    "float_parsing": "write a number",
+    "tuple_type": "write a list",
+    "dict_type": "write fields",
+    "list_type": "write a list",
+    "string_too_short": "say something",
+    "string_pattern_mismatch": "give one line; names take lower case letters, digits and . _ -",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing in a file that cannot be used.
+
+    Args:
+        line: counted from 1.
+        field: its path, such as `on.schedule[0].cron`.
+        value: what stands there.
+        mend: what to write instead.
+    """
+
+    line: int
+    field: str
+    value: object
+    mend: str
+
+    def error(self, name: str) -> InvalidInput:
+        """The same as an error; `name` is the file's."""
+        return InvalidInput(f"{name}:{self.line}: {self.field}", self.value, self.mend)
+
+
+def version_of(text: str) -> str:
+    """The version that a text is: the first 12 hex digits of its SHA-256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def text_of(path: Path) -> str:
+    """The text of a workflow file, not judged yet.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(4 * LARGEST + 1)
+        return raw.decode("utf-8")
+    except OSError as error:
+        raise InvalidInput("file", str(path), f"give a file that can be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(str(path), f"byte {error.start}", "save it as UTF-8") from error
+
+
+def read(text: str, name: str = "workflow", agents: Collection[str] | None = None) -> Workflow:
+    """Read a workflow.
+
+    Args:
+        text: the YAML.
+        name: what a refusal calls the file.
+        agents: names that the catalogue knows; None lets any pass.
+
+    Raises:
+        InvalidInput: the first thing in it that cannot be used.
+    """
+    workflow, found = look(text, agents)
+    if workflow is None:
+        raise found[0].error(name)
+    return workflow
+
+
+def look(text: str, agents: Collection[str] | None = None) -> tuple[Workflow | None, list[Problem]]:
+    """The workflow, or all that is wrong with its text, in the order of its lines."""
+    try:
+        parsed = tree.read(text)
+    except Unreadable as error:
+        return None, [Problem(error.line, "the file", error.value, error.mend)]
+    try:
+        workflow = Workflow.model_validate(parsed.value)
+    except ValidationError as error:
+        return None, sorted(_complaints(error, parsed), key=lambda problem: problem.line)
+    found = [_problem(parsed, fault.path, fault.value, fault.mend) for fault in faults(workflow, parsed, agents)]
+    found.sort(key=lambda problem: problem.line)
+    return (None, found) if found else (workflow, [])
+
+
+def _complaints(error: ValidationError, parsed: Tree) -> Iterator[Problem]:
+    for item in error.errors(include_url=False):
+        kind, context = item["type"], item.get("ctx", {})
+        if kind == "unknown":
+            key = str(context["key"])
+            yield _problem(parsed, (*item["loc"], key), key, str(context["mend"]))
+        else:
+            yield _problem(parsed, item["loc"], None if kind == "missing" else item["input"], _mend(item, context))
+
+
+def _problem(parsed: Tree, path: tree.Path, value: object, mend: str) -> Problem:
+    written = parsed.place(path)
+    return Problem(parsed.line(written), _dotted(written), _shown(value), mend)
+
+
+def _mend(item: ErrorDetails, context: dict[str, Any]) -> str:
+    kind = item["type"]
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in ("enum", "literal_error"):
+        return guess(str(item["input"]), re.findall(r"'([^']*)'", str(context["expected"])))
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return f"give at {'least' if kind == 'greater_than_equal' else 'most'} {next(iter(context.values()))}"
+    if kind in ("too_long", "string_too_long"):
+        return f"give at most {context['max_length']} {'characters' if kind == 'string_too_long' else 'parts'}"
+    return _MENDS.get(kind, item["msg"][:1].lower() + item["msg"][1:])
+
+
+def _shown(value: object) -> object:
+    return "a list" if isinstance(value, list | tuple) else "a mapping" if isinstance(value, dict) else value
+
+
+def _dotted(path: tree.Path) -> str:
+    out = ""
+    for part in path:
+        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+    return out or "the file"
