@@ -36,6 +36,10 @@ CONTRACT = {
     "PUT /providers/{name}",
     "DELETE /providers/{name}",
     "GET /spend",
+    "GET /forges",
+    "PUT /forges/{name}",
+    "POST /forges/{name}/check",
+    "DELETE /forges/{name}",
 }
 
 

@@ -109,6 +109,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "handrail providers set work --wire anthropic --key-env ANTHROPIC_API_KEY",
         ),
         Verb(
+            "forges",
+            "forges:forges",
+            "List the git hosts where effects are carried out; set, check or remove one.",
+            "handrail forges set github --kind github --token-stdin",
+        ),
+        Verb(
             "notify",
             "channels:notify",
             "List the channels that tell you what waits and what came out, with the last messages; test one.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from handrail.agents.roster import Roster
+from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.shelf import Shelf
 from handrail.commands.walls import Probes
 from handrail.config import Config
@@ -37,6 +38,7 @@ class Desk:
     store: Store
     sessions: Sessions
     shelf: Shelf
+    forges: ForgeShelf
     gateway: Gateway
     probes: Probes
     roster: Roster

@@ -16,9 +16,9 @@ import httpx2
 from handrail.errors import ForgeError
 from handrail.forges import Checked, ForgeKind, Receipt, Remote, faults
 from handrail.forges import effects as e
-from handrail.forges.http import Api, address
+from handrail.forges.http import Api
+from handrail.forges.setup import address
 
-PUBLIC = "https://github.com"
 _VERSION = "2022-11-28"
 _EVENTS = {"comment": "COMMENT", "approve": "APPROVE", "request_changes": "REQUEST_CHANGES"}
 

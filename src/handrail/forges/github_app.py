@@ -20,7 +20,8 @@ from joserfc.jwk import RSAKey
 from handrail.errors import InvalidInput
 from handrail.forges import Checked, faults
 from handrail.forges.github import api_of, headers
-from handrail.forges.http import Api, address
+from handrail.forges.http import Api
+from handrail.forges.setup import address
 
 _JWT = 540
 """seconds that the App's own token lives; GitHub takes ten minutes at the most"""

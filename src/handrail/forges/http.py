@@ -29,20 +29,6 @@ def client() -> httpx2.AsyncClient:
     return httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False, limits=limits, trust_env=True)
 
 
-def address(url: str) -> str:
-    """The base URL of an API or of repositories, checked and without a slash at its end.
-
-    Raises:
-        InvalidInput: it is no such URL, or holds a credential.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise InvalidInput("url", url, "give a URL such as https://git.example.com")
-    if parts.username or parts.password:
-        raise InvalidInput("url", f"{parts.scheme}://…@{parts.hostname}", "leave the credential out of the URL")
-    return url.rstrip("/")
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a forge answered."""

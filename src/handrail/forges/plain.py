@@ -9,7 +9,7 @@ from urllib.parse import quote
 from handrail.errors import InvalidInput
 from handrail.forges import Checked, ForgeKind, Receipt, Remote, faults
 from handrail.forges import effects as e
-from handrail.forges.http import address
+from handrail.forges.setup import address
 
 
 class Plain:

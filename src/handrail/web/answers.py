@@ -428,6 +428,7 @@ class Problem(BaseModel):
     field: str | None = None
     value: object = None
     mend: str | None = None
+    cause: str | None = None
 
 
 EVENT_STREAM = "EventStream"

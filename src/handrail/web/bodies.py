@@ -109,6 +109,25 @@ class CheckAgentBody(Given):
     deep: bool = False
 
 
+class ForgeBody(Given):
+    """A forge."""
+
+    kind: Annotated[str, Field(description="github, gitlab, gitea or git")]
+    url: Annotated[str | None, Field(description="where its pages are; the public one where missing")] = None
+    secret: Annotated[str, Field(repr=False, description="token, App key or password; never shown again")] = ""
+    app_id: Annotated[str | None, Field(description="of a GitHub App, whose private key `secret` is then")] = None
+    user: Annotated[str | None, Field(description="whom a server of plain git asks for")] = None
+    webhook_secret: Annotated[
+        str | None, Field(repr=False, description="what its webhooks are signed with; kept where missing")
+    ] = None
+
+
+class ForgeCheckBody(Given):
+    """What to try."""
+
+    repository: Annotated[str | None, Field(description="owner/name, to see whether it may be written to")] = None
+
+
 class ProviderBody(Given):
     """A model provider."""
 

@@ -10,7 +10,9 @@ from pydantic.json_schema import models_json_schema
 
 from handrail import __version__
 from handrail.types import Json
-from handrail.web.answers import EVENT_STREAM, MODELS
+from handrail.web import answers
+from handrail.web.answers import EVENT_STREAM
+from handrail.web.answers_outside import OUTSIDE
 from handrail.web.problems import MEDIA_TYPE
 from handrail.web.table import PREFIX, Entry
 
@@ -24,8 +26,11 @@ _TAGS = {
     "notify": "Who is told of what waits and what came out, and how.",
     "agents": "The programs that do the work.",
     "providers": "Where models come from, and what they cost.",
+    "forges": "Git hosts where effects are carried out.",
     "system": "The server itself.",
 }
+MODELS = answers.MODELS | OUTSIDE
+"""every answer by name"""
 
 
 def document(table: Sequence[Entry], url: str) -> Json:
@@ -37,8 +42,8 @@ def document(table: Sequence[Entry], url: str) -> Json:
     """
     bodies = {entry.body for entry in table if entry.body is not None}
     models = [*((body, "validation") for body in sorted(bodies, key=lambda body: body.__name__))]
-    answers = [*((answer, "serialization") for answer in MODELS.values())]
-    _, definitions = models_json_schema([*models, *answers], ref_template=_REF)  # type: ignore[list-item]  # the modes are literals
+    given = [*((answer, "serialization") for answer in MODELS.values())]
+    _, definitions = models_json_schema([*models, *given], ref_template=_REF)  # type: ignore[list-item]  # the modes are literals
     paths: dict[str, Json] = {
         "/health": {
             "get": {

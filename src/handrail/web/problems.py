@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handrail.errors import HandrailError, InvalidInput, NotFound
+from handrail.errors import ForgeError, HandrailError, InvalidInput, NotFound
 
 LOG = logging.getLogger("handrail.web")
 MEDIA_TYPE = "application/problem+json"
@@ -40,6 +40,8 @@ def problem(error: HandrailError) -> dict[str, object]:
     }
     if isinstance(error, InvalidInput):
         document |= {"field": error.field, "value": shown(error.value), "mend": error.mend}
+    if isinstance(error, ForgeError):
+        document["cause"] = error.cause
     return document
 
 

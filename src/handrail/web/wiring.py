@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from handrail.agents.roster import Roster
 from handrail.commands import shelf
 from handrail.commands.desk import Desk, Running
+from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.walls import Probes
 from handrail.config import Config
 from handrail.egress.addresses import Guard
@@ -42,6 +43,8 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         store = await closing.enter_async_context(await Store.open(config.database))
         master = load_master(config.data, environ)
         providers = await shelf.load(store, master, environ)
+        forges = ForgeShelf(store, master)
+        closing.push_async_callback(forges.close)
         post = Post(store, config.data, environ, url=running.url, links=Links(master))
         closing.push_async_callback(post.stop)
         gateway = Gateway(providers.registry)
@@ -57,7 +60,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         await gateway.start()
         await sessions.start()
         await post.start()
-        yield Desk(config, store, sessions, providers, gateway, probes, roster, post, running)
+        yield Desk(config, store, sessions, providers, forges, gateway, probes, roster, post, running)
 
 
 async def _stop(sessions: Sessions) -> None:

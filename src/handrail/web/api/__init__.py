@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handrail.web.api import agents, approvals, changes, notify, providers, sessions, system
+from handrail.web.api import agents, approvals, changes, forges, notify, providers, sessions, system
 
 TABLE = (
     *sessions.TABLE,
@@ -11,5 +11,6 @@ TABLE = (
     *notify.TABLE,
     *agents.TABLE,
     *providers.TABLE,
+    *forges.TABLE,
     *system.TABLE,
 )

@@ -1,0 +1,117 @@
+"""Forges: set up, listed, tried, removed. Credentials go in and never come out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from handrail.commands import values
+from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.desk import Desk
+from handrail.errors import InvalidInput, NotFound
+from handrail.forges import Checked, ForgeKind
+from handrail.forges.setup import place
+from handrail.gateway.keys import seal
+from handrail.store import forges as rows
+from handrail.store.forges import ForgeRow
+from handrail.types import Json, now
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_HOOK_SECRET = re.compile(r"[\x21-\x7e]{8,500}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A forge as it may be shown."""
+
+    name: str
+    kind: ForgeKind
+    url: str
+    account: str | None
+    settings: Json
+    credential: str
+    """token, app or none"""
+    webhook_secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a person says of a forge."""
+
+    kind: str
+    url: str | None = None
+    secret: str = ""
+    app_id: str | None = None
+    user: str | None = None
+    webhook_secret: str | None = None
+    """None keeps the one that is there"""
+
+
+async def listed(desk: Desk, actor: Actor) -> list[Listed]:
+    """Every forge, by name."""
+    authorise(actor, Permission.FORGES_READ)
+    return [_shown(row) for row in await rows.everything(desk.store)]
+
+
+async def put(desk: Desk, actor: Actor, name: str, given: Given) -> Listed:
+    """Set a forge up, in place of the one of that name.
+
+    Raises:
+        InvalidInput: a value cannot be used; no secret is ever shown.
+    """
+    authorise(actor, Permission.FORGES_WRITE)
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("name", name, "use up to 64 lower case letters, digits and . _ -")
+    kind = values.choice("kind", given.kind, ForgeKind)
+    url = place(kind, None if given.url is None else values.text("url", given.url, 2000))
+    settings: Json = {}
+    if given.app_id is not None:
+        settings["app"] = values.text("app_id", given.app_id, 100)
+    if given.user is not None:
+        settings["user"] = values.text("user", given.user, 100)
+    secret = given.secret.strip()
+    await desk.forges.make(kind, url, secret, settings)
+    before = await rows.get(desk.store, name)
+    hook = None if before is None else before.hook_secret
+    if given.webhook_secret is not None:
+        if not _HOOK_SECRET.fullmatch(given.webhook_secret.strip()):
+            raise InvalidInput("webhook_secret", "…", "give 8 to 500 characters without blanks")
+        hook = seal(desk.shelf.master, f"forge:{name}:hook", given.webhook_secret.strip())
+    sealed = seal(desk.shelf.master, f"forge:{name}:secret", secret) if secret else None
+    row = ForgeRow(name, kind, url, None, settings, sealed, hook, now())
+    await rows.put(desk.store, row)
+    return _shown(row)
+
+
+async def check(desk: Desk, actor: Actor, name: str, repository: str | None) -> Checked:
+    """Try the credential: whose it is, what it may do, whether it may write to `repository`.
+
+    Raises:
+        NotFound: there is none of that name.
+        ForgeError: it does not work; `cause` says why.
+    """
+    authorise(actor, Permission.FORGES_READ)
+    found = await (await desk.forges.get(name)).check(repository)
+    row = await rows.get(desk.store, name)
+    if row is not None and found.login and row.account != found.login:
+        await rows.put(desk.store, replace(row, account=found.login))
+    return found
+
+
+async def remove(desk: Desk, actor: Actor, name: str) -> None:
+    """Forget a forge and its credential.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    authorise(actor, Permission.FORGES_WRITE)
+    if await rows.get(desk.store, name) is None:
+        raise NotFound(f"there is no forge {name!r}")
+    await desk.store.log.write(guard=rows.remove(name))
+
+
+def _shown(row: ForgeRow) -> Listed:
+    credential = "app" if "app" in row.settings else "token" if row.secret else "none"
+    return Listed(
+        row.name, ForgeKind(row.kind), row.url, row.account, row.settings, credential, row.hook_secret is not None
+    )

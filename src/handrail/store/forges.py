@@ -1,0 +1,52 @@
+"""Forges that a person has set up. Their secrets stand here encrypted; this room cannot read them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+
+from handrail.store.automation import forges
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every, first
+from handrail.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeRow:
+    """One forge; `secret` and `hook_secret` are sealed."""
+
+    name: str
+    kind: str
+    url: str
+    account: str | None
+    """whose credential it is, as the last check found"""
+    settings: Json
+    secret: bytes | None
+    hook_secret: bytes | None
+    created: datetime
+
+    def __repr__(self) -> str:
+        return f"ForgeRow({self.name!r}, {self.kind!r}, {self.url!r}, …)"
+
+
+async def put(store: Store, row: ForgeRow) -> None:
+    """Keep a forge in place of the one of that name."""
+    await store.log.write(delete(forges).where(forges.c.name == row.name), insert(forges).values(asdict(row)))
+
+
+def remove(name: str) -> Write:
+    """Guard: forget a forge that is there."""
+    return delete(forges).where(forges.c.name == name).returning(forges.c.name)
+
+
+async def get(store: Store, name: str) -> ForgeRow | None:
+    """One forge, or None."""
+    return await first(store, ForgeRow, select(forges).where(forges.c.name == name))
+
+
+async def everything(store: Store) -> list[ForgeRow]:
+    """All forges by name."""
+    return await every(store, ForgeRow, select(forges).order_by(forges.c.name))

@@ -1,0 +1,41 @@
+"""What the API answers about the outside world, forges and effects: see `answers`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from handrail.web.answers import Answer
+
+
+class ForgeShown(Answer):
+    """A forge; its credential is never shown."""
+
+    name: str
+    kind: Literal["github", "gitlab", "gitea", "git"]
+    url: str
+    account: Annotated[str | None, Field(description="whose credential it is, as the last check found")]
+    app_id: str | None
+    user: str | None
+    credential: Literal["token", "app", "none"]
+    webhook_secret: Annotated[bool, Field(description="whether one is set")]
+
+
+class ForgeList(Answer):
+    """Forges."""
+
+    forges: list[ForgeShown]
+
+
+class ForgeChecked(Answer):
+    """What a look at a forge's credential found."""
+
+    name: str
+    login: str
+    scopes: Annotated[list[str] | None, Field(description="None where the forge does not tell")]
+    writable: Annotated[bool | None, Field(description="whether it may write to the repository asked about")]
+    notes: list[str]
+
+
+OUTSIDE: dict[str, type[BaseModel]] = {model.__name__: model for model in (ForgeShown, ForgeList, ForgeChecked)}

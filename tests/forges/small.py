@@ -1,0 +1,230 @@
+"""Small doubles of GitLab and Gitea: what our clients call, after the public documentation, not a schema."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.fake_github import Repository, smart_http
+
+TOKEN = "small-token"
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Small:
+    """What both keep: one repository, its pull requests, issues, notes and statuses."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.port = 0
+        self.repository = Repository("acme/shop", root / "acme/shop.git")
+        self.pulls: list[dict[str, Any]] = []
+        self.issues: list[dict[str, Any]] = []
+        self.notes: dict[str, list[dict[str, Any]]] = {}
+        self.statuses: list[dict[str, Any]] = []
+        self.labels: list[dict[str, Any]] = []
+        self.calls: list[str] = []
+        self.lose: str | None = None
+        """the answer to this call is lost once, after the act"""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def allowed(self, request: Request) -> bool:
+        told = request.headers
+        return TOKEN in (told.get("private-token", ""), told.get("authorization", "").partition(" ")[2])
+
+    async def api(self, request: Request) -> Response:
+        path = request.scope["raw_path"].decode().partition("?")[0]
+        call = f"{request.method} {path.split('/', 3)[3]}"
+        self.calls.append(call)
+        if not self.allowed(request):
+            return JSONResponse({"message": "401 Unauthorized"}, 401)
+        body = await request.json() if await request.body() else {}
+        data, status = await self.answer(call, request.query_params, body)
+        if self.lose and call.startswith(self.lose):
+            self.lose = None
+            return JSONResponse({"message": "bad gateway"}, 502)
+        return JSONResponse(data, status)
+
+    async def answer(self, call: str, query: Any, body: Any) -> tuple[Any, int]:
+        raise NotImplementedError
+
+    async def git(self, request: Request) -> Response:
+        if "authorization" not in request.headers:
+            return Response("", 401)
+        return await smart_http.serve(request, self.root, request.url.path, "bot")
+
+    async def head(self, pull: dict[str, Any], branch: str) -> dict[str, Any]:
+        """The pull request with its head as it is now."""
+        return {**pull, "sha": pull.get("kept") or await self.repository.head(branch)}
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        await self.repository.create({"README.md": "shop\n"})
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.port = listening.getsockname()[1]
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        routes = [
+            Route("/api/{rest:path}", self.api, methods=methods),
+            Route("/{rest:path}", self.git, methods=methods),
+        ]
+        server = _Server(uvicorn.Config(Starlette(routes=routes), lifespan="off", log_config=None))
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        yield
+        server.should_exit = True
+        await task
+
+
+class SmallGitLab(Small):
+    """A GitLab with the project acme/shop."""
+
+    async def answer(self, call: str, query: Any, body: Any) -> tuple[Any, int]:  # noqa: C901
+        project = "projects/acme%2Fshop"
+        method, _, path = call.partition(" ")
+        parts = path.removeprefix(f"{project}/").split("/")
+        match method, parts:
+            case "GET", ["user"]:
+                return {"username": "bot"}, 200
+            case "GET", ["personal_access_tokens", "self"]:
+                return {"scopes": ["api"], "expires_at": "2027-01-01"}, 200
+            case "GET", ["groups", "acme", "projects"]:
+                return [{"path_with_namespace": "acme/shop"}], 200
+            case "GET", ["projects", _]:
+                return {"permissions": {"project_access": {"access_level": 40}, "group_access": None}}, 200
+            case "GET", ["merge_requests"]:
+                found = [one for one in self.pulls if one["source_branch"] == query["source_branch"]]
+                return [await self._whole(one) for one in found], 200
+            case "POST", ["merge_requests"]:
+                self.pulls.append({**body, "iid": len(self.pulls) + 1, "state": "opened", "labels": []})
+                return await self._whole(self.pulls[-1]), 201
+            case _, ["merge_requests", number, *rest] if int(number) <= len(self.pulls):
+                return await self._of_request(method, self.pulls[int(number) - 1], rest, body)
+            case "GET", ["issues"]:
+                return self.issues[::-1], 200
+            case "POST", ["issues"]:
+                self.issues.append({**body, "iid": len(self.issues) + 1, "web_url": f"{self.url}/i/{len(self.issues)}"})
+                return self.issues[-1], 201
+            case _, ["issues", number, *rest] if int(number) <= len(self.issues):
+                return self._notes(method, f"i{number}", self.issues[int(number) - 1], rest, body), 200
+            case "GET", ["repository", "commits", _, "statuses"]:
+                return self.statuses[::-1], 200
+            case "POST", ["statuses", _]:
+                self.statuses.append({**body, "status": body["state"], "id": len(self.statuses)})
+                return self.statuses[-1], 201
+        return {"message": "404 Not Found"}, 404
+
+    async def _whole(self, one: dict[str, Any]) -> dict[str, Any]:
+        whole = await self.head(one, one["source_branch"])
+        refs = {"base_sha": "b", "head_sha": whole["sha"], "start_sha": "s"}
+        return {**whole, "web_url": f"{self.url}/mr/{one['iid']}", "diff_refs": refs}
+
+    def _notes(self, method: str, key: str, one: dict[str, Any], rest: list[str], body: Any) -> Any:
+        kept = self.notes.setdefault(key, [])
+        if method == "PUT":
+            one |= body
+        if rest and method == "POST":
+            kept.append({**body, "id": len(kept) + 1})
+            return kept[-1]
+        if rest == ["discussions"]:
+            return [{"notes": [note]} for note in kept]
+        return kept if rest else one
+
+    async def _of_request(self, method: str, one: dict[str, Any], rest: list[str], body: Any) -> tuple[Any, int]:
+        whole = await self._whole(one)
+        if rest == ["merge"]:
+            if body["sha"] != whole["sha"]:
+                return {"message": "SHA does not match HEAD of source branch"}, 409
+            if one.get("conflict"):
+                return {"message": "405 Method Not Allowed"}, 405
+            one |= {"state": "merged", "kept": whole["sha"], "merge_commit_sha": "c" * 40}
+            return await self._whole(one), 200
+        told = self._notes(method, f"m{one['iid']}", one, rest, body)
+        return (await self._whole(one) if not rest else told), 200
+
+
+class SmallGitea(Small):
+    """A Gitea with the repository acme/shop."""
+
+    async def answer(self, call: str, query: Any, body: Any) -> tuple[Any, int]:  # noqa: ARG002, C901, PLR0912
+        method, _, path = call.partition(" ")
+        parts = path.removeprefix("repos/acme/shop/").split("/")
+        match method, parts:
+            case "GET", ["user"]:
+                return {"login": "bot"}, 200
+            case "GET", ["orgs", "acme", "repos"]:
+                return [{"full_name": "acme/shop"}, {"full_name": "acme/old", "archived": True}], 200
+            case "GET", ["repos", "acme", "shop"]:
+                return {"permissions": {"push": True}}, 200
+            case "GET", ["pulls"]:
+                return [await self._pull(one) for one in self.pulls[::-1]], 200
+            case "POST", ["pulls"]:
+                if any(one["head"] == body["head"] and one["state"] == "open" for one in self.pulls):
+                    return {"message": "pull request already exists for these targets"}, 409
+                self.pulls.append({**body, "number": len(self.pulls) + 1, "state": "open"})
+                return await self._pull(self.pulls[-1]), 201
+            case "PATCH", ["pulls", number]:
+                self.pulls[int(number) - 1] |= body
+                return await self._pull(self.pulls[int(number) - 1]), 200
+            case "GET", ["pulls", number] if int(number) <= len(self.pulls):
+                return await self._pull(self.pulls[int(number) - 1]), 200
+            case "POST", ["pulls", number, "merge"]:
+                return await self._merge(self.pulls[int(number) - 1], body)
+            case _, ["pulls" | "issues", number, "reviews" | "comments"] if int(number) <= max(
+                len(self.pulls), len(self.issues)
+            ):
+                return self._kept(method, self.notes.setdefault(parts[2] + number, []), body), 200
+            case _, ["issues"]:
+                return self._kept(method, self.issues, body), 200
+            case _, ["statuses", _]:
+                return self._kept(method, self.statuses, {**body, "status": body.get("state")}), 200
+            case _, ["labels"]:
+                return self._kept(method, self.labels, body), 200
+            case "POST", ["issues", number, "labels"]:
+                self.issues[int(number) - 1]["labels"] = [one for one in self.labels if one["id"] in body["labels"]]
+                return [], 200
+            case "DELETE", ["issues", number, "labels", label]:
+                issue = self.issues[int(number) - 1]
+                issue["labels"] = [one for one in issue["labels"] if one["id"] != int(label)]
+                return {}, 200
+            case "GET", ["issues", number] if int(number) <= len(self.issues):
+                return self.issues[int(number) - 1], 200
+        return {"message": "not found"}, 404
+
+    def _kept(self, method: str, kept: list[dict[str, Any]], body: Any) -> Any:
+        if method == "GET":
+            return kept[::-1]
+        kept.append({**body, "id": len(kept) + 1, "number": len(kept) + 1, "html_url": f"{self.url}/{len(kept)}"})
+        return kept[-1]
+
+    async def _pull(self, one: dict[str, Any]) -> dict[str, Any]:
+        whole = await self.head(one, one["head"])
+        sides = {"head": {"ref": one["head"], "sha": whole["sha"]}, "base": {"ref": one["base"]}}
+        return {**whole, **sides, "html_url": f"{self.url}/acme/shop/pulls/{one['number']}"}
+
+    async def _merge(self, one: dict[str, Any], body: Any) -> tuple[Any, int]:
+        whole = await self._pull(one)
+        if body["head_commit_id"] != whole["head"]["sha"]:
+            return {"message": "head out of date"}, 409
+        if one.get("conflict"):
+            return {"message": "Please try again later"}, 405
+        one |= {"merged": True, "state": "closed", "kept": whole["head"]["sha"], "merge_commit_sha": "c" * 40}
+        return {}, 200
