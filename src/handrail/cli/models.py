@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from typing import Annotated
 
@@ -12,7 +10,6 @@ import typer
 from handrail.cli import options
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import Line, Span, columns, cost, line, printed, table
-from handrail.errors import InvalidInput
 
 providers = typer.Typer(rich_markup_mode=None, add_completion=False)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the provider, of your choice.")]
@@ -55,27 +52,11 @@ def put(
     data: options.Data = None,
 ) -> int:
     """Store a model provider; its key is read from stdin, a variable or a hidden prompt, never from an argument."""
-    key = _key(key_env, stdin=key_stdin)
+    key = options.secret("key", key_env, stdin=key_stdin)
     body = {"wire": wire, "base_url": base_url, "key": key, "model": model}
     options.run(_put(options.client(data), name, body))
     options.put(f"provider {name} is set")
     return 0
-
-
-def _key(variable: str | None, *, stdin: bool) -> str:
-    if stdin and variable:
-        raise InvalidInput("--key-stdin and --key-env", "both", "give one of them")
-    if variable:
-        if not (key := os.environ.get(variable, "").strip()):
-            raise InvalidInput("--key-env", variable, "name a variable that is set")
-        return key
-    if stdin or not sys.stdin.isatty():
-        key = options.from_stdin().strip()
-    else:
-        key = getpass.getpass("key (not shown): ").strip()
-    if not key or any(char.isspace() for char in key):
-        raise InvalidInput("key", f"{len(key)} characters", "give one key without blanks in it")
-    return key
 
 
 @providers.command("remove", epilog="Example: handrail providers remove work")

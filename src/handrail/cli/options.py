@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import os
 import re
@@ -137,6 +138,31 @@ def from_stdin() -> str:
     if len(raw) > STDIN_LIMIT:
         raise InvalidInput("stdin", f"more than {STDIN_LIMIT >> 20} MiB", "send less")
     return decoded(raw)
+
+
+def secret(what: str, variable: str | None, *, stdin: bool) -> str:
+    """A secret from a variable, stdin or a hidden prompt: never from an argument, which every process can read.
+
+    Args:
+        what: its name for a person, and of the options `--WHAT-stdin` and `--WHAT-env`.
+        variable: the variable to read it from.
+        stdin: whether to read it from stdin.
+
+    Raises:
+        InvalidInput: none is there, or it has blanks in it.
+    """
+    if stdin and variable:
+        raise InvalidInput(f"--{what}-stdin and --{what}-env", "both", "give one of them")
+    if variable:
+        if not (given := os.environ.get(variable, "").strip()):
+            raise InvalidInput(f"--{what}-env", variable, "name a variable that is set")
+        return given
+    given = (
+        from_stdin().strip() if stdin or not sys.stdin.isatty() else getpass.getpass(f"{what} (not shown): ").strip()
+    )
+    if not given or any(char.isspace() for char in given):
+        raise InvalidInput(what, f"{len(given)} characters", f"give one {what} without blanks in it")
+    return given
 
 
 def decoded(raw: bytes) -> str:

@@ -66,6 +66,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "Print the change of a session; in a pipe it is a patch that `git apply` takes.",
             "handrail diff last --stat",
         ),
+        Verb(
+            "events",
+            "events:events",
+            "List events from outside, and what became of each; show one.",
+            "handrail events show last",
+        ),
         Verb("spend", "models:spend", "Show what was spent, by model and by session.", "handrail spend --json"),
     ),
     "Decide": (
@@ -113,6 +119,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "forges:forges",
             "List the git hosts where effects are carried out; set, check or remove one.",
             "handrail forges set github --kind github --token-stdin",
+        ),
+        Verb(
+            "sources",
+            "events:sources",
+            "List who may send events; set or remove one.",
+            "handrail sources set github --kind github --secret-stdin < secret",
         ),
         Verb(
             "notify",

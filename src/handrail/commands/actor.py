@@ -23,6 +23,8 @@ class Permission(StrEnum):
     FORGES_WRITE = "forges.write"
     EFFECTS_READ = "effects.read"
     EFFECTS_DECIDE = "effects.decide"
+    EVENTS_READ = "events.read"
+    EVENTS_WRITE = "events.write"
     NOTIFY_READ = "notify.read"
     NOTIFY_TEST = "notify.test"
     SYSTEM_READ = "system.read"

@@ -135,3 +135,14 @@ class ProviderBody(Given):
     base_url: str | None = None
     key: Annotated[str, Field(repr=False, description="kept by the gateway; never shown again")]
     model: str | None = None
+
+
+class SourceBody(Given):
+    """Who may send events."""
+
+    kind: Annotated[str, Field(description="github, gitlab, gitea, slack, standard, alertmanager, datadog or generic")]
+    secret: Annotated[str, Field(repr=False, description="what the sender signs with; never shown again")]
+    header: Annotated[str | None, Field(description="generic, datadog: header with the secret or signature")] = None
+    prefix: Annotated[str, Field(description="generic: what stands before it, such as sha256=")] = ""
+    signed: Annotated[bool, Field(description="generic: the header is an HMAC-SHA256 of the body")] = False
+    account: Annotated[str | None, Field(description="who Handrail is there: its own acts start nothing")] = None

@@ -23,6 +23,7 @@ _TAGS = {
     "sessions": "Conversations with agents.",
     "changes": "What a session changed, and where it goes.",
     "approvals": "Questions that wait for a person.",
+    "events": "What comes in from outside, and from whom.",
     "notify": "Who is told of what waits and what came out, and how.",
     "agents": "The programs that do the work.",
     "providers": "Where models come from, and what they cost.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from handrail.web.api import agents, approvals, changes, forges, notify, providers, sessions, system
+from handrail.web.api import agents, approvals, changes, events, forges, notify, providers, sessions, system
 
 TABLE = (
     *sessions.TABLE,
     *changes.TABLE,
     *approvals.TABLE,
+    *events.TABLE,
     *notify.TABLE,
     *agents.TABLE,
     *providers.TABLE,

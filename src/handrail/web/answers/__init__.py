@@ -1,6 +1,7 @@
 """What the API answers, as pydantic models: the OpenAPI document is made from them, and tests hold answers to them.
 
-Nothing at run time needs them, so they are loaded only when the document is asked for.
+Nothing at run time needs them, so they are loaded only when the document is asked for. A tag that needs many has a file
+of its own beside this one, which brings its models in `MODELS` here.
 """
 
 from __future__ import annotations
@@ -11,16 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
-
-Nano = Annotated[int, Field(description="billionths of a US dollar")]
-Seconds = Annotated[float, Field(description="seconds")]
-Object = dict[str, object]
-
-
-class Answer(BaseModel):
-    """The base of answers: they hold what is written here and nothing else."""
-
-    model_config = ConfigDict(extra="forbid")
+from handrail.web.answers import events
+from handrail.web.answers.base import Answer, Nano, Object, Seconds
 
 
 class Option(Answer):
@@ -442,4 +435,4 @@ MODELS: dict[str, type[BaseModel]] = {
         *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, Removed, Spend),
         *(NotifyShown, NotifyTried, Status, Doctor, Stopping, Problem),
     )
-}
+} | {model.__name__: model for model in events.MODELS}
