@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from handrail.triggers.match import Wanted, judge
+from handrail.triggers.match import Wanted, judge, wanted_by
 from handrail.types import Json
+from handrail.workflows.starts import On
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,23 @@ def test_a_trigger_says_whether_and_why(wanted: Wanted, matched: bool, why: str)
 def test_what_is_not_given_is_said() -> None:
     verdict = judge(Wanted(actions=("opened",)), Sample(action=None))
     assert (verdict.matched, verdict.why) == (False, "the action is not given, not opened")
+
+
+def test_what_a_workflow_waits_for() -> None:
+    on = On.model_validate(
+        {
+            "forge": {
+                "events": "pull_request",
+                "actions": ["opened"],
+                "when": "!(pull_request.draft)",
+                "forge": "github",
+            },
+            "webhook": {"source": "ci"},
+            "alert": {},
+        }
+    )
+    assert wanted_by(on) == (
+        Wanted(("pull_request",), ("opened",), ("github",), (), "!(draft)"),
+        Wanted(sources=("ci",)),
+        Wanted(("alert",)),
+    )

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-"""What starts workflows: due times of schedules, and events from outside."""
-=======
 """What starts a workflow: schedules, events from outside, polls, and how they are matched."""
 
 from __future__ import annotations
@@ -99,4 +96,3 @@ class Sender(Protocol):
     def read(self, hook: Hook, payload: Json) -> Message:
         """What a verified request says. Lenient: fields that are missing stay None."""
         ...
->>>>>>> 591957a (Take events in from outside: verified, stored once, matched apart from their sender)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Protocol
-
-import jmespath
-from jmespath.exceptions import JMESPathError
-from jmespath.parser import ParsedResult
+from typing import Protocol
 
 from handrail.types import Json
+from handrail.workflows import expressions
+from handrail.workflows.starts import On
 
 
 class Arrived(Protocol):
@@ -59,6 +55,19 @@ class Verdict:
     why: str
 
 
+def wanted_by(on: On) -> tuple[Wanted, ...]:
+    """What the triggers of a workflow wait for."""
+    return (
+        *(Wanted(item.events, item.actions, _named(item.forge), (), item.when) for item in on.forge),
+        *(Wanted(sources=(item.source,), when=item.when) for item in on.webhook),
+        *(Wanted(("alert",), sources=_named(item.source), when=item.when) for item in on.alert),
+    )
+
+
+def _named(word: str | None) -> tuple[str, ...]:
+    return () if word is None else (word,)
+
+
 def judge(wanted: Wanted, arrived: Arrived) -> Verdict:
     """Whether `arrived` is what is `wanted`; says the first thing that is not."""
     named: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
@@ -80,48 +89,20 @@ def judge(wanted: Wanted, arrived: Arrived) -> Verdict:
 def _filtered(when: str | None, payload: Json) -> Verdict:
     if when is None:
         return Verdict(True, "it is the event that is wanted")
-    expression = _compiled(when)
     try:
-        found = expression.search(payload)
-    except JMESPathError as error:
-        return Verdict(False, f"the filter could not be applied: {' '.join(str(error).split())}")
-    if found is None or found is False or found in ("", [], {}):
-        missing = next((path for path in _paths(expression.parsed) if _lacks(payload, path)), None)
-        hint = "" if missing is None else f"; the event has no {'.'.join(missing)}: is it spelt as the sender does?"
-        return Verdict(False, f"the filter gives {_shown(found)}{hint}")
-    return Verdict(True, f"the filter gives {_shown(found)}")
+        found = expressions.find(when, payload)
+    except ValueError as error:
+        return Verdict(False, f"the filter could not be applied: {error}")
+    if expressions.truth(found):
+        return Verdict(True, f"the filter gives {_shown(found)}")
+    missing = next((path for path in expressions.paths(when) if _lacks(payload, path)), None)
+    hint = "" if missing is None else f"; the event has no {'.'.join(missing)}: is it spelt as the sender does?"
+    return Verdict(False, f"the filter gives {_shown(found)}{hint}")
 
 
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:79] + "…"
-
-
-@lru_cache(maxsize=1024)
-def _compiled(expression: str) -> ParsedResult:
-    return jmespath.compile(expression)
-
-
-def _paths(node: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The plain paths of fields in an expression, from its root."""
-    path = _path(node)
-    if path:
-        yield path
-        return
-    if node["type"] in {"projection", "filter_projection", "value_projection", "flatten", "pipe"}:
-        yield from _paths(node["children"][0])  # what stands behind is relative to it
-        return
-    for child in node["children"]:
-        yield from _paths(child)
-
-
-def _path(node: Mapping[str, Any]) -> tuple[str, ...]:
-    if node["type"] == "field":
-        return (str(node["value"]),)
-    if node["type"] == "subexpression":
-        parts = [_path(child) for child in node["children"]]
-        return tuple(name for part in parts for name in part) if all(parts) else ()
-    return ()
 
 
 def _lacks(payload: object, path: tuple[str, ...]) -> bool:
