@@ -66,7 +66,7 @@ def test_what_a_workflow_waits_for() -> None:
         }
     )
     assert wanted_by(on) == (
-        Wanted(("pull_request",), ("opened",), ("github",), (), "!(draft)"),
+        Wanted(("pull_request",), ("opened",), ("github",), (), "!(pull_request.draft)"),
         Wanted(sources=("ci",)),
         Wanted(("alert",)),
     )

@@ -10,9 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from handrail import __version__
 from handrail.types import Json
-from handrail.web import answers
-from handrail.web.answers import EVENT_STREAM
-from handrail.web.answers_outside import OUTSIDE
+from handrail.web.answers import EVENT_STREAM, MODELS
 from handrail.web.problems import MEDIA_TYPE
 from handrail.web.table import PREFIX, Entry
 
@@ -30,8 +28,6 @@ _TAGS = {
     "forges": "Git hosts where effects are carried out.",
     "system": "The server itself.",
 }
-MODELS = answers.MODELS | OUTSIDE
-"""every answer by name"""
 
 
 def document(table: Sequence[Entry], url: str) -> Json:
