@@ -18,7 +18,7 @@ class Kind(StrEnum):
     SESSION_CREATED = "session.created"
     # agent, version, agent_session, how: new | resumed | loaded | replayed, sandbox, pid
     AGENT_STARTED = "agent.started"
-    # code, reason: exited | signalled | out_of_memory | killed, detail?
+    # code, reason: exited | signalled | out_of_memory | out_of_disk | killed, detail?
     AGENT_ENDED = "agent.ended"
     # reason: the agent could not load its session; what it is told instead is a replayed summary
     MEMORY_LOST = "memory.lost"

@@ -60,6 +60,7 @@ class SandboxKind(StrEnum):
 
     BUBBLEWRAP = "bubblewrap"
     NONE = "none"
+    SEATBELT = "seatbelt"
 
 
 class StopReason(StrEnum):

@@ -88,7 +88,7 @@ def test_what_was_mistyped_is_one_sentence(
     [
         ([b"do", b"fix", b"--budget", b"abc"], "--budget: 'abc' cannot be used: give a positive amount of US dollars"),
         ([b"do", b"fix", b"--time", b"soon"], "--time: 'soon' cannot be used"),
-        ([b"do", b"fix", b"--sandbox", b"jail"], "--sandbox: 'jail' cannot be used: give bubblewrap or none"),
+        ([b"do", b"fix", b"--sandbox", b"jail"], "--sandbox: 'jail' cannot be used: give bubblewrap, none or seatbelt"),
         ([b"do", b"caf\xe9"], "GOAL: 'caf\\\\udce9' cannot be used: give text in UTF-8"),
         ([b"chat", b"hello", b"--repo", b"/"], "--repo: '/' cannot be used: go to a git repository"),
         ([b"providers", b"set", b"x", b"--wire", b"w", b"--key-env", b"NOT_SET"], "--key-env: 'NOT_SET'"),

@@ -32,7 +32,10 @@ Sure = Annotated[str, typer.Argument(metavar="SESSION", help="Session id, a uniq
 AgentName = Annotated[str | None, typer.Option("--agent", help="Agent of the catalogue (see `handrail agents`).")]
 Model = Annotated[str | None, typer.Option("--model", help="Model the agent shall use.")]
 Provider = Annotated[str | None, typer.Option("--provider", help="Model provider (see `handrail providers`).")]
-Sandbox = Annotated[str | None, typer.Option("--sandbox", help="Walls round the agent: bubblewrap or none.")]
+Sandbox = Annotated[
+    str | None,
+    typer.Option("--sandbox", help="Walls round the agent: bubblewrap, none, or seatbelt (macOS, untested)."),
+]
 Permit = Annotated[
     str | None, typer.Option("--permissions", help="What to do with the agent's questions: ask, allow or deny.")
 ]

@@ -200,7 +200,7 @@ def _wanted(
         "agent": agent,
         "model": model,
         "provider": provider,
-        "sandbox": options.allowed(sandbox, "--sandbox", "bubblewrap", "none"),
+        "sandbox": options.allowed(sandbox, "--sandbox", "bubblewrap", "none", "seatbelt"),
         "permissions": options.allowed(permissions, "--permissions", "ask", "allow", "deny"),
     }
 

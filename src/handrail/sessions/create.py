@@ -12,10 +12,11 @@ from handrail.errors import HandrailError, InvalidInput
 from handrail.kinds import Kind
 from handrail.policy.document import text_of
 from handrail.policy.layers import stack
+from handrail.sandbox.paths import session_uid
 from handrail.sessions.models import check_model, choose
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.rules import CEILING
-from handrail.sessions.workplace import session_folder, session_uid
+from handrail.sessions.workplace import session_folder
 from handrail.store import sessions as rows
 from handrail.store import snapshots
 from handrail.store.log import Draft

@@ -59,7 +59,9 @@ class SessionBody(Given):
     provider: str | None = None
     model: str | None = None
     ref: Annotated[str | None, Field(description="branch, tag or commit to start from; HEAD where missing")] = None
-    sandbox: Annotated[str | None, Field(description="bubblewrap or none")] = None
+    sandbox: Annotated[
+        str | None, Field(description="bubblewrap or none; seatbelt (macOS) is untested and refuses")
+    ] = None
     permissions: Annotated[str | None, Field(description="ask, allow or deny")] = None
     include_uncommitted: bool = False
     title: str | None = None
