@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from handrail.sandbox.bubblewrap import BubblewrapBackend
 from handrail.sandbox.none import NoneBackend
-from handrail.sandbox.seatbelt import SeatbeltBackend
 from handrail.types import SandboxKind
 
-AnyBackend = BubblewrapBackend | NoneBackend | SeatbeltBackend
+AnyBackend = BubblewrapBackend | NoneBackend
 
 
 def open_backend(kind: SandboxKind) -> AnyBackend:
@@ -17,5 +16,3 @@ def open_backend(kind: SandboxKind) -> AnyBackend:
             return BubblewrapBackend()
         case SandboxKind.NONE:
             return NoneBackend()
-        case SandboxKind.SEATBELT:
-            return SeatbeltBackend()

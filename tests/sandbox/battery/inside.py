@@ -9,7 +9,6 @@ from tests.sandbox.battery import (
     ATTEMPTS,
     CONTROLS,
     controls,
-    disk,
     kernel,
     network,
     proxy,
@@ -20,7 +19,7 @@ from tests.sandbox.battery import (
     writes,
 )
 
-MODULES = (reads, writes, kernel, network, proxy, secrets, resources, disk)
+MODULES = (reads, writes, kernel, network, proxy, secrets, resources)
 """what is tried, in this order"""
 assert controls.__name__ not in {module.__name__ for module in MODULES}
 
