@@ -14,11 +14,11 @@ class Kind(StrEnum):
     """Kinds of events, in the order in which a session meets them. Each comment lists the keys of `data`."""
 
     # agent, model?, repository, base, branch, sandbox, holds: [guarantee names], permissions, control, title,
-    # workspace, network?: [registry or host:port], scopes?: [kind:name], turn_budget_nano?
+    # workspace, network?: [registry or host:port]
     SESSION_CREATED = "session.created"
     # agent, version, agent_session, how: new | resumed | loaded | replayed, sandbox, pid
     AGENT_STARTED = "agent.started"
-    # code, reason: exited | signalled | out_of_memory | killed, detail?
+    # code, reason: exited | signalled | out_of_memory | out_of_disk | killed, detail?
     AGENT_ENDED = "agent.ended"
     # reason: the agent could not load its session; what it is told instead is a replayed summary
     MEMORY_LOST = "memory.lost"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -35,16 +34,6 @@ def test_help_is_cheap_and_loads_no_client_no_server() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(done.stderr.split())
     assert not loaded & {"httpx2", "rich", "asyncio", "prompt_toolkit", "pydantic", "sqlalchemy", "fastapi"}
-
-
-def test_help_takes_at_most_150_ms_of_cpu() -> None:
-    taken = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([*COMMAND, "--help"], capture_output=True, timeout=60, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(taken) < 0.15, taken
 
 
 def test_status_loads_neither_server_nor_database(tmp_path: Path) -> None:
@@ -99,7 +88,7 @@ def test_what_was_mistyped_is_one_sentence(
     [
         ([b"do", b"fix", b"--budget", b"abc"], "--budget: 'abc' cannot be used: give a positive amount of US dollars"),
         ([b"do", b"fix", b"--time", b"soon"], "--time: 'soon' cannot be used"),
-        ([b"do", b"fix", b"--sandbox", b"jail"], "--sandbox: 'jail' cannot be used: give bubblewrap or none"),
+        ([b"do", b"fix", b"--sandbox", b"jail"], "--sandbox: 'jail' cannot be used: give bubblewrap, none or seatbelt"),
         ([b"do", b"caf\xe9"], "GOAL: 'caf\\\\udce9' cannot be used: give text in UTF-8"),
         ([b"chat", b"hello", b"--repo", b"/"], "--repo: '/' cannot be used: go to a git repository"),
         ([b"providers", b"set", b"x", b"--wire", b"w", b"--key-env", b"NOT_SET"], "--key-env: 'NOT_SET'"),

@@ -64,7 +64,7 @@ def test_branches_that_git_refuses(given: str) -> None:
 
 def test_a_choice_names_the_known_ones() -> None:
     assert values.choice("sandbox", "none", SandboxKind) is SandboxKind.NONE
-    with pytest.raises(InvalidInput, match="'docker' cannot be used: choose one of bubblewrap, none"):
+    with pytest.raises(InvalidInput, match="'docker' cannot be used: choose one of bubblewrap, none, seatbelt"):
         values.choice("sandbox", "docker", SandboxKind)
 
 

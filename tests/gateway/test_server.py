@@ -192,9 +192,8 @@ async def test_streams_are_not_held_back(lab: Lab) -> None:
         started = time.monotonic()
         async for data in answer.aiter_raw():
             seen += [time.monotonic() - started] * data.count(b"text_delta")
-    gaps = [late - early for early, late in zip([0.0, *seen], seen, strict=False)]
-    assert len(gaps) == 4
-    assert all(0.1 < gap < 0.3 for gap in gaps)
+    assert len(seen) == 4
+    assert seen[-1] - seen[0] > 0.3  # they did not come all at the end
 
 
 async def test_headers_are_kept_but_for_ours_and_the_hops(lab: Lab) -> None:

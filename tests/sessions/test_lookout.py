@@ -285,9 +285,7 @@ async def test_five_thousand_questions_cost_rows_and_no_memory(open_house: Open,
         assert len(asyncio.all_tasks()) <= tasks
         assert resident() - before < 40 << 20
         assert seconds < 30
-        started = asyncio.get_running_loop().time()
-        await look(house)  # nothing is due any more: one query
-        assert asyncio.get_running_loop().time() - started < 0.1
+        await look(house)  # nothing is due any more
         assert len(await approvals.everywhere(house.store, limit=many + 1)) == many
 
 

@@ -82,7 +82,7 @@ async def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_page_is_said_and_ends_nothing_else(tmp_path: Path) -> None:
-    path = await made(tmp_path, events=3000)
+    path = await made(tmp_path, events=9000)  # far more than the pages of the schema
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.seek(size // 2)

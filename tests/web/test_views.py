@@ -14,7 +14,7 @@ from handrail.store import calls
 from handrail.store.log import Draft
 from handrail.types import Check, Goal, Limits, NanoUSD, Outcome, now
 from handrail.web import answers, views
-from handrail.web.openapi import MODELS
+from handrail.web.answers import MODELS
 from handrail.workspaces import Applied, ApplyMode, Change, FileChange
 from tests.commands.desks import ask, begin
 

@@ -49,7 +49,7 @@ def test_what_a_session_cannot_be_made_of(house: House, tmp_path: Path) -> None:
         (("--provider", "nobody"), "nobody"),
         (("--ref", "no-such-branch"), "no-such-branch"),
         (("--ref", "-x"), "-x"),
-        (("--sandbox", "paper"), "bubblewrap or none"),
+        (("--sandbox", "paper"), "bubblewrap, none or seatbelt"),
         (("--permissions", "maybe"), "ask, allow or deny"),
         (("--tools", str(nowhere / "venv")), "venv"),
         (("--budget", "lots"), "--budget"),

@@ -49,3 +49,8 @@ def test_what_cannot_be_used_is_told_before_an_event_comes(text: str, mend: str)
 def test_a_function_that_gets_what_it_cannot_take() -> None:
     with pytest.raises(ValueError, match="length"):
         expressions.find("length(number)", EVENT)
+
+
+def test_the_paths_that_begin_at_the_root() -> None:
+    text = "pull_request.labels[?name=='bot'] && !(draft) || length(a.b.c) > `1` || x.y[].z"
+    assert expressions.paths(text) == [("pull_request", "labels"), ("draft",), ("a", "b", "c"), ("x", "y")]

@@ -1,9 +1,7 @@
-"""The verbs about model providers: providers, providers set, providers remove."""
+"""The verbs about model providers and money: providers, providers set, providers remove, spend."""
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from typing import Annotated
 
@@ -11,8 +9,7 @@ import typer
 
 from handrail.cli import options
 from handrail.cli.client import Client, Obj
-from handrail.cli.layout import columns, printed, table
-from handrail.errors import InvalidInput
+from handrail.cli.layout import Line, Span, columns, cost, line, printed, table
 
 providers = typer.Typer(rich_markup_mode=None, add_completion=False)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the provider, of your choice.")]
@@ -55,27 +52,11 @@ def put(
     data: options.Data = None,
 ) -> int:
     """Store a model provider; its key is read from stdin, a variable or a hidden prompt, never from an argument."""
-    key = _key(key_env, stdin=key_stdin)
+    key = options.secret("key", key_env, stdin=key_stdin)
     body = {"wire": wire, "base_url": base_url, "key": key, "model": model}
     options.run(_put(options.client(data), name, body))
     options.put(f"provider {name} is set")
     return 0
-
-
-def _key(variable: str | None, *, stdin: bool) -> str:
-    if stdin and variable:
-        raise InvalidInput("--key-stdin and --key-env", "both", "give one of them")
-    if variable:
-        if not (key := os.environ.get(variable, "").strip()):
-            raise InvalidInput("--key-env", variable, "name a variable that is set")
-        return key
-    if stdin or not sys.stdin.isatty():
-        key = options.from_stdin().strip()
-    else:
-        key = getpass.getpass("key (not shown): ").strip()
-    if not key or any(char.isspace() for char in key):
-        raise InvalidInput("key", f"{len(key)} characters", "give one key without blanks in it")
-    return key
 
 
 @providers.command("remove", epilog="Example: handrail providers remove work")
@@ -84,6 +65,34 @@ def remove(name: Name, data: options.Data = None) -> int:
     options.run(_deleted(options.client(data), name))
     options.put(f"provider {name} is removed")
     return 0
+
+
+def spend(as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Show what was spent, by model and by session."""
+    told = options.run(_got(options.client(data), "/spend"))
+    if as_json:
+        options.put_json(told)
+    else:
+        printed(_spent(told))
+    return 0
+
+
+def _spent(told: Obj) -> list[Line]:
+    total = cost(told.get("total_nano"), int(told.get("unpriced") or 0))
+    rows = [line(Span(f"{total} in {told.get('calls') or 0} model calls", "bold"))]
+    for key, name in (("by_model", "model"), ("by_session", "session")):
+        items = [
+            (
+                str(item.get(name) or item.get("id") or ""),
+                str(item.get("calls") or 0),
+                cost(item.get("cost_nano"), int(item.get("unpriced") or 0)),
+                str(item.get("input_tokens") or ""),
+                str(item.get("output_tokens") or ""),
+            )
+            for item in told.get(key) or []
+        ]
+        rows += table((name, "calls", "cost", "input", "output"), items) if items else []
+    return rows
 
 
 async def _got(client: Client, path: str) -> Obj:

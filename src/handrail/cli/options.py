@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import os
 import re
@@ -31,7 +32,10 @@ Sure = Annotated[str, typer.Argument(metavar="SESSION", help="Session id, a uniq
 AgentName = Annotated[str | None, typer.Option("--agent", help="Agent of the catalogue (see `handrail agents`).")]
 Model = Annotated[str | None, typer.Option("--model", help="Model the agent shall use.")]
 Provider = Annotated[str | None, typer.Option("--provider", help="Model provider (see `handrail providers`).")]
-Sandbox = Annotated[str | None, typer.Option("--sandbox", help="Walls round the agent: bubblewrap or none.")]
+Sandbox = Annotated[
+    str | None,
+    typer.Option("--sandbox", help="Walls round the agent: bubblewrap, none, or seatbelt (macOS, untested)."),
+]
 Permit = Annotated[
     str | None, typer.Option("--permissions", help="What to do with the agent's questions: ask, allow or deny.")
 ]
@@ -55,9 +59,6 @@ Checks = Annotated[
     list[str] | None, typer.Option("--check", metavar="CMD", help="Command that must pass; may be given several times.")
 ]
 Budget = Annotated[str | None, typer.Option("--budget", metavar="USD", help="Stop at this much money, such as 2.50.")]
-TurnBudget = Annotated[
-    str | None, typer.Option("--turn-budget", metavar="USD", help="End any turn at this much money, such as 0.50.")
-]
 Turns = Annotated[int | None, typer.Option("--turns", min=1, metavar="N", help="Stop after this many turns.")]
 Limit = Annotated[
     str | None, typer.Option("--time", metavar="TIME", help="Stop after this long, such as 30m or 1h30m.")
@@ -142,6 +143,31 @@ def from_stdin() -> str:
     return decoded(raw)
 
 
+def secret(what: str, variable: str | None, *, stdin: bool) -> str:
+    """A secret from a variable, stdin or a hidden prompt: never from an argument, which every process can read.
+
+    Args:
+        what: its name for a person, and of the options `--WHAT-stdin` and `--WHAT-env`.
+        variable: the variable to read it from.
+        stdin: whether to read it from stdin.
+
+    Raises:
+        InvalidInput: none is there, or it has blanks in it.
+    """
+    if stdin and variable:
+        raise InvalidInput(f"--{what}-stdin and --{what}-env", "both", "give one of them")
+    if variable:
+        if not (given := os.environ.get(variable, "").strip()):
+            raise InvalidInput(f"--{what}-env", variable, "name a variable that is set")
+        return given
+    given = (
+        from_stdin().strip() if stdin or not sys.stdin.isatty() else getpass.getpass(f"{what} (not shown): ").strip()
+    )
+    if not given or any(char.isspace() for char in given):
+        raise InvalidInput(what, f"{len(given)} characters", f"give one {what} without blanks in it")
+    return given
+
+
 def decoded(raw: bytes) -> str:
     """Bytes of stdin as text.
 
@@ -154,7 +180,7 @@ def decoded(raw: bytes) -> str:
         raise InvalidInput("stdin", raw[error.start : error.start + 8], "send text in UTF-8") from error
 
 
-def usd(text: str | None, name: str = "--budget") -> str | None:
+def usd(text: str | None) -> str | None:
     """A typed amount of dollars, checked, as the decimal text that the API takes.
 
     Raises:
@@ -167,7 +193,7 @@ def usd(text: str | None, name: str = "--budget") -> str | None:
     except InvalidOperation:
         amount = Decimal(0)
     if not amount.is_finite() or not 0 < amount <= 1_000_000:
-        raise InvalidInput(name, text, "give a positive amount of US dollars, such as 2.50")
+        raise InvalidInput("--budget", text, "give a positive amount of US dollars, such as 2.50")
     return format(amount, "f")
 
 

@@ -32,7 +32,6 @@ def chat(
     include_uncommitted: options.Uncommitted = False,
     tools: options.Tools = None,
     network: options.Network = None,
-    turn_budget: options.TurnBudget = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")] = None,
@@ -51,7 +50,6 @@ def chat(
             "policy": options.policy(policy),
             "tools": options.tools(tools),
             "network": network,
-            "turn_budget_usd": options.usd(turn_budget, "--turn-budget"),
         }
     return options.run(_chat(options.client(data), told, session, prompt, thoughts=thoughts))
 
@@ -99,7 +97,6 @@ def do(
     include_uncommitted: options.Uncommitted = False,
     tools: options.Tools = None,
     network: options.Network = None,
-    turn_budget: options.TurnBudget = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, print the session and leave.")] = False,
@@ -119,7 +116,6 @@ def do(
         "policy": options.policy(policy),
         "tools": options.tools(tools),
         "network": network,
-        "turn_budget_usd": options.usd(turn_budget, "--turn-budget"),
         "goal": options.goal(text, check, budget=budget, turns=turns, time=time),
     }
     return options.run(_do(options.client(data), wanted, detach=detach, as_json=as_json))
@@ -204,7 +200,7 @@ def _wanted(
         "agent": agent,
         "model": model,
         "provider": provider,
-        "sandbox": options.allowed(sandbox, "--sandbox", "bubblewrap", "none"),
+        "sandbox": options.allowed(sandbox, "--sandbox", "bubblewrap", "none", "seatbelt"),
         "permissions": options.allowed(permissions, "--permissions", "ask", "allow", "deny"),
     }
 

@@ -67,8 +67,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "handrail diff last --stat",
         ),
         Verb(
-            "spend", "money:spend", "Show what was spent, by model, session, scope or day.", "handrail spend --by day"
+            "events",
+            "events:events",
+            "List events from outside, and what became of each; show one.",
+            "handrail events show last",
         ),
+        Verb("spend", "models:spend", "Show what was spent, by model and by session.", "handrail spend --json"),
     ),
     "Decide": (
         Verb("inbox", "questions:inbox", "List the questions that wait for a person.", "handrail inbox --full"),
@@ -117,16 +121,10 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "handrail forges set github --kind github --token-stdin",
         ),
         Verb(
-            "budgets",
-            "money:budgets",
-            "List what sessions may use up together, by member, team, workflow or run; set or remove a budget.",
-            "handrail budgets set member:you --money 20 --period day",
-        ),
-        Verb(
-            "prices",
-            "money:prices",
-            "List the model prices that you gave, which win over the price list; set or remove one.",
-            "handrail prices set my-finetune --input 3 --output 15",
+            "sources",
+            "events:sources",
+            "List who may send events; set or remove one.",
+            "handrail sources set github --kind github --secret-stdin < secret",
         ),
         Verb(
             "notify",

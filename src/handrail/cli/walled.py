@@ -1,4 +1,4 @@
-"""The verbs `sandbox probe` and `sandbox run`: this process becomes the one that raises the walls."""
+"""The verbs of `sandbox`: this process becomes the one that raises the walls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from handrail.cli import options
 MODULE = "handrail.commands.walled"
 
 sandbox = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
-Backend = Annotated[str, typer.Option("--backend", metavar="NAME", help="Kind of walls: bubblewrap or none.")]
+Backend = Annotated[
+    str,
+    typer.Option("--backend", metavar="NAME", help="Kind of walls: bubblewrap, none, or seatbelt (macOS, untested)."),
+]
 
 
 @sandbox.command("probe", epilog="Example: handrail sandbox probe --json")
@@ -51,6 +54,15 @@ def run(
         if value is not None:
             words += [name, str(value)]
     _become(*words, "--", *command)
+
+
+@sandbox.command("profile", epilog="Example: handrail sandbox profile --workspace . --home /tmp/home")
+def profile(
+    workspace: Annotated[Path, typer.Option("--workspace", metavar="DIR", help="What may be written.")],
+    home: Annotated[Path, typer.Option("--home", metavar="DIR", help="A private home, which may be written too.")],
+) -> None:
+    """Print the Seatbelt profile that macOS would hold a session to. UNTESTED: no Mac has read it."""
+    _become("profile", "--workspace", str(workspace), "--home", str(home))
 
 
 def _become(*words: str) -> NoReturn:

@@ -10,7 +10,6 @@ from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import InvalidInput
 from handrail.policy.document import LARGEST
-from handrail.sessions.budgets import scope
 from handrail.sessions.rooms import NewSession
 from handrail.store import approvals, prompts
 from handrail.store import sessions as rows
@@ -24,7 +23,6 @@ MOST_EVENTS = 2000
 """events in one page"""
 MOST_SESSIONS = 1000
 MOST_TOOLS = 20
-MOST_SCOPES = 20
 LONGEST_PLACE = 300
 
 
@@ -44,8 +42,6 @@ class Wanted:
     policy: str | None = None
     tools: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
-    scopes: tuple[str, ...] = ()
-    turn_budget_usd: str | None = None
     prompt: str | None = None
     goal: values.GoalSpec | None = None
 
@@ -74,8 +70,6 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         raise InvalidInput("goal", wanted.goal.text, "give a prompt or a goal, not both")
     prompt = None if wanted.prompt is None else values.text("prompt", wanted.prompt, limit)
     goal = None if wanted.goal is None else values.goal(wanted.goal, limit)
-    if len(wanted.scopes) > MOST_SCOPES:
-        raise InvalidInput("scopes", f"{len(wanted.scopes)} scopes", f"give at most {MOST_SCOPES}")
     if len(wanted.tools) > MOST_TOOLS:
         raise InvalidInput("tools", f"{len(wanted.tools)} directories", f"give at most {MOST_TOOLS}")
     new = NewSession(
@@ -93,8 +87,6 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         policy=None if wanted.policy is None else values.text("policy", wanted.policy, LARGEST),
         tools=tuple(values.path(f"tools[{at}]", tool) for at, tool in enumerate(wanted.tools)),
         network=tuple(values.text("network", word, LONGEST_PLACE).strip() for word in wanted.network),
-        scopes=tuple(scope("scopes", word) for word in wanted.scopes),
-        turn_budget=None if wanted.turn_budget_usd is None else values.money("turn_budget_usd", wanted.turn_budget_usd),
     )
     session = await desk.sessions.create(new, actor.name)
     if goal is not None:

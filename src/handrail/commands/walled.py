@@ -30,9 +30,11 @@ from handrail.policy import Verdict
 from handrail.policy.document import PolicyLimits, text_of
 from handrail.policy.layers import Policy, stack
 from handrail.sandbox import Closer, Door, Exit, Guarantee, Process, ResourceLimits, Walls
+from handrail.sandbox.arguments import DOOR_PORT
 from handrail.sandbox.backends import AnyBackend, open_backend
 from handrail.sandbox.bubblewrap import BubblewrapBackend
-from handrail.sandbox.paths import python_paths
+from handrail.sandbox.paths import python_paths, session_uid
+from handrail.sandbox.seatbelt import profile
 from handrail.sessions import doors
 from handrail.sessions.rules import CEILING
 from handrail.types import Permissions, SandboxKind, SessionId
@@ -42,8 +44,8 @@ from handrail.workspaces.remove import remove_tree
 
 CHUNK = 1 << 16
 SESSION = SessionId("run")
-FIRST_UID, UIDS = 200_000, 60_000
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OVER = {"out_of_memory": "memory", "out_of_disk": "disk"}
 BROKEN_PIPE = 128 + signal.SIGPIPE
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -160,6 +162,7 @@ def _limits(given: PolicyLimits) -> ResourceLimits:
         processes=usual.processes if given.processes is None else given.processes,
         tmp_bytes=usual.tmp_bytes if given.tmp is None else given.tmp,
         memory_bytes=given.memory,
+        disk_bytes=given.disk,
     )
 
 
@@ -186,7 +189,7 @@ async def _place(backend: AnyBackend, workspace: Path | None) -> AsyncIterator[P
 
 
 async def _clone(own: Path, home: Path) -> Place:
-    uid = FIRST_UID + os.getpid() % UIDS if os.geteuid() == 0 else None
+    uid = session_uid(os.getpid())
     try:
         repository = await find(Path.cwd())
     except InvalidInput as error:
@@ -235,8 +238,8 @@ async def _pass_through(process: Process) -> int:
     ended = await process.wait()
     if ended_by:
         return 128 + ended_by[0]
-    if ended.reason == "out_of_memory":
-        sys.stderr.write("handrail: the command was ended: it took more memory than its limit\n")
+    if (what := OVER.get(ended.reason)) is not None:
+        sys.stderr.write(f"handrail: the command was ended: it took more {what} than its limit\n")
     return ended.code if ended.code >= 0 else 128 - ended.code
 
 
@@ -282,6 +285,9 @@ def shown(found: dict[str, object]) -> str:
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="handrail sandbox")
     below = parser.add_subparsers(dest="verb", required=True)
+    printed = below.add_parser("profile")
+    for name in ("--workspace", "--home"):
+        printed.add_argument(name, type=Path, required=True)
     for verb in ("probe", "run"):
         one = below.add_parser(verb)
         one.add_argument("--backend", choices=[str(kind) for kind in SandboxKind], default=str(SandboxKind.BUBBLEWRAP))
@@ -294,9 +300,24 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def _print_profile(workspace: Path, home: Path) -> int:
+    git = workspace.absolute() / ".git"
+    walls = Walls(workspace.resolve(), home.resolve(), read_only=python_paths(), protected=(git.resolve(),))
+    try:
+        text = profile(walls, scratch=Path(tempfile.gettempdir()).resolve(), door=DOOR_PORT)
+    except HandrailError as error:
+        sys.stderr.write(f"handrail: {error.message}\n")
+        return error.exit_code
+    sys.stderr.write("handrail: seatbelt is untested: no Mac has read this profile\n")
+    sys.stdout.write(text)
+    return 0
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """The process edge."""
     given = _arguments(sys.argv[1:] if words is None else words)
+    if given.verb == "profile":
+        return _print_profile(given.workspace, given.home)
     kind = SandboxKind(given.backend)
     try:
         if given.verb == "run":

@@ -68,6 +68,7 @@ class PolicyLimits:
     processes: int | None = None
     memory: int | None = None
     tmp: int | None = None
+    disk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,5 +270,6 @@ LIMITS: dict[str, tuple[str, Callable[[str], float | None]]] = {
     "processes": ("give a whole number above 0", _whole),
     "memory": ("give a size, such as 4GiB", _size),
     "tmp": ("give a size, such as 512MiB", _size),
+    "disk": ("give a size, such as 20GiB", _size),
 }
 """limit → how to write it, and how it is read"""

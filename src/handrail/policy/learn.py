@@ -110,7 +110,7 @@ def render(document: Document) -> str:
 
 def _limits(limits: PolicyLimits) -> dict[str, str | int]:
     out: dict[str, str | int] = {}
-    for name in ("turns", "processes", "memory", "tmp"):
+    for name in ("turns", "processes", "memory", "tmp", "disk"):
         if (value := getattr(limits, name)) is not None:
             out[name] = value
     if limits.budget is not None:

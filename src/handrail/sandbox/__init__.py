@@ -1,4 +1,4 @@
-"""Walls round a process. A backend is a sibling file: `bubblewrap`, `none`.
+"""Walls round a process. A backend is a sibling file: `bubblewrap`, `none`, `seatbelt` (untested).
 
 A `Backend` is asked once what it really holds (`probe`), then opens one `Box` a session. A box starts processes, each
 in a pid namespace of its own that ends with it; all of them see the same workspace and private home.
@@ -45,6 +45,8 @@ class ResourceLimits:
     tmp_bytes: int = 1 << 30
     memory_bytes: int | None = None
     cpus: float | None = None
+    disk_bytes: int | None = None
+    """what workspace and home may take on disk, together (see `disk.Watch`)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ Door = Callable[[socket.socket], Awaitable[Closer]]
 class Exit:
     """How a process ended.
 
-    `code` is negative for a signal; `reason` is one of exited, signalled, out_of_memory, killed.
+    `code` is negative for a signal; `reason` is one of exited, signalled, out_of_memory, out_of_disk, killed.
     """
 
     code: int

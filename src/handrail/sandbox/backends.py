@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from handrail.sandbox.bubblewrap import BubblewrapBackend
 from handrail.sandbox.none import NoneBackend
+from handrail.sandbox.seatbelt import SeatbeltBackend
 from handrail.types import SandboxKind
 
-AnyBackend = BubblewrapBackend | NoneBackend
+AnyBackend = BubblewrapBackend | NoneBackend | SeatbeltBackend
 
 
 def open_backend(kind: SandboxKind) -> AnyBackend:
@@ -16,3 +17,5 @@ def open_backend(kind: SandboxKind) -> AnyBackend:
             return BubblewrapBackend()
         case SandboxKind.NONE:
             return NoneBackend()
+        case SandboxKind.SEATBELT:
+            return SeatbeltBackend()

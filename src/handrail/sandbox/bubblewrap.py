@@ -12,26 +12,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from handrail.errors import MissingPart, SandboxError
-from handrail.sandbox import Door, Guarantee, Process, Walls, cgroups, etc, paths
+from handrail.sandbox import Guarantee, Walls, cgroups, etc, paths
 from handrail.sandbox.arguments import (
     DOOR_PORT,
     ETC,
     Host,
     bwrap_arguments,
-    checked,
     descriptor,
     environment,
     files,
     mounts,
     survey,
 )
+from handrail.sandbox.box import LaunchedBox
 from handrail.sandbox.client import LauncherClient
+from handrail.sandbox.disk import Watch
 from handrail.sandbox.launcher import STAGE
 from handrail.sandbox.orders import Order, Source
 from handrail.sandbox.probe import Report, measure
-from handrail.sandbox.process import BoxProcess, Sink, close_all, complete, launch
 from handrail.sandbox.seccomp import MACHINES
-from handrail.types import Completed, SandboxKind
+from handrail.types import SandboxKind
 
 CAP_SYS_ADMIN = 21
 
@@ -146,66 +146,29 @@ class BubblewrapBackend:
             self._client = None
 
 
-class BubblewrapBox:
-    """The walls of one session."""
+class BubblewrapBox(LaunchedBox):
+    """The walls of one session; each process has a pid namespace of its own."""
 
     kind = SandboxKind.BUBBLEWRAP
 
     def __init__(
         self, backend: BubblewrapBackend, walls: Walls, host: Host, program: str, group: cgroups.Group
     ) -> None:
-        self.walls = walls
-        self.guarantee = backend.guarantee
+        limit = walls.limits.disk_bytes
+        disk = None if limit is None else Watch((walls.workspace, walls.home), limit)
+        super().__init__(walls, backend.guarantee, disk)
         self.host = host
         self._backend = backend
         self._program = program
         self._group = group
-        self._processes: set[BoxProcess] = set()
-        self._closed = False
 
     def door_url(self) -> str:
         """Where processes started with a door reach the server."""
         return f"http://127.0.0.1:{DOOR_PORT}"
 
-    async def start(
-        self,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        cwd: Path | None = None,
-        door: Door | None = None,
-        stderr_file: Path | None = None,
-        stdout_limit: int = 64 << 20,
-        sink: Sink | None = None,
-    ) -> Process:
-        """Start `argv` in a pid namespace of its own (see `Box.start`); `sink` is given its stderr as it comes."""
-        client = await self._backend.client()
-        order = self._order(client, argv, env, cwd, with_door=door is not None)
-        return await self._launch(
-            client, order, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit, sink=sink
-        )
-
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
-        limit: int = 1 << 20,
-        timeout: float = 60.0,
-    ) -> Completed:
-        """Run to the end without a door (see `Box.run`)."""
-        client = await self._backend.client()
-        order = self._order(client, argv, env or {}, cwd, with_door=False)
-        process = await self._launch(client, order, door=None, stderr_file=None, stdout_limit=1 << 16, keep=limit)
-        return await complete(process, stdin=stdin, limit=limit, timeout=timeout)
-
     async def close(self) -> None:
         """End everything that was started here. Idempotent."""
-        self._closed = True
-        await close_all(list(self._processes))
-        self._processes.clear()
+        await super().close()
         await asyncio.to_thread(self._group.remove)
         self._backend.forget(self)
 
@@ -215,25 +178,22 @@ class BubblewrapBox:
             for tree in trees:
                 await asyncio.to_thread(paths.hand_over, tree, self.host.uid)
 
+    async def _client(self) -> LauncherClient:
+        return await self._backend.client()
+
+    def _kills(self) -> int:
+        return self._group.kills()
+
     def _order(
-        self, client: LauncherClient, argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, *, with_door: bool
+        self, client: LauncherClient, argv: Sequence[str], env: Mapping[str, str], cwd: Path, *, with_door: bool
     ) -> Order:
-        if self._closed:
-            raise SandboxError("sandbox: this box is closed: open another")
         walls, limits = self.walls, self.walls.limits
         host = replace(self.host, etc=(client.scratch or Path("/")) / ETC)
-        checked(argv, env)
         whole = environment(walls, env)
-        directory = walls.workspace if cwd is None else cwd
-        paths.check_walls(walls)
-        if not directory.is_dir():
-            raise SandboxError(f"sandbox: the directory {directory} does not exist: choose one in the workspace")
-        if reason := paths.missing_program(argv[0], walls, whole["PATH"], directory):
+        if reason := paths.missing_program(argv[0], walls, whole["PATH"], cwd):
             raise SandboxError(reason)
         filtered = platform.machine() in MACHINES
-        words = bwrap_arguments(
-            walls, host, env=whole, cwd=directory, stage=STAGE if host.staged else "", filtered=filtered
-        )
+        words = bwrap_arguments(walls, host, env=whole, cwd=cwd, stage=STAGE if host.staged else "", filtered=filtered)
         return Order(
             id=0,
             walled=True,
@@ -244,7 +204,11 @@ class BubblewrapBox:
             data=files(walls, self.host),
             stage=self._sources(host),
             uid=self.host.uid if os.getuid() == 0 else None,
-            rlimits={"RLIMIT_NOFILE": limits.open_files, "RLIMIT_FSIZE": limits.file_bytes, "RLIMIT_CORE": 0},
+            rlimits={
+                "RLIMIT_NOFILE": limits.open_files,
+                "RLIMIT_FSIZE": min(limits.file_bytes, limits.disk_bytes or limits.file_bytes),
+                "RLIMIT_CORE": 0,
+            },
             processes=limits.processes,
             cgroups=self._group.procs,
             door=DOOR_PORT if with_door else None,
@@ -262,35 +226,6 @@ class BubblewrapBox:
             )
             for mount in mounts(self.walls)
         ]
-
-    async def _launch(
-        self,
-        client: LauncherClient,
-        order: Order,
-        *,
-        door: Door | None,
-        stderr_file: Path | None,
-        stdout_limit: int,
-        keep: int = 0,
-        sink: Sink | None = None,
-    ) -> BoxProcess:
-        self._processes = {process for process in self._processes if not process.done}
-        before = self._group.kills()
-        process = await launch(
-            client,
-            order,
-            door=door,
-            stderr_file=stderr_file,
-            stdout_limit=stdout_limit,
-            keep=keep,
-            sink=sink,
-            out_of_memory=lambda: self._group.kills() > before,
-        )
-        self._processes.add(process)
-        if self._closed:
-            await process.kill()
-            raise SandboxError("sandbox: this box was closed while a process started in it")
-        return process
 
 
 def find_bwrap() -> str:

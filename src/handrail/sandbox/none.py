@@ -8,13 +8,13 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from handrail.errors import SandboxError
-from handrail.sandbox import Door, Guarantee, Process, Walls, paths
-from handrail.sandbox.arguments import checked, environment
+from handrail.sandbox import Guarantee, Walls, paths
+from handrail.sandbox.arguments import environment
+from handrail.sandbox.box import LaunchedBox
 from handrail.sandbox.client import LauncherClient
 from handrail.sandbox.orders import Order
-from handrail.sandbox.process import BoxProcess, Sink, close_all, complete, door_socket, launch
-from handrail.types import Completed, SandboxKind
+from handrail.sandbox.process import door_socket
+from handrail.types import SandboxKind
 
 MARK = "HANDRAIL_BOX"
 
@@ -61,94 +61,53 @@ class NoneBackend:
             self._client = None
 
 
-class NoneBox:
-    """A session without walls."""
+class NoneBox(LaunchedBox):
+    """A session without walls; each command has a session and a process group of its own."""
 
     kind = SandboxKind.NONE
-    guarantee = Guarantee.NOTHING
 
     def __init__(self, backend: NoneBackend, walls: Walls) -> None:
-        self.walls = walls
+        super().__init__(walls, Guarantee.NOTHING)
         self._backend = backend
         self._mark = secrets.token_hex(8)
         self._started = 0
-        self._processes: set[BoxProcess] = set()
-        self._listener: socket.socket | None = door_socket()
-        self._port = int(self._listener.getsockname()[1])
+        self._door = door_socket()
+        self._port = int(self._door.getsockname()[1])
 
     def door_url(self) -> str:
         """Where processes started with a door reach the server: a port of its own on the host's loopback."""
         return f"http://127.0.0.1:{self._port}"
 
-    async def start(
-        self,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        cwd: Path | None = None,
-        door: Door | None = None,
-        stderr_file: Path | None = None,
-        stdout_limit: int = 64 << 20,
-        sink: Sink | None = None,
-    ) -> Process:
-        """Start `argv` in a session and process group of its own (see `Box.start`, and `BubblewrapBox.start`)."""
-        return await self._launch(
-            argv, env, cwd, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit, sink=sink
-        )
-
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
-        limit: int = 1 << 20,
-        timeout: float = 60.0,
-    ) -> Completed:
-        """Run to the end without a door (see `Box.run`)."""
-        process = await self._launch(
-            argv, env or {}, cwd, door=None, stderr_file=None, stdout_limit=1 << 16, keep=limit
-        )
-        return await complete(process, stdin=stdin, limit=limit, timeout=timeout)
-
     async def close(self) -> None:
         """End everything that was started here, as far as it can be found. Idempotent."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
-        await close_all(list(self._processes))
-        self._processes.clear()
+        self._door.close()
+        await super().close()
         self._backend.forget(self)
 
-    async def _launch(
+    async def _client(self) -> LauncherClient:
+        return self._backend.client()
+
+    def _listener(self) -> socket.socket:
+        return self._door.dup()
+
+    def _order(
         self,
+        _client: LauncherClient,
         argv: Sequence[str],
         env: Mapping[str, str],
-        cwd: Path | None,
+        cwd: Path,
         *,
-        door: Door | None,
-        stderr_file: Path | None,
-        stdout_limit: int,
-        keep: int = 0,
-        sink: Sink | None = None,
-    ) -> BoxProcess:
-        if self._listener is None:
-            raise SandboxError("sandbox: this box is closed: open another")
-        checked(argv, env)
-        directory = self.walls.workspace if cwd is None else cwd
-        if not directory.is_dir():
-            raise SandboxError(f"sandbox: the directory {directory} does not exist: choose one in the workspace")
-        self._processes = {process for process in self._processes if not process.done}
+        with_door: bool,  # noqa: ARG002  # it has the same network
+    ) -> Order:
         self._started += 1
         mark = f"{self._mark}.{self._started}"
-        order = Order(
+        return Order(
             id=0,
             walled=False,
             argv=list(argv),
             args=[],
             env={**environment(self.walls, env), MARK: mark},
-            cwd=str(directory),
+            cwd=str(cwd),
             data={},
             stage=[],
             uid=None,
@@ -158,21 +117,3 @@ class NoneBox:
             door=None,
             mark=mark,
         )
-        listener = self._listener.dup() if door is not None else None
-        try:
-            process = await launch(
-                self._backend.client(),
-                order,
-                door=door,
-                stderr_file=stderr_file,
-                stdout_limit=stdout_limit,
-                keep=keep,
-                sink=sink,
-                listener=listener,
-            )
-        except BaseException:
-            if listener is not None:
-                listener.close()
-            raise
-        self._processes.add(process)
-        return process

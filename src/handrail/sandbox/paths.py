@@ -88,8 +88,14 @@ def missing_program(program: str, walls: Walls, search: str, cwd: Path) -> str |
     return f"sandbox: {program} was not found inside the walls: install it, or give its full path"
 
 
+def session_uid(number: int) -> int | None:
+    """The uid of the processes of session `number` when the server is root, else None (they have the server's own)."""
+    first, last = uid_range()
+    return first + number % (last - first + 1) if os.geteuid() == 0 else None
+
+
 def choose_uid(workspace: Path, taken: Collection[int]) -> int:
-    """The uid for a session when the server is root: the one that owns its workspace already, or a free one.
+    """The uid for walls that name none when the server is root: the owner of the workspace, or a free one.
 
     Raises:
         SandboxError: none is left.

@@ -17,12 +17,14 @@ from handrail.errors import SandboxError
 from handrail.sandbox import Backend, Box, Guarantee, ResourceLimits, Walls
 from handrail.sandbox.attempts import Targets
 from handrail.sandbox.client import SCRIPT as LAUNCHER
+from handrail.sandbox.disk import measure as measure_disk
 from handrail.sandbox.paths import python_paths
 from handrail.sandbox.process import door_socket
 
 SCRIPT = Path(__file__).with_name("attempts.py")
 ORDINARY = frozenset({"HOME", "PATH", "LANG", "TERM", "TMPDIR", "PWD", "SHLVL", "OLDPWD", "_", "LC_ALL", "LC_CTYPE"})
 MEMORY = 64 << 20
+DISK = 16 << 20
 PROCESSES = 64
 PROBE_SECONDS = 20.0
 
@@ -45,7 +47,7 @@ TITLES = {
     "processes": "the number of processes is limited",
     "memory": "memory is limited",
     "cpu": "CPU time is limited",
-    "disk": "the size of the workspace is limited",
+    "disk": "the size of workspace and home is limited",
     "kill": "everything inside ends when it is killed",
 }
 """what each attempt shows when it is held, in plain words"""
@@ -131,7 +133,7 @@ async def measure(backend: Backend, scratch: Path, limits: Guarantee, *, control
         findings = [Finding(name, not got, said, _bites(outside, name)) for name, (got, said) in inside.items()]
         findings.append(kill)
         findings += [await _limited(backend, walls, flag, limits) for flag in (Guarantee.MEMORY, Guarantee.CPU)]
-        findings.append(Finding("disk", held=False, detail="only /tmp and /dev/shm have a size"))
+        findings.append(await _disk(backend, walls))
         return Report(tuple(findings), conclude(tuple(findings)))
 
 
@@ -236,3 +238,24 @@ async def _cpu(box: Box) -> Finding:
     done = await box.run([sys.executable, "-I", "-S", "-c", code], timeout=PROBE_SECONDS)
     used = float(done.stdout or b"1")
     return Finding("cpu", held=used < 0.3, detail=f"{used:.2f} s of CPU in 0.5 s under a limit of 0.2 CPUs")
+
+
+async def _disk(backend: Backend, walls: Walls) -> Finding:
+    caps = ResourceLimits(disk_bytes=DISK)
+    box = await backend.open(Walls(walls.workspace, walls.home, read_only=walls.read_only, limits=caps))
+    code = (
+        "import time\n"
+        f"for number in range({4 * DISK} >> 20):\n"
+        "    with open(f'full-{number}', 'wb') as file: file.write(bytes(1 << 20))\n"
+        "    time.sleep(0.01)\n"
+        f"time.sleep({PROBE_SECONDS})"
+    )
+    try:
+        ended = await (await box.start([sys.executable, "-I", "-S", "-c", code], env={})).wait()
+    finally:
+        await box.close()
+    took = (await asyncio.to_thread(measure_disk, (walls.workspace, walls.home))) >> 20
+    how = "measured while it runs, not held by the kernel: a fast writer goes over before it is ended"
+    return Finding(
+        "disk", held=ended.reason == "out_of_disk", detail=f"writing 64 MB of 16 MB: {ended.reason} at {took} MB; {how}"
+    )

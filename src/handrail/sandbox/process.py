@@ -168,7 +168,7 @@ class BoxProcess:
         self._started = started
         self._pipes = pipes
         self._out_of_memory = out_of_memory
-        self._killed = False
+        self._killed = ""
         self._closer: Closer | None = None
         self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._follower = asyncio.create_task(self._follow(), name=f"sandbox-process-{started.id}")
@@ -191,9 +191,9 @@ class BoxProcess:
         """Wait for the end; safe to call more than once, and to cancel."""
         return await asyncio.shield(self._exit)
 
-    async def kill(self) -> Exit:
-        """SIGKILL everything inside; returns when nothing is left. Idempotent."""
-        self._killed = True
+    async def kill(self, why: str = "killed") -> Exit:
+        """SIGKILL everything inside; returns when nothing is left. Idempotent. `why` is the reason of its exit."""
+        self._killed = self._killed or why
         await self._client.signal(self._started, signal.SIGKILL)
         return await self.wait()
 
@@ -281,7 +281,7 @@ class BoxProcess:
         if self._out_of_memory() and code != 0:
             return Exit(code, "out_of_memory")
         if self._killed and code < 0:
-            return Exit(code, "killed")
+            return Exit(code, self._killed)
         if not ended.ran:
             return Exit(127, "exited")
         return Exit(code, "signalled" if code < 0 else "exited")

@@ -11,7 +11,6 @@ import time
 from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
-from handrail.sessions.allowance import Allowance
 from handrail.sessions.goals import TurnEnd, answered_prompt, first_prompt
 from handrail.sessions.lookout import Parked
 from handrail.sessions.pursuit import Pursuit
@@ -41,9 +40,8 @@ class Actor:
         self._rooms = rooms
         self.record = record
         self.workplace = Workplace(rooms, record)
-        config = rooms.config
-        watch = Watch(config.turn_idle, config.cancel_grace, config.tool_output_limit, config.loop_calls)
-        self.turns = Turns(record, self.workplace, watch, Allowance(rooms, record))
+        watch = Watch(rooms.config.turn_idle, rooms.config.cancel_grace)
+        self.turns = Turns(record, self.workplace, watch, rooms.config.tool_output_limit)
         self._task: asyncio.Task[None] | None = None
         self._resume: str | None = None
         self._poked = False
@@ -140,7 +138,6 @@ class Actor:
             goal_set=now(),
             goal_turns=0,
             goal_spent_nano=row.cost_nano,
-            wrap_told=False,
             outcome=None,
             outcome_reason=None,
         )

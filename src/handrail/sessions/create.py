@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from dataclasses import replace
 from pathlib import Path
 
 from handrail.egress import rules
@@ -13,13 +12,13 @@ from handrail.errors import HandrailError, InvalidInput
 from handrail.kinds import Kind
 from handrail.policy.document import text_of
 from handrail.policy.layers import stack
-from handrail.sessions.budgets import scopes_of
+from handrail.sandbox.paths import session_uid
 from handrail.sessions.models import check_model, choose
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.rules import CEILING
-from handrail.sessions.workplace import session_folder, session_uid
-from handrail.store import budgets, snapshots
+from handrail.sessions.workplace import session_folder
 from handrail.store import sessions as rows
+from handrail.store import snapshots
 from handrail.store.log import Draft
 from handrail.store.sessions import SessionRow
 from handrail.types import Control, Json, Permissions, SessionId, SessionState, now
@@ -43,7 +42,6 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     backend = await rooms.backend(new.sandbox)
     holds = [str(flag.name).lower() for flag in await backend.probe()]
     identity = SessionId(f"s-{secrets.token_hex(4)}")
-    scopes = scopes_of(identity, new.scopes, by)
     number = await rows.next_number(rooms.store)
     folder = session_folder(rooms, identity)
     try:
@@ -61,12 +59,10 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
             await remove(rooms.config.data, identity)
         raise
     row = _row(new, identity, number=number, workspace=workspace, repository_key=repository.key, holds=holds)
-    row = replace(row, scopes=scopes)
     await rooms.store.log.append(
         identity,
         [Draft(Kind.SESSION_CREATED, _data(row, by))],
         rows.insert(row),
-        *budgets.share(identity, scopes),
         snapshots.insert(identity, 0, workspace.base),
     )
     return identity
@@ -98,7 +94,6 @@ def _row(
         holds=holds,
         permissions=new.permissions,
         policy=new.policy,
-        turn_budget_nano=new.turn_budget,
         tools=[str(tool) for tool in new.tools],
         network=list(new.network),
         control=Control.YOU,
@@ -122,15 +117,7 @@ def _data(row: SessionRow, by: str) -> Json:
     }
     if row.network:
         data["network"] = list(row.network)
-    shared = [scope for scope in row.scopes if not scope.startswith("session:")]
-    given = {
-        "scopes": shared,
-        "turn_budget_nano": row.turn_budget_nano,
-        "model": row.model,
-        "title": row.title,
-        "permissions": row.permissions,
-        "policy": row.policy,
-    }
+    given = {"model": row.model, "title": row.title, "permissions": row.permissions, "policy": row.policy}
     return data | {key: value for key, value in given.items() if value}
 
 

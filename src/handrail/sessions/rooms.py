@@ -14,7 +14,7 @@ from handrail.gateway.server import Gateway
 from handrail.sandbox import Backend
 from handrail.sessions.patience import Asking, Patience, Tell
 from handrail.store.engine import Store
-from handrail.types import NanoUSD, Permissions, SandboxKind, Scope, now
+from handrail.types import Permissions, SandboxKind, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,3 @@ class NewSession:
     """tool chains (a virtual environment, a Node prefix) to show read-only inside, their `bin` on PATH"""
     network: tuple[str, ...] = ()
     """what the agent may reach: registries by name (`pypi`), `host`, `host:port`, `*.host`; nothing by default"""
-    scopes: tuple[Scope, ...] = ()
-    """what it spends together with others (`run:r-1`, `workflow:nightly`, `team:core`); who makes it is added"""
-    turn_budget: NanoUSD | None = None
-    """cap of each turn"""

@@ -12,7 +12,6 @@ from pathlib import Path
 from handrail.errors import HandrailError, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
-from handrail.sessions import budgets
 from handrail.sessions.actor import Actor
 from handrail.sessions.create import create
 from handrail.sessions.lookout import Lookout
@@ -56,7 +55,6 @@ class Sessions:
 
     async def start(self) -> None:
         """Take up what was under way when the last server ended, each session by itself, and start sweeping."""
-        await budgets.load(self._rooms.store, self._rooms.gateway)
         parked = await approvals.parked(self._rooms.store)
         for row in await rows.under_way(self._rooms.store):
             if row.id in parked:

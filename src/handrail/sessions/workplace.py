@@ -14,7 +14,7 @@ from handrail.errors import SandboxError
 from handrail.gateway import OnCall, Wire
 from handrail.kinds import Kind
 from handrail.sandbox import Box, Door, Walls
-from handrail.sandbox.paths import python_paths
+from handrail.sandbox.paths import python_paths, session_uid
 from handrail.sessions import doors
 from handrail.sessions.agent import RunningAgent, Start, Transcript, start
 from handrail.sessions.goals import CheckResult
@@ -25,15 +25,11 @@ from handrail.sessions.rooms import Rooms
 from handrail.sessions.rules import CEILING
 from handrail.store import snapshots
 from handrail.store.log import Draft
-from handrail.types import Check, NanoUSD, SandboxKind, Scope
+from handrail.types import Check, NanoUSD, SandboxKind
 from handrail.workspaces import Change, Workspace, changes, protect
 from handrail.workspaces import snapshots as workspace_snapshots
 from handrail.workspaces.layout import mirror_of, results_of
 from handrail.workspaces.protect import protected_paths
-
-FIRST_UID = 200_000
-"""uids of sessions when the server is root: far above people's, below those of most containers' ranges"""
-UIDS = 60_000
 
 _WIRES = {Wire.ANTHROPIC: "anthropic", Wire.OPENAI: "openai-chat", Wire.GEMINI: "gemini"}
 """what an agent of several wires is told to speak; every OpenAI-compatible provider has Chat, few have Responses"""
@@ -132,13 +128,7 @@ class Workplace:
         provider = choose(self._rooms.gateway.providers, self.spec, row.provider)
         self.provider = provider.name
         grant = self._rooms.gateway.grant(
-            row.id,
-            provider=provider.name,
-            budget=self.budget(),
-            spent=NanoUSD(row.cost_nano),
-            turn_budget=None if row.turn_budget_nano is None else NanoUSD(row.turn_budget_nano),
-            scopes=[Scope(scope) for scope in row.scopes],
-            on_call=on_call,
+            row.id, provider=provider.name, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
         )
         endpoint = Endpoint(box.door_url(), grant.token, row.model or provider.model, _WIRES[provider.wire])
         order = Start(
@@ -254,11 +244,6 @@ class Workplace:
 def session_folder(rooms: Rooms, session: str) -> Path:
     """The session's own folder on the host."""
     return rooms.config.data / "sessions" / session
-
-
-def session_uid(number: int) -> int | None:
-    """The uid that a session's processes have when the server is root, else None (they have the server's own)."""
-    return FIRST_UID + number % UIDS if os.geteuid() == 0 else None
 
 
 def _base_of_environment(tool: Path) -> list[Path]:

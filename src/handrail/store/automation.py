@@ -67,6 +67,16 @@ arrivals = Table(
     Index("ix_arrivals_state", "state"),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("settings", _JSON, nullable=False),
+    Column("secret", LargeBinary, nullable=False),  # sealed
+    Column("created", UtcDateTime, nullable=False),
+)
+
 runs = Table(
     "runs",
     metadata,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -21,10 +20,7 @@ def _command(value: object) -> object:
 
 
 def _amount(value: object) -> object:
-    return format(Decimal(str(value)), "f") if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-Decimals = Annotated[str, BeforeValidator(_amount, json_schema_input_type=str | float)]
+    return format(value, "f") if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class CheckBody(Given):
@@ -43,7 +39,10 @@ class GoalBody(Given):
         Field(default_factory=list, description="commands whose exit status decides"),
     ]
     turns: int | None = None
-    budget_usd: Annotated[Decimals | None, Field(description="US dollars")] = None
+    budget_usd: Annotated[
+        Annotated[str, BeforeValidator(_amount, json_schema_input_type=str | float)] | None,
+        Field(description="US dollars"),
+    ] = None
     seconds: float | None = None
 
     def spec(self) -> GoalSpec:
@@ -60,7 +59,9 @@ class SessionBody(Given):
     provider: str | None = None
     model: str | None = None
     ref: Annotated[str | None, Field(description="branch, tag or commit to start from; HEAD where missing")] = None
-    sandbox: Annotated[str | None, Field(description="bubblewrap or none")] = None
+    sandbox: Annotated[
+        str | None, Field(description="bubblewrap or none; seatbelt (macOS) is untested and refuses")
+    ] = None
     permissions: Annotated[str | None, Field(description="ask, allow or deny")] = None
     include_uncommitted: bool = False
     title: str | None = None
@@ -72,11 +73,6 @@ class SessionBody(Given):
         list[str],
         Field(default_factory=list, description="what may be reached: registries (`pypi`), host:port, *.host"),
     ]
-    scopes: Annotated[
-        list[str],
-        Field(default_factory=list, description="what it spends together with others, such as team:core"),
-    ]
-    turn_budget_usd: Annotated[Decimals | None, Field(description="cap of each turn in US dollars")] = None
     prompt: str | None = None
     goal: GoalBody | None = None
 
@@ -143,20 +139,12 @@ class ProviderBody(Given):
     model: str | None = None
 
 
-class BudgetBody(Given):
-    """What the sessions of a scope may use up together in a period."""
+class SourceBody(Given):
+    """Who may send events."""
 
-    period: Annotated[str, Field(description="total, day, week or month (of UTC)")] = "total"
-    money_usd: Annotated[Decimals | None, Field(description="US dollars")] = None
-    tokens: Annotated[int | None, Field(description="input, cached included, and output")] = None
-    seconds: Annotated[float | None, Field(description="time in which at least one of them works")] = None
-
-
-class PriceBody(Given):
-    """US dollars for a million tokens; what is missing costs as input does."""
-
-    model: Annotated[str, Field(description="its name, or provider/name; `*` stands for anything")]
-    input: Decimals
-    output: Decimals
-    cached: Decimals | None = None
-    cache_written: Decimals | None = None
+    kind: Annotated[str, Field(description="github, gitlab, gitea, slack, standard, alertmanager, datadog or generic")]
+    secret: Annotated[str, Field(repr=False, description="what the sender signs with; never shown again")]
+    header: Annotated[str | None, Field(description="generic, datadog: header with the secret or signature")] = None
+    prefix: Annotated[str, Field(description="generic: what stands before it, such as sha256=")] = ""
+    signed: Annotated[bool, Field(description="generic: the header is an HMAC-SHA256 of the body")] = False
+    account: Annotated[str | None, Field(description="who Handrail is there: its own acts start nothing")] = None

@@ -25,6 +25,8 @@ from handrail.errors import Forbidden, HandrailError
 COOKIE = "handrail"
 LINKED = "/answer"
 """the page behind a link of a message; its link is a key of its own, see `pages.links`"""
+HOOKS = "/hooks/"
+"""where events come in: each is signed, which `commands.events` checks"""
 _STYLE = "/static/handrail.css"
 OPEN_TO_ALL = frozenset({"/health", "/open", _STYLE})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -112,7 +114,9 @@ class Guard:
         scope["handrail.actor"] = OWNER
         if self._socket is not None and scope.get("server") == (self._socket, None):
             return
-        if scope["path"] in (LINKED, _STYLE):  # reached under the name that people know this server by
+        if scope["path"] in (LINKED, _STYLE) or scope["path"].startswith(
+            HOOKS
+        ):  # reached under the name that people know this server by
             scope["handrail.actor"] = NOBODY
             return
         headers = Headers(scope=scope)

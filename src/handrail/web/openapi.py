@@ -10,9 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from handrail import __version__
 from handrail.types import Json
-from handrail.web import answers, sums
-from handrail.web.answers import EVENT_STREAM
-from handrail.web.answers_outside import OUTSIDE
+from handrail.web.answers import EVENT_STREAM, MODELS
 from handrail.web.problems import MEDIA_TYPE
 from handrail.web.table import PREFIX, Entry
 
@@ -23,15 +21,13 @@ _TAGS = {
     "sessions": "Conversations with agents.",
     "changes": "What a session changed, and where it goes.",
     "approvals": "Questions that wait for a person.",
+    "events": "What comes in from outside, and from whom.",
     "notify": "Who is told of what waits and what came out, and how.",
     "agents": "The programs that do the work.",
-    "providers": "Where models come from.",
+    "providers": "Where models come from, and what they cost.",
     "forges": "Git hosts where effects are carried out.",
-    "budgets": "What was spent, what may be, and what models cost.",
     "system": "The server itself.",
 }
-MODELS = answers.MODELS | OUTSIDE | sums.MODELS
-"""every answer by name"""
 
 
 def document(table: Sequence[Entry], url: str) -> Json:

@@ -36,8 +36,6 @@ def session(seen: Seen) -> Json:
         "holds": list(row.holds),
         "tools": list(row.tools),
         "network": list(row.network),
-        "scopes": list(row.scopes),
-        "turn_budget_nano": row.turn_budget_nano,
         "permissions": row.permissions,
         "policy": row.policy,
         "control": row.control,

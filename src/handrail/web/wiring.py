@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 
 from handrail.agents.roster import Roster
 from handrail.commands import shelf
-from handrail.commands.budgets import load_prices
 from handrail.commands.desk import Desk, Running
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.walls import Probes
@@ -49,7 +48,6 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         post = Post(store, config.data, environ, url=running.url, links=Links(master))
         closing.push_async_callback(post.stop)
         gateway = Gateway(providers.registry)
-        await load_prices(store, gateway.prices)
         closing.push_async_callback(gateway.close)
         for backend in backends.values():
             closing.push_async_callback(backend.close)

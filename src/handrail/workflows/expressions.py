@@ -46,8 +46,17 @@ def holds(text: str, value: object) -> bool:
     Raises:
         ValueError: a function got what it cannot take.
     """
-    found = find(text, value)
+    return truth(find(text, value))
+
+
+def truth(found: object) -> bool:
+    """JMESPath's truth: null, false and what is empty are not true; a number is."""
     return bool(found) or (isinstance(found, int | float) and not isinstance(found, bool))
+
+
+def paths(text: str) -> list[tuple[str, ...]]:
+    """The plain paths of fields that an expression begins with at the root, such as `pull_request.draft`."""
+    return list(_paths(jmespath.compile(text).parsed))
 
 
 def find(text: str, value: object) -> Any:
@@ -81,6 +90,27 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:
         yield node
         for child in node.get("children", ()):
             yield from _nodes(child)
+
+
+def _paths(node: Any) -> Iterator[tuple[str, ...]]:
+    path = _path(node)
+    if path:
+        yield path
+        return
+    relative = {"projection", "filter_projection", "value_projection", "flatten", "pipe", "subexpression"}
+    children = node["children"][:1] if node["type"] in relative else node["children"]  # what is behind is no root
+    for child in children:
+        if isinstance(child, dict):
+            yield from _paths(child)
+
+
+def _path(node: Any) -> tuple[str, ...]:
+    if node["type"] == "field":
+        return (str(node["value"]),)
+    if node["type"] == "subexpression":
+        parts = [_path(child) for child in node["children"]]
+        return tuple(name for part in parts for name in part) if all(parts) else ()
+    return ()
 
 
 def _short(error: BaseException) -> str:

@@ -1,10 +1,10 @@
 """The escape battery: programs that try to get out of the walls that they run in, and what looks at them from outside.
 
-The modules `reads`, `writes`, `kernel`, `network`, `proxy`, `secrets` and `resources` hold what runs inside, with the
-standard library alone: `python -S -m tests.sandbox.battery.inside`, targets as JSON on stdin, answers as JSON on stdout
-(attempt → got through, what happened). `git`, `tripwires`, `output` and `persistence` need the host to act, and hold
-their attempts as tables. `course` runs them all, once behind the walls of a session and once without any: there every
-attempt must get through, or it proves nothing. None of them harms the host when it does.
+The modules `reads`, `writes`, `kernel`, `network`, `proxy`, `secrets`, `resources` and `disk` hold what runs inside,
+with the standard library alone: `python -S -m tests.sandbox.battery.inside`, targets as JSON on stdin, answers as JSON
+on stdout (attempt → got through, what happened). `git`, `tripwires`, `output` and `persistence` need the host to act,
+and hold their attempts as tables. `course` runs them all, once behind the walls of a session and once without any:
+there every attempt must get through, or it proves nothing. None of them harms the host when it does.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from handrail.sandbox import Door, Guarantee
 from handrail.sandbox.bubblewrap import BubblewrapBackend
-from tests.sandbox.battery import ATTEMPTS, CONTROLS, doors, git, group_of, output, persistence, tripwires
+from tests.sandbox.battery import ATTEMPTS, CONTROLS, disk, doors, git, group_of, output, persistence, tripwires
 from tests.sandbox.battery import ground as grounds
 from tests.sandbox.battery.ground import Ground
 from tests.sandbox.battery.inside import MODULES
 from tests.sandbox.battery.resources import ALONE
-from tests.sandbox.battery.sides import CPU_CAPPED, MEMORY_CAPPED, Plain, Side, Walled, opened
+from tests.sandbox.battery.sides import CPU_CAPPED, MEMORY_CAPPED, Plain, Side, Walled, disk_capped, opened
 
 GROUPS = {
     "reads": "reads",
@@ -31,6 +31,7 @@ GROUPS = {
     "secrets": "secrets",
     "output": "output",
     "resources": "resources",
+    "disk": "the size of clone and home",
     "persistence": "persistence",
 }
 TIMEOUT = "time_without_end"
@@ -111,13 +112,14 @@ async def behind_walls() -> list[Tried]:
             async with opened(backend, ground, ground.workspace) as side:
                 works = await _inside(side, list(CONTROLS), ground, doorway.door)
                 assert {name: said for name, (worked, said) in works.items() if not worked} == {}
-                names = [name for name in ATTEMPTS if name not in ALONE]
+                names = [name for name in ATTEMPTS if name not in ALONE and NAMES[name] != "disk"]
                 answers = await _together(
                     _inside(side, names, ground, doorway.door),
                     output.run(side),
                     persistence.run(side),
                     _time(side),
                     _capped(backend, ground),
+                    _filled(backend, ground),
                     git.run(ground, backend),
                 )
             _settle(answers, ground, doorway, heard=await _end(listening))
@@ -175,6 +177,18 @@ async def _capped(backend: BubblewrapBackend, ground: Ground) -> Answers:
             got = json.loads(said)[name] if said else (False, "the box was ended")
             answers[name] = (bool(got[0]), str(got[1]))
     return answers
+
+
+async def _filled(backend: BubblewrapBackend, ground: Ground) -> Answers:
+    """What goes over a limit on the disk, each in a box and directories of its own."""
+
+    async def fill(name: str) -> tuple[bool, str]:
+        async with disk_capped(backend, ground, name, disk.LIMIT) as (side, targets):
+            said = await side.battery([name], json.dumps(targets).encode(), None)
+            return bool(said), "it was not ended" if said else "the box was ended"
+
+    names = [name for name in ATTEMPTS if NAMES[name] == "disk"]
+    return dict(zip(names, await asyncio.gather(*map(fill, names)), strict=True))
 
 
 async def _time(side: Side) -> Answers:

@@ -9,6 +9,7 @@ from tests.sandbox.battery import (
     ATTEMPTS,
     CONTROLS,
     controls,
+    disk,
     kernel,
     network,
     proxy,
@@ -19,7 +20,7 @@ from tests.sandbox.battery import (
     writes,
 )
 
-MODULES = (reads, writes, kernel, network, proxy, secrets, resources)
+MODULES = (reads, writes, kernel, network, proxy, secrets, resources, disk)
 """what is tried, in this order"""
 assert controls.__name__ not in {module.__name__ for module in MODULES}
 

@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from handrail.sandbox import Box, Door, ResourceLimits, Walls
 from handrail.sandbox.bubblewrap import BubblewrapBackend
@@ -18,6 +19,7 @@ from handrail.sandbox.paths import python_paths
 from handrail.sessions import doors
 from handrail.types import Completed
 from handrail.workspaces import Workspace
+from handrail.workspaces.remove import remove_tree
 from tests.sandbox.battery.ground import PROCESSES, ROOT, UID, Ground
 
 LIMITS = ResourceLimits(processes=PROCESSES, open_files=256, file_bytes=8 << 20, tmp_bytes=16 << 20)
@@ -124,7 +126,7 @@ class Plain:
     async def battery(self, names: Sequence[str], given: bytes, _: Door | None) -> bytes:
         """Run attempts."""
         patient = {**ENVIRONMENT, "BATTERY_PATIENCE": "10"}
-        return (await self.run([*BATTERY, *names], env=patient, stdin=given)).stdout
+        return (await self.run([*BATTERY, *names], env=patient, stdin=given, timeout=100)).stdout
 
 
 def walls(ground: Ground, workspace: Workspace, limits: ResourceLimits) -> Walls:
@@ -149,3 +151,22 @@ async def opened(
         yield Walled(box)
     finally:
         await box.close()
+
+
+@asynccontextmanager
+async def disk_capped(
+    backend: BubblewrapBackend, ground: Ground, name: str, limit: int
+) -> AsyncIterator[tuple[Walled, dict[str, Any]]]:
+    """A box with a limit on its disk, on an empty workspace and home; and the targets in it."""
+    top = ground.top / "disk" / name
+    for part in ("workspace", "home"):
+        (top / part).mkdir(parents=True)
+    caps = ResourceLimits(processes=PROCESSES, disk_bytes=limit)
+    usual = walls(ground, ground.workspace, caps)
+    box = await backend.open(replace(usual, workspace=top / "workspace", home=top / "home", protected=()))
+    told = {"workspace": str(top / "workspace"), "home": str(top / "home"), "stay": 15}
+    try:
+        yield Walled(box), ground.targets | told
+    finally:
+        await box.close()
+        await remove_tree(top)

@@ -156,9 +156,7 @@ class Turn:
                 if call.name != "plan":
                     shown: Json = {"rawOutput": outcome.raw} if outcome.raw else {}
                     status = "completed" if outcome.ok else "failed"
-                    content = (
-                        [text_content(outcome.text)] if call.name not in {"edit", "write"} or not outcome.ok else None
-                    )
+                    content = [text_content(text)] if call.name not in {"edit", "write"} or not outcome.ok else None
                     shown |= {"content": content} if content else {}
                     session.show("tool_call_update", toolCallId=call_id(call), status=status, **shown)
                 self._give_up(call, outcome)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from handrail.web.api import agents, approvals, budgets, changes, forges, notify, providers, sessions, system
+from handrail.web.api import agents, approvals, changes, events, forges, notify, providers, sessions, system
 
 TABLE = (
     *sessions.TABLE,
     *changes.TABLE,
     *approvals.TABLE,
+    *events.TABLE,
     *notify.TABLE,
     *agents.TABLE,
     *providers.TABLE,
     *forges.TABLE,
-    *budgets.TABLE,
     *system.TABLE,
 )

@@ -18,10 +18,9 @@ _MOST_SEQ = (1 << 53) - 1
 
 async def create(call: Call, body: SessionBody) -> Json:
     """Make a session."""
-    given = body.model_dump(exclude={"goal", "tools", "network", "scopes"})
+    given = body.model_dump(exclude={"goal", "tools", "network"})
     goal = None if body.goal is None else body.goal.spec()
-    tools, network, scopes = tuple(body.tools), tuple(body.network), tuple(body.scopes)
-    wanted = Wanted(**given, tools=tools, network=network, scopes=scopes, goal=goal)
+    wanted = Wanted(**given, tools=tuple(body.tools), network=tuple(body.network), goal=goal)
     return views.session(await sessions.create(call.desk, call.actor, wanted))
 
 

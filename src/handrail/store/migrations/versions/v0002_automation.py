@@ -17,6 +17,7 @@ def upgrade() -> None:
     _workflows()
     _workflow_versions()
     _arrivals()
+    _sources()
     _runs()
     _tasks()
     _run_events()
@@ -80,6 +81,18 @@ def _arrivals() -> None:
     )
     op.create_index(op.f("ix_arrivals_meaning"), "arrivals", ["source", "meaning"])
     op.create_index(op.f("ix_arrivals_state"), "arrivals", ["state"])
+
+
+def _sources() -> None:
+    op.create_table(
+        "sources",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("created", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_sources")),
+    )
 
 
 def _runs() -> None:

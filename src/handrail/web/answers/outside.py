@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from handrail.web.answers import Answer
+from handrail.web.answers.base import Answer
 
 
 class ForgeShown(Answer):
@@ -38,4 +38,4 @@ class ForgeChecked(Answer):
     notes: list[str]
 
 
-OUTSIDE: dict[str, type[BaseModel]] = {model.__name__: model for model in (ForgeShown, ForgeList, ForgeChecked)}
+MODELS: tuple[type[BaseModel], ...] = (ForgeShown, ForgeList, ForgeChecked)

@@ -1,6 +1,7 @@
 """What the API answers, as pydantic models: the OpenAPI document is made from them, and tests hold answers to them.
 
-Nothing at run time needs them, so they are loaded only when the document is asked for.
+Nothing at run time needs them, so they are loaded only when the document is asked for. A tag that needs many has a file
+of its own beside this one, which brings its models in `MODELS` here.
 """
 
 from __future__ import annotations
@@ -11,16 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
-
-Nano = Annotated[int, Field(description="billionths of a US dollar")]
-Seconds = Annotated[float, Field(description="seconds")]
-Object = dict[str, object]
-
-
-class Answer(BaseModel):
-    """The base of answers: they hold what is written here and nothing else."""
-
-    model_config = ConfigDict(extra="forbid")
+from handrail.web.answers import events, outside
+from handrail.web.answers.base import Answer, Nano, Object, Seconds
 
 
 class Option(Answer):
@@ -114,8 +107,6 @@ class Session(Answer):
     holds: Annotated[list[str], Field(description="what the walls were measured to hold")]
     tools: list[str]
     network: Annotated[list[str], Field(description="what the agent may reach: registries and host:port")]
-    scopes: Annotated[list[str], Field(description="what it spends together with others")]
-    turn_budget_nano: Nano | None
     policy: Annotated[str | None, Field(description="the session's own policy, as YAML")]
     permissions: Annotated[
         Permissions | None, Field(description="null: asks while you hold it, allows while handed off")
@@ -332,6 +323,38 @@ class Removed(Answer):
     removed: bool
 
 
+class ModelSpend(Answer):
+    """What one model cost."""
+
+    model: str
+    calls: int
+    cost_nano: Nano
+    unpriced: int
+    input_tokens: int
+    output_tokens: int
+
+
+class SessionSpend(Answer):
+    """What one session cost."""
+
+    session: str
+    calls: int
+    cost_nano: Nano
+    unpriced: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Spend(Answer):
+    """What was spent."""
+
+    total_nano: Nano
+    unpriced: int
+    calls: int
+    by_model: list[ModelSpend]
+    by_session: list[SessionSpend]
+
+
 class SandboxShown(Answer):
     """The walls of new sessions; `detail` is `probing` until they have been tried."""
 
@@ -409,7 +432,7 @@ MODELS: dict[str, type[BaseModel]] = {
     for model in (
         *(Session, SessionList, EventPage, EventShown, Prompted, Withdrawn, Cancelling),
         *(Change, Undone, Applied, Approval, ApprovalWhole, ApprovalList),
-        *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, Removed),
+        *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, Removed, Spend),
         *(NotifyShown, NotifyTried, Status, Doctor, Stopping, Problem),
     )
-}
+} | {model.__name__: model for model in (*events.MODELS, *outside.MODELS)}

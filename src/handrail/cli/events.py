@@ -1,0 +1,154 @@
+"""The verbs about events from outside: events, events show, sources, sources set, sources remove."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from handrail.cli import options
+from handrail.cli.clean import one_line
+from handrail.cli.client import Client, Obj
+from handrail.cli.layout import columns, printed, table
+
+events = typer.Typer(rich_markup_mode=None, add_completion=False)
+sources = typer.Typer(rich_markup_mode=None, add_completion=False)
+Event = Annotated[str, typer.Argument(metavar="EVENT", help="Id of an event, a unique beginning of one, or `last`.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the source.")]
+
+
+@events.callback(invoke_without_command=True)
+def listed(
+    context: typer.Context,
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this source.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", help="How many.")] = 20,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """List events from outside, the newest first, and what became of each."""
+    if context.invoked_subcommand is not None:
+        return 0
+    told = options.run(_got(options.client(data), "/events", source=source, limit=limit))
+    if as_json:
+        options.put_json(told)
+        return 0
+    rows = [
+        (
+            str(item.get("received") or "")[:16].replace("T", " "),
+            str(item.get("id")),
+            str(item.get("source")),
+            ".".join(str(item[key]) for key in ("event", "action") if item.get(key)),
+            one_line(str(item.get("repository") or ""), 60),
+            str(item.get("state")),
+            one_line(str(item.get("reason") or ""), 300),
+        )
+        for item in told.get("events") or []
+    ]
+    if not rows:
+        options.put("no events yet: `handrail sources set` says where they may come from")
+        return 0
+    limit_columns = columns() if sys.stdout.isatty() else 0
+    heads = ("received", "id", "source", "event", "repository", "state", "what became of it")
+    printed(table(heads, rows, limit=limit_columns))
+    return 0
+
+
+@events.command("show", epilog="Example: handrail events show last --json")
+def show(event: Event, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Show one event with its payload."""
+    told = options.run(_got(options.client(data), f"/events/{event}"))
+    if as_json:
+        options.put_json(told)
+        return 0
+    for key in ("id", "source", "event", "action", "sender", "repository", "received", "delivery", "state", "reason"):
+        if told.get(key):
+            options.put(f"{key:<11} {one_line(str(told[key]), 500)}")
+    options.put(json.dumps(told.get("payload"), indent=2))
+    return 0
+
+
+@sources.callback(invoke_without_command=True)
+def sources_listed(context: typer.Context, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """List the sources that may send events, with the path of each."""
+    if context.invoked_subcommand is not None:
+        return 0
+    told = options.run(_got(options.client(data), "/sources"))
+    if as_json:
+        options.put_json(told)
+        return 0
+    rows = [
+        (str(item.get("name")), str(item.get("kind")), str(item.get("path")), str(item.get("account") or ""))
+        for item in told.get("sources") or []
+    ]
+    if not rows:
+        options.put("no sources yet: handrail sources set github --kind github --secret-stdin")
+        return 0
+    printed(table(("source", "kind", "address (POST)", "we are"), rows))
+    return 0
+
+
+@sources.command("set", epilog="Example: handrail sources set github --kind github --secret-stdin < secret")
+def set_source(
+    *,
+    name: Name,
+    kind: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND", help="github, gitlab, gitea (Forgejo too), slack, standard, alertmanager, datadog, generic."
+        ),
+    ],
+    secret_stdin: Annotated[bool, typer.Option("--secret-stdin", help="Read the secret from stdin.")] = False,
+    secret_env: Annotated[
+        str | None, typer.Option("--secret-env", metavar="VAR", help="Read the secret from this variable.")
+    ] = None,
+    header: Annotated[
+        str | None, typer.Option(metavar="NAME", help="generic, datadog: header with the secret or signature.")
+    ] = None,
+    prefix: Annotated[str, typer.Option(metavar="TEXT", help="generic: what stands before it, such as sha256=.")] = "",
+    signed: Annotated[bool, typer.Option("--signed", help="generic: the header holds an HMAC-SHA256.")] = False,
+    account: Annotated[
+        str | None, typer.Option(metavar="LOGIN", help="Who Handrail is there: its own acts start nothing.")
+    ] = None,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Set up who may send events; the secret is what the sender signs with."""
+    body: Obj = {
+        "kind": kind,
+        "secret": options.secret("secret", secret_env, stdin=secret_stdin),
+        "header": header,
+        "prefix": prefix,
+        "signed": signed,
+        "account": account,
+    }
+    told = options.run(_put(options.client(data), f"/sources/{name}", body))
+    if as_json:
+        options.put_json(told)
+    else:
+        options.put(f"{told.get('name')} sends to {told.get('path')}")
+    return 0
+
+
+@sources.command("remove", epilog="Example: handrail sources remove github")
+def remove_source(name: Name, data: options.Data = None) -> int:
+    """Forget a source; its events stay."""
+    options.run(_deleted(options.client(data), f"/sources/{name}"))
+    options.put(f"{name} is forgotten")
+    return 0
+
+
+async def _got(client: Client, path: str, **query: str | float | None) -> Obj:
+    async with client:
+        return await client.get(path, **query)
+
+
+async def _put(client: Client, path: str, body: Obj) -> Obj:
+    async with client:
+        return await client.put(path, body)
+
+
+async def _deleted(client: Client, path: str) -> Obj:
+    async with client:
+        return await client.delete(path)

@@ -1,0 +1,161 @@
+"""Events from outside: taken in, listed, shown, replayed; and the sources that may send them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from handrail.automation import ArrivalState
+from handrail.commands import values
+from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.desk import Desk
+from handrail.errors import Conflict, InvalidInput, NotFound
+from handrail.gateway.keys import seal, unseal
+from handrail.store import arrivals as rows
+from handrail.store.arrivals import ArrivalRow, SourceRow
+from handrail.triggers import Hook, Message, Settings
+from handrail.triggers.receive import ours, receive
+from handrail.triggers.senders import SenderKind
+from handrail.types import ArrivalId, Json, now
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
+MOST = 1000
+SHORTEST_SECRET = 8
+
+
+class Taken(StrEnum):
+    """What was answered to a sender."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # this delivery was taken before
+    REPLIED = "replied"  # a handshake, of which nothing is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a request from outside."""
+
+    taken: Taken
+    id: ArrivalId | None = None
+    reply: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source as it may be shown."""
+
+    name: str
+    kind: SenderKind
+    path: str
+    settings: Settings
+
+
+async def take_in(desk: Desk, name: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+    """Take a request from outside: verified by its signature, which stands for a permission here, then stored.
+
+    Raises:
+        NotFound: there is no such source.
+        Unverified: it does not prove who sent it; nothing is kept.
+        InvalidInput: its body cannot be read.
+    """
+    source = await rows.source(desk.store, name) if _NAME.fullmatch(name) else None
+    if source is None:
+        raise NotFound("no source of events has this address: `handrail sources` lists them")
+    settings = _settings(source)
+    hook = Hook(headers, body, now())
+    message = receive(SenderKind(source.kind), hook, unseal(desk.shelf.master, _row(name), source.secret), settings)
+    if message.reply is not None:
+        return Receipt(Taken.REPLIED, reply=message.reply)
+    row = _arrival(name, message, hook, settings)
+    try:
+        await desk.store.log.write(guard=rows.put(row, message.window))
+    except Conflict:
+        return Receipt(Taken.DUPLICATE)
+    return Receipt(Taken.STORED, row.id)
+
+
+def _arrival(source: str, message: Message, hook: Hook, settings: Settings) -> ArrivalRow:
+    identity = ArrivalId(f"e-{secrets.token_hex(6)}")
+    own = ours(message, settings)
+    return ArrivalRow(
+        id=identity,
+        source=source,
+        delivery=message.delivery or identity,
+        meaning=message.meaning[:1000],
+        event=message.event,
+        action=message.action,
+        sender=message.sender,
+        repository=message.repository,
+        payload=message.payload,
+        received=hook.received,
+        state=ArrivalState.STORED if own is None else ArrivalState.IGNORED,
+        reason=own,
+    )
+
+
+async def listed(desk: Desk, actor: Actor, *, source: str | None = None, limit: int = 50) -> list[ArrivalRow]:
+    """Events, the newest first."""
+    authorise(actor, Permission.EVENTS_READ)
+    return await rows.newest(desk.store, source=source, limit=values.count("limit", limit, MOST))
+
+
+async def show(desk: Desk, actor: Actor, word: str) -> ArrivalRow:
+    """One event, by its id, a unique beginning of it, or `last`."""
+    authorise(actor, Permission.EVENTS_READ)
+    return await rows.find(desk.store, word)
+
+
+async def sources(desk: Desk, actor: Actor) -> list[Source]:
+    """Every source, by name."""
+    authorise(actor, Permission.EVENTS_READ)
+    return [_source(row) for row in await rows.all_sources(desk.store)]
+
+
+async def set_source(desk: Desk, actor: Actor, name: str, *, kind: str, secret: str, settings: Settings) -> Source:
+    """Set a source up, in place of the one of that name.
+
+    Raises:
+        InvalidInput: a value cannot be used; the secret is never shown.
+    """
+    authorise(actor, Permission.EVENTS_WRITE)
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("name", name, "use up to 64 lower case letters, digits and . _ -")
+    chosen = values.choice("kind", kind, SenderKind)
+    if len(secret.strip()) < SHORTEST_SECRET:
+        raise InvalidInput("secret", "…", f"give at least {SHORTEST_SECRET} characters, such as `openssl rand -hex 32`")
+    if settings.header is not None and not _HEADER.fullmatch(settings.header):
+        raise InvalidInput("header", settings.header, "give the name of an HTTP header")
+    sealed = seal(desk.shelf.master, _row(name), secret.strip())
+    row = SourceRow(name, chosen.value, asdict(settings), sealed, now())
+    await rows.put_source(desk.store, row)
+    return _source(row)
+
+
+async def remove_source(desk: Desk, actor: Actor, name: str) -> None:
+    """Forget a source: its address answers 404 from now on; its events stay.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    authorise(actor, Permission.EVENTS_WRITE)
+    try:
+        await desk.store.log.write(guard=rows.remove_source(name))
+    except Conflict as error:
+        raise NotFound(f"there is no source {name!r}: `handrail sources` lists them") from error
+
+
+def _source(row: SourceRow) -> Source:
+    return Source(row.name, SenderKind(row.kind), f"/hooks/{row.name}", _settings(row))
+
+
+def _settings(row: SourceRow) -> Settings:
+    return Settings(**row.settings)  # type: ignore[arg-type]  # as `set_source` kept them
+
+
+def _row(name: str) -> str:
+    """What a source's secret is sealed to."""
+    return f"source {name}"

@@ -1,0 +1,172 @@
+"""Events from outside, as they were taken in: stored before they are answered, each kept once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, literal, null, select, update
+from sqlalchemy import insert as sql_insert
+
+from handrail.automation import ArrivalState
+from handrail.errors import InvalidInput, NotFound
+from handrail.store.automation import arrivals, sources
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every, first
+from handrail.types import ArrivalId, Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivalRow:
+    """One event from outside."""
+
+    id: ArrivalId
+    source: str
+    delivery: str
+    """the sender's own id, or one of ours where it gives none"""
+    meaning: str
+    """the same for two deliveries that tell of one thing"""
+    event: str
+    action: str | None
+    sender: str | None
+    repository: str | None
+    payload: Json
+    received: datetime
+    state: ArrivalState = ArrivalState.STORED
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One sender that is known here; `secret` is sealed."""
+
+    name: str
+    kind: str
+    settings: Json
+    secret: bytes
+    created: datetime
+
+    def __repr__(self) -> str:
+        return f"SourceRow({self.name!r}, {self.kind!r}, secret=…)"
+
+
+_NAMES = tuple(item.name for item in fields(ArrivalRow))
+
+
+def put(row: ArrivalRow, window: timedelta) -> Write:
+    """Guard: keep an event, unless this delivery was kept before.
+
+    One that means the same as an earlier one within `window` is kept as ignored. It is decided inside the statement,
+    so that several deliveries at the same moment cannot all be the first.
+    """
+    twin = (
+        select(arrivals.c.id)
+        .where(
+            arrivals.c.source == row.source,
+            arrivals.c.meaning == row.meaning,
+            arrivals.c.received > row.received - window,
+            arrivals.c.state != ArrivalState.IGNORED,
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+    fresh = and_(literal(row.state == ArrivalState.STORED), twin.is_not(None))
+    columns = [
+        case((fresh, literal(ArrivalState.IGNORED.value)), else_=literal(row.state.value))
+        if name == "state"
+        else case((fresh, literal("it tells of the same thing as ") + twin), else_=_literal(name, row.reason))
+        if name == "reason"
+        else _literal(name, getattr(row, name))
+        for name in _NAMES
+    ]
+    known = exists().where(arrivals.c.source == row.source, arrivals.c.delivery == row.delivery)
+    return sql_insert(arrivals).from_select(list(_NAMES), select(*columns).where(~known)).returning(arrivals.c.id)
+
+
+def _literal(name: str, value: object) -> ColumnElement[Any]:
+    return null() if value is None else literal(value, arrivals.c[name].type)
+
+
+def settle(arrival: ArrivalId, state: ArrivalState, reason: str) -> Write:
+    """Guard: note what became of an event that was not settled yet."""
+    return (
+        update(arrivals)
+        .where(arrivals.c.id == arrival, arrivals.c.state == ArrivalState.STORED)
+        .values(state=state, reason=reason)
+        .returning(arrivals.c.id)
+    )
+
+
+def forget(before: datetime) -> Write:
+    """Remove what was received before that time and is settled."""
+    return delete(arrivals).where(arrivals.c.received < before, arrivals.c.state != ArrivalState.STORED)
+
+
+async def waiting(store: Store, limit: int = 100) -> list[ArrivalRow]:
+    """Events that nobody has matched, the oldest first."""
+    return await every(store, ArrivalRow, _all().where(arrivals.c.state == ArrivalState.STORED).limit(limit))
+
+
+async def newest(store: Store, *, source: str | None = None, limit: int = 100) -> list[ArrivalRow]:
+    """Events, the newest first."""
+    statement = select(arrivals).order_by(arrivals.c.received.desc(), arrivals.c.id.desc()).limit(limit)
+    if source is not None:
+        statement = statement.where(arrivals.c.source == source)
+    return await every(store, ArrivalRow, statement)
+
+
+async def find(store: Store, word: str) -> ArrivalRow:
+    """The event with this id, a unique beginning of one, or `last`.
+
+    Raises:
+        NotFound: none fits.
+        InvalidInput: several fit.
+    """
+    if word == "last":
+        found: Sequence[ArrivalRow] = await newest(store, limit=1)
+    else:
+        begins = func.substr(arrivals.c.id, 1, len(word)) == word
+        found = await every(store, ArrivalRow, _all().where(begins).limit(2))
+        found = [row for row in found if row.id == word] or found
+    if not found:
+        raise NotFound(f"there is no event {word!r}: `handrail events` lists them")
+    if len(found) > 1:
+        raise InvalidInput("event", word, "say more of it: several begin so")
+    return found[0]
+
+
+async def get(store: Store, arrival: ArrivalId) -> ArrivalRow:
+    """One event.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return await find(store, arrival)
+
+
+async def put_source(store: Store, row: SourceRow) -> None:
+    """Keep a source in place of the one of that name."""
+    values = {item.name: getattr(row, item.name) for item in fields(SourceRow)}
+    await store.log.write(delete(sources).where(sources.c.name == row.name), sql_insert(sources).values(values))
+
+
+def remove_source(name: str) -> Write:
+    """Guard: forget a source that is there; its events stay."""
+    return delete(sources).where(sources.c.name == name).returning(sources.c.name)
+
+
+async def all_sources(store: Store) -> list[SourceRow]:
+    """All sources by name."""
+    return await every(store, SourceRow, select(sources).order_by(sources.c.name))
+
+
+async def source(store: Store, name: str) -> SourceRow | None:
+    """One source, or None."""
+    return await first(store, SourceRow, select(sources).where(sources.c.name == name))
+
+
+def _all() -> Select[*tuple[object, ...]]:
+    return select(arrivals).order_by(arrivals.c.received, arrivals.c.id)

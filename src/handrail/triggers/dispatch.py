@@ -1,0 +1,126 @@
+"""Stored events are matched one after the other, apart from whoever sent them, and start what waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from handrail.automation import ArrivalState
+from handrail.errors import Conflict, HandrailError
+from handrail.store import arrivals
+from handrail.store.arrivals import ArrivalRow
+from handrail.store.engine import Store
+from handrail.triggers.match import Verdict, Wanted, judge
+from handrail.types import RunId
+
+_log = logging.getLogger("handrail.triggers")
+_RETRY = 5.0
+"""seconds until an event is tried again whose run could not be started for a fault of this machine"""
+_LOOK = 30.0
+"""seconds after which the table is looked at unasked: another server may have stored an event"""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A workflow that waits for events."""
+
+    workflow: str
+    wanted: tuple[Wanted, ...]
+
+
+Listeners = Callable[[], Awaitable[Sequence[Listener]]]
+Start = Callable[[str, ArrivalRow], Awaitable[RunId]]
+"""Start a workflow for an event: once, however often it is asked. Raises InvalidInput where the event lacks what the
+workflow needs."""
+
+
+def verdicts(listener: Listener, arrived: ArrivalRow) -> Verdict:
+    """Whether any of a workflow's triggers wants the event; if none does, why the one that came furthest does not."""
+    judged = [judge(wanted, arrived) for wanted in listener.wanted]
+    return next((verdict for verdict in judged if verdict.matched), None) or max(
+        judged, key=_reach, default=Verdict(False, "it waits for no event")
+    )
+
+
+def _reach(verdict: Verdict) -> int:
+    order = ("the source", "the event", "the action", "the repository", "the filter")
+    return next((at for at, begin in enumerate(order) if verdict.why.startswith(begin)), -1)
+
+
+class Dispatcher:
+    """Works off stored events.
+
+    Args:
+        store: where they are.
+        listeners: the enabled workflows that wait for events, asked for each batch.
+        start: starts a run.
+    """
+
+    def __init__(self, store: Store, listeners: Listeners, start: Start) -> None:
+        self._store = store
+        self._listeners = listeners
+        self._start = start
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take up what an earlier server left, and go on."""
+        self._wake.set()
+        self._task = asyncio.create_task(self._run(), name="events")
+
+    async def stop(self) -> None:
+        """Stop; what is not worked off stays stored."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Look at the table now: something was stored."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                while await self.work_off():
+                    pass
+            except HandrailError as error:
+                _log.error("events wait: %s", error)
+                await asyncio.sleep(_RETRY)
+                self._wake.set()
+
+    async def work_off(self) -> int:
+        """Match one batch of stored events; returns how many there were."""
+        batch = await arrivals.waiting(self._store)
+        if not batch:
+            return 0
+        listeners = await self._listeners()
+        for row in batch:
+            await self._work(row, listeners)
+        return len(batch)
+
+    async def _work(self, row: ArrivalRow, listeners: Sequence[Listener]) -> None:
+        """Start what wants the event, then note it: a crash in between starts nothing twice, by the run's key."""
+        said: list[str] = []
+        for listener in listeners:
+            verdict = verdicts(listener, row)
+            if not verdict.matched:
+                said.append(f"{listener.workflow}: no, {verdict.why}")
+                continue
+            try:
+                run = await self._start(listener.workflow, row)
+            except HandrailError as error:
+                if error.exit_code != 2:  # a fault of this machine: the event waits for its mend
+                    raise
+                said.append(f"{listener.workflow}: it matches and could not start: {error.message}")
+            else:
+                said.append(f"{listener.workflow}: started {run}")
+        reason = "; ".join(said) or "no enabled workflow waits for events"
+        with contextlib.suppress(Conflict):  # another server settled it; the run's key kept the run single
+            await self._store.log.write(guard=arrivals.settle(row.id, ArrivalState.WORKED, reason))

@@ -1,0 +1,118 @@
+"""From a request to a message: verified before anything else, read leniently, known when it is an act of our own."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+from urllib.parse import parse_qs
+
+from handrail.errors import InvalidInput
+from handrail.triggers import Hook, Message, Sender, Settings
+from handrail.triggers.senders import (
+    SenderKind,
+    alertmanager,
+    datadog,
+    generic,
+    gitea,
+    github,
+    gitlab,
+    slack,
+    standard,
+)
+from handrail.types import Json
+
+SENDERS = cast(
+    "dict[SenderKind, Sender]",
+    {
+        SenderKind.GITHUB: github,
+        SenderKind.GITLAB: gitlab,
+        SenderKind.GITEA: gitea,
+        SenderKind.SLACK: slack,
+        SenderKind.STANDARD: standard,
+        SenderKind.ALERTMANAGER: alertmanager,
+        SenderKind.DATADOG: datadog,
+        SenderKind.GENERIC: generic,
+    },
+)
+MARK = "<!-- handrail:"
+"""stands, unseen, in every text that Handrail writes on a forge"""
+_DEEPEST = 60
+
+
+def receive(kind: SenderKind, hook: Hook, secret: str, settings: Settings) -> Message:
+    """What a request says, once it is believed.
+
+    Raises:
+        Unverified: it does not prove who sent it.
+        InvalidInput: its body is no JSON object.
+    """
+    sender = SENDERS[kind]
+    sender.verify(hook, secret, settings)
+    return sender.read(hook, _payload(hook))
+
+
+def ours(message: Message, settings: Settings) -> str | None:
+    """Why a message tells of an act of our own, which must start nothing; None when it does not.
+
+    An App's account does nothing but our acts. A person whose token we use also acts themselves: then only what carries
+    our mark, or a push to a branch of ours, is ours.
+    """
+    account, sender = settings.account, message.sender
+    if account is not None and sender is not None and sender.lower() == account.lower():
+        if sender.endswith("[bot]"):
+            return f"an act of our own, as {sender}"
+        if MARK in message.text:
+            return f"an act of our own, as {sender}: it carries our mark"
+        ref = message.payload.get("ref")
+        if message.event == "push" and isinstance(ref, str) and ref.startswith("refs/heads/handrail/"):
+            return f"an act of our own, as {sender}: a push to {ref}"
+    if account is None and MARK in message.text:
+        return "an act of our own: it carries our mark"
+    return None
+
+
+def _payload(hook: Hook) -> Json:
+    body = hook.body
+    if hook.headers.get("content-type", "").partition(";")[0].strip() == "application/x-www-form-urlencoded":
+        return _form(body)
+    return _object(body)
+
+
+def _form(body: bytes) -> Json:
+    """A form: GitHub's holds JSON in `payload`, Slack's commands are fields."""
+    try:
+        fields = parse_qs(body.decode("utf-8"), max_num_fields=100)
+    except ValueError as error:
+        raise InvalidInput("body", body[:80], "send one JSON object, or a form") from error
+    if "payload" in fields:
+        return _object(fields["payload"][0].encode())
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _object(body: bytes) -> Json:
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("body", body[:80], "send one JSON object in UTF-8") from error
+    if not isinstance(value, dict) or _deep(value):
+        raise InvalidInput("body", body[:80], f"send one JSON object, nested at most {_DEEPEST} deep")
+    return value
+
+
+def _deep(value: object) -> bool:
+    layer: list[object] = [value]
+    for _ in range(_DEEPEST):
+        layer = [
+            item
+            for part in layer
+            if isinstance(part, dict | list)
+            for item in (part.values() if isinstance(part, dict) else part)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _refused(name: str) -> float:
+    message = f"{name} is no JSON"
+    raise ValueError(message)

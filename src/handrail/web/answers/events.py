@@ -1,0 +1,61 @@
+"""Answers about events from outside and their sources."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from handrail.automation import ArrivalState
+from handrail.triggers.senders import SenderKind
+from handrail.web.answers.base import Answer, Object
+
+
+class Arrival(Answer):
+    """One event from outside, and what became of it."""
+
+    id: str
+    source: str
+    delivery: Annotated[str, Field(description="the sender's own id of this delivery")]
+    meaning: Annotated[str, Field(description="the same for two deliveries that tell of one thing")]
+    event: str
+    action: str | None
+    sender: str | None
+    repository: str | None
+    received: datetime
+    state: ArrivalState
+    reason: str | None
+
+
+class ArrivalWhole(Arrival):
+    """An event with its payload."""
+
+    payload: Object
+
+
+class ArrivalList(Answer):
+    """Events, the newest first."""
+
+    events: list[Arrival]
+
+
+class SourceShown(Answer):
+    """Who may send events; its secret is never shown."""
+
+    name: str
+    kind: SenderKind
+    path: Annotated[str, Field(description="where it posts to, on this server")]
+    header: str | None
+    prefix: str
+    signed: bool
+    account: Annotated[str | None, Field(description="who Handrail is there: its own acts start nothing")]
+
+
+class SourceList(Answer):
+    """All sources, by name."""
+
+    sources: list[SourceShown]
+
+
+MODELS: tuple[type[BaseModel], ...] = (ArrivalList, ArrivalWhole, SourceShown, SourceList)

@@ -1,0 +1,86 @@
+"""Events from outside and their sources, over HTTP."""
+
+from __future__ import annotations
+
+from handrail.commands import events
+from handrail.commands.events import Source
+from handrail.store.arrivals import ArrivalRow
+from handrail.triggers import Settings
+from handrail.types import Json
+from handrail.web import views
+from handrail.web.bodies import SourceBody
+from handrail.web.table import Call, Entry, Query
+
+
+async def listed(call: Call) -> Json:
+    """List events."""
+    limit = call.number("limit", 50, least=1, most=events.MOST)
+    found = await events.listed(call.desk, call.actor, source=call.text("source"), limit=limit)
+    return {"events": [_row(row) for row in found]}
+
+
+async def show(call: Call) -> Json:
+    """Show one event with its payload."""
+    row = await events.show(call.desk, call.actor, call.path("event"))
+    return _row(row) | {"payload": row.payload}
+
+
+async def sources(call: Call) -> Json:
+    """List sources."""
+    return {"sources": [_source(item) for item in await events.sources(call.desk, call.actor)]}
+
+
+async def put_source(call: Call, body: SourceBody) -> Json:
+    """Set a source up."""
+    settings = Settings(body.header, body.prefix, body.signed, body.account)
+    made = await events.set_source(
+        call.desk, call.actor, call.path("name"), kind=body.kind, secret=body.secret, settings=settings
+    )
+    return _source(made)
+
+
+async def remove_source(call: Call) -> Json:
+    """Forget a source."""
+    await events.remove_source(call.desk, call.actor, call.path("name"))
+    return {"removed": call.path("name")}
+
+
+def _row(row: ArrivalRow) -> Json:
+    return {
+        "id": row.id,
+        "source": row.source,
+        "delivery": row.delivery,
+        "meaning": row.meaning,
+        "event": row.event,
+        "action": row.action,
+        "sender": row.sender,
+        "repository": row.repository,
+        "received": views.moment(row.received),
+        "state": row.state,
+        "reason": row.reason,
+    }
+
+
+def _source(item: Source) -> Json:
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "path": item.path,
+        "header": item.settings.header,
+        "prefix": item.settings.prefix,
+        "signed": item.settings.signed,
+        "account": item.settings.account,
+    }
+
+
+_TAG = "events"
+TABLE = (
+    Entry(
+        "GET", "/events", _TAG, "List events from outside, the newest first.", listed, "ArrivalList",
+        query=(Query("source", "string", "only of this source"), Query("limit", "integer", "how many, 50 by default")),
+    ),
+    Entry("GET", "/events/{event}", _TAG, "Show one event with its payload.", show, "ArrivalWhole", problems=(404,)),
+    Entry("GET", "/sources", _TAG, "List the sources that may send events.", sources, "SourceList"),
+    Entry("PUT", "/sources/{name}", _TAG, "Set a source up.", put_source, "SourceShown", body=SourceBody),
+    Entry("DELETE", "/sources/{name}", _TAG, "Forget a source.", remove_source, "Removed", problems=(404,)),
+)  # fmt: skip
