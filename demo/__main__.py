@@ -1,13 +1,15 @@
 """`make demo`: a real open-source project with a planted bug, handed off until its own test suite passes.
 
-The project is boltons (https://github.com/mahmoud/boltons, BSD), its source distribution from PyPI. Without a model key
-in the environment the model is played by the scripted provider of the tests; with one, the same command uses the model.
-Everything goes through the command line, as a user would do it.
+The project is boltons (https://github.com/mahmoud/boltons, BSD), its source distribution from PyPI. With a model key in
+the environment its model is used; with a login of an agent (`codex login` and its like) that agent works, in a session
+that holds a copy of it; with neither, the model is played by the scripted provider of the tests. Everything goes
+through the command line, as a user would do it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -30,12 +32,13 @@ def main() -> int:
     project = _project()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDRAIL_")}
     environment["HANDRAIL_DATA"] = str(WORK / "data")
+    environment["HANDRAIL_AGENTS_DIR"] = str(ROOT / ".cache" / "agents")
     handrail = [str(Path(sys.executable).with_name("handrail"))]
     _run([*handrail, "down"], environment, quiet=True)
     shutil.rmtree(WORK / "data", ignore_errors=True)
-    with _model(environment) as (said, options):
+    with _model(handrail, environment) as (said, options):
         _say(said)
-        goal = ["do", GOAL, "--repo", str(project), "--check", CHECK, "--budget", "2", "--turns", "6"]
+        goal = ["do", GOAL, "--repo", str(project), "--check", CHECK, "--turns", "6"]
         tools = ["--tools", str(Path(sys.prefix))]
         try:
             code = _run([*handrail, *goal, *tools, *options], environment)
@@ -73,10 +76,16 @@ def _project() -> Path:
 
 
 @contextlib.contextmanager
-def _model(environment: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """The model to use: the environment's own, or the scripted one."""
+def _model(handrail: list[str], environment: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """The model to use, as options of `handrail do`: that of a key, that of a login, or the scripted one."""
     if key := next((name for name in KEYS if environment.get(name)), None):
-        yield f"Using the model that {key} opens", []
+        yield f"Using the model that {key} opens", ["--budget", "2"]
+        return
+    if login := _logged_in(handrail, environment):
+        name, where = login
+        _say(f"Fetching {name}, where it is not here yet")
+        subprocess.run([*handrail, "agents", "install", name], env=environment, check=True)
+        yield f"Using {name} with a copy of your login in {where}", ["--agent", name, "--login"]
         return
     provider = subprocess.Popen(
         [sys.executable, "-m", "tests.fake_provider", "--script", str(HERE / "script.json")],
@@ -88,10 +97,19 @@ def _model(environment: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
         assert provider.stdout is not None
         environment["ANTHROPIC_BASE_URL"] = provider.stdout.readline().strip()
         environment["ANTHROPIC_API_KEY"] = "scripted"
-        yield "No model key in the environment: the model is played by a script", ["--model", "claude-sonnet-4-5"]
+        options = ["--model", "claude-sonnet-4-5", "--budget", "2"]
+        yield "No model key and no login of an agent in the environment: the model is played by a script", options
     finally:
         provider.terminate()
         provider.wait(timeout=10)
+
+
+def _logged_in(handrail: list[str], environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first agent that the user is logged in to, and where that stands."""
+    told = subprocess.run([*handrail, "agents", "--json"], env=environment, check=True, stdout=subprocess.PIPE)
+    agents = json.loads(told.stdout)["agents"]
+    _run([*handrail, "down"], environment, quiet=True)  # the model's address is not in that server's environment
+    return next(((str(agent["name"]), str(agent["login"])) for agent in agents if agent["login"]), None)
 
 
 def _verify(project: Path) -> int:

@@ -150,5 +150,14 @@ def test_a_question_says_why_it_is_asked() -> None:
 
 
 def test_no_walls_are_loud() -> None:
-    assert "NO SANDBOX" in plain(walls({"sandbox": "none"}))
-    assert "\x1b[1;31m" in paint(walls({"sandbox": "none"}), colour=True)
+    (told,) = walls({"sandbox": "none"})
+    assert "NO SANDBOX" in plain(told)
+    assert "\x1b[1;31m" in paint(told, colour=True)
+
+
+def test_a_login_inside_is_loud_and_says_what_it_opens() -> None:
+    shown = walls({"sandbox": "bubblewrap", "holds": ["reads", "a_secret"], "login": True, "network": ["a.test:443"]})
+    assert plain(shown[0]) == "walls: bubblewrap, holding reads, a secret"
+    assert plain(shown[1]).startswith("HOLDS A SECRET: a copy of your login")
+    assert "\x1b[1;31m" in paint(shown[1], colour=True)
+    assert "open to the network for it: a.test:443; its calls are not metered" in plain(shown[2])

@@ -28,6 +28,19 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """What an agent talks to its own vendor with instead: a copy of the user's login, to be put into one session."""
+
+    source: str
+    """where it was found, for people: a path, or the name of a variable"""
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """path relative to the session's private home → content"""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    model: str | None = None
+    """the agent's own choice where None"""
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """How to start one agent for one session: written to `home` first, then run."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from handrail.agents import Endpoint, Launch
+from handrail.agents import Endpoint, Launch, Login
 from handrail.agents.catalogue import catalogue, get, launch
 from handrail.agents.install import Installed, agents_directory, find, install
+from handrail.agents.login import find as find_login
 from handrail.agents.spec import AgentSpec
 from handrail.errors import MissingPart
 
@@ -17,11 +18,12 @@ class Roster:
 
     Args:
         data: the data directory.
-        environ: the server's environment (`HANDRAIL_AGENTS_DIR`).
+        environ: the server's environment (`HANDRAIL_AGENTS_DIR`, `HOME`, and where logins are).
     """
 
     def __init__(self, data: Path, environ: Mapping[str, str]) -> None:
         self._data = data
+        self._environ = environ
         self.root = agents_directory(data, environ)
 
     def all(self) -> list[AgentSpec]:
@@ -59,6 +61,14 @@ class Roster:
         """What must be visible inside the walls for the agent to start."""
         return self.installed(name).read_only
 
-    def launch(self, name: str, endpoint: Endpoint, home: Path) -> Launch:
+    def login(self, name: str) -> Login | None:
+        """The user's login of an agent, as it is now; None where there is none, or the agent has no such thing.
+
+        Raises:
+            MissingPart: it is there, and cannot be used any more; says what to do.
+        """
+        return find_login(self.spec(name), self._environ)
+
+    def launch(self, name: str, way: Endpoint | Login, home: Path) -> Launch:
         """How to start the agent for one session."""
-        return launch(self.spec(name), endpoint, home, self.installed(name))
+        return launch(self.spec(name), way, home, self.installed(name))

@@ -77,6 +77,37 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginSpec:
+    """Where the agent's own program keeps a login, and what a session with a copy of it needs.
+
+    Keys of the JSON inside a file are written with dots, such as `tokens.access_token`.
+    """
+
+    files: tuple[str, ...]
+    """paths relative to the user's home, and to the session's"""
+    hosts: tuple[str, ...]
+    """host:port of the vendor, opened for a session with a login"""
+    how: str
+    """what a person does to log in"""
+    variables: tuple[str, ...] = ()
+    """environment variables that hold a login as well; they win over files"""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    """environment variable → the folder below the user's home that it moves"""
+    proof: tuple[str, ...] = ()
+    """one of these keys must have a value, else nobody is logged in"""
+    keep: tuple[str, ...] = ()
+    """top-level keys that are copied; all where empty"""
+    blank: tuple[str, ...] = ()
+    """keys that are emptied in the copy: what renews a login, where renewing it would end the user's own"""
+    expires: str | None = None
+    """key of the moment when the login ends, in milliseconds since 1970"""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """in place of entries of the agent's `env`"""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """in place of entries of the agent's `files`"""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorPattern:
     """How an error shows in the text of a turn that ends as if all were well."""
 
@@ -108,6 +139,7 @@ class AgentSpec:
     ask: Ask = field(default_factory=Ask)
     resume: Resume = field(default_factory=Resume)
     choices: Choices = field(default_factory=Choices)
+    login: LoginSpec | None = None
     errors: tuple[ErrorPattern, ...] = ()
     stops_on_eof: bool = True
     opens_with_prompt: bool = False

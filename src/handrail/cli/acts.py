@@ -71,13 +71,19 @@ async def apply(client: Client, session: str, *, branch: str | None, uncommitted
     return told, rows
 
 
+def money(session: Obj) -> str:
+    """What a session cost, or that nobody knows."""
+    if session.get("login"):
+        return "not metered (your login)"
+    return cost(session.get("cost_nano"), int(session.get("unpriced") or 0))
+
+
 async def spent(client: Client, session: str) -> list[Line]:
     """What a session cost so far."""
     told = await client.get(f"/sessions/{session}")
     tokens = told.get("tokens") or {}
     used = ", ".join(f"{tokens.get(key) or 0} {key}" for key in ("input", "cached", "output"))
-    money = cost(told.get("cost_nano"), int(told.get("unpriced") or 0))
-    return [line(f"{money} over {told.get('turn')} turns; tokens: {used}")]
+    return [line(f"{money(told)} over {told.get('turn')} turns; tokens: {used}")]
 
 
 def typed_goal(text: str) -> Obj:
@@ -124,9 +130,11 @@ def session_rows(sessions: list[Obj], limit: int) -> list[Line]:
             short(item),
             str(item.get("outcome") or item.get("state")),
             str(item.get("control")),
-            f"{item.get('agent')}{' NO SANDBOX' if item.get('sandbox') == 'none' else ''}",
+            str(item.get("agent"))
+            + (" NO SANDBOX" if item.get("sandbox") == "none" else "")
+            + (" HOLDS A SECRET" if item.get("login") else ""),
             str(item.get("turn") or 0),
-            cost(item.get("cost_nano"), int(item.get("unpriced") or 0)),
+            money(item),
             str(item.get("updated") or "")[:16].replace("T", " "),
             str(item.get("title") or item.get("repository") or ""),
         )

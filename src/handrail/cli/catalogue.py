@@ -30,6 +30,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
             str(item.get("name")),
             "yes" if item.get("installed") else "no",
             str(item.get("version") or ""),
+            "yes" if item.get("login") else "",
             fit(str(item.get("licence") or ""), 28),
             ": ".join(str(item[key]) for key in ("title", "note") if item.get(key)),
         )
@@ -37,7 +38,9 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     ]
     printed(
         table(
-            ("agent", "installed", "version", "licence", "about"), rows, limit=columns() if sys.stdout.isatty() else 0
+            ("agent", "installed", "version", "login", "licence", "about"),
+            rows,
+            limit=columns() if sys.stdout.isatty() else 0,
         )
     )
     return 0

@@ -55,6 +55,10 @@ Network = Annotated[
     list[str] | None,
     typer.Option("--network", metavar="WHERE", help="Let the agent reach a registry (pypi, npm, …) or host:port."),
 ]
+Login = Annotated[
+    bool,
+    typer.Option("--login", help="Give the agent a copy of your own login of it, in place of Handrail's providers."),
+]
 Checks = Annotated[
     list[str] | None, typer.Option("--check", metavar="CMD", help="Command that must pass; may be given several times.")
 ]

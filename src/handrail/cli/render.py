@@ -208,12 +208,25 @@ def answers(approval: Data) -> Line:
     return row
 
 
-def walls(data: Data) -> Line:
-    """What stands between the agent and the machine, loud when nothing does."""
+def walls(data: Data) -> list[Line]:
+    """What stands between the agent and the machine, loud when nothing does, and what secret stands inside with it."""
+    rows = []
     if data.get("sandbox") == "none":
-        return line(Span("NO SANDBOX: this agent runs with your own rights and sees your files and network", "loud"))
-    holds = ", ".join(str(name).replace("_", " ") for name in data.get("holds") or [])
-    return line(Span(f"walls: {data.get('sandbox')}" + (f", holding {holds}" if holds else ""), "dim"))
+        rows.append(
+            line(Span("NO SANDBOX: this agent runs with your own rights and sees your files and network", "loud"))
+        )
+    else:
+        holds = ", ".join(str(name).replace("_", " ") for name in data.get("holds") or [])
+        rows.append(line(Span(f"walls: {data.get('sandbox')}" + (f", holding {holds}" if holds else ""), "dim")))
+    if data.get("login"):
+        places = ", ".join(map(str, data.get("network") or []))
+        rows += [
+            line(
+                Span("HOLDS A SECRET: a copy of your login is in there, and whatever runs inside can read it", "loud")
+            ),
+            line(Span(f"  open to the network for it: {one_line(places, 300)}; its calls are not metered", "dim")),
+        ]
+    return rows
 
 
 def _folded(call: _Call, data: Data, glyphs: Glyphs, columns: int) -> tuple[Line, list[Line]]:
@@ -235,7 +248,7 @@ def _folded(call: _Call, data: Data, glyphs: Glyphs, columns: int) -> tuple[Line
 def _created(data: Data, glyphs: Glyphs) -> list[Line]:
     agent = " ".join(str(data[key]) for key in ("agent", "model") if data.get(key))
     where = f"{data.get('repository')} on {data.get('branch')}"
-    return [line(Span(f"{agent} {glyphs.dot} {one_line(where)}", "bold")), walls(data)]
+    return [line(Span(f"{agent} {glyphs.dot} {one_line(where)}", "bold")), *walls(data)]
 
 
 def _started_agent(data: Data, glyphs: Glyphs) -> list[Line]:

@@ -11,7 +11,7 @@ import typer
 from handrail.cli import acts, options
 from handrail.cli.clean import one_line
 from handrail.cli.client import Client, Obj
-from handrail.cli.layout import Line, Span, colourful, columns, cost, line, paint, printed
+from handrail.cli.layout import Line, Span, colourful, columns, line, paint, printed
 from handrail.cli.render import ASCII, UNICODE, Stream, Transcript, walls
 from handrail.types import SessionState
 
@@ -69,7 +69,7 @@ def _shown(told: Obj) -> list[Line]:
         ("branch", f"{told.get('branch')} from {str(told.get('base'))[:12]}"),
         ("permissions", told.get("permissions")),
         ("network", ", ".join(told.get("network") or ["none"])),
-        ("cost", cost(told.get("cost_nano"), int(told.get("unpriced") or 0))),
+        ("cost", acts.money(told)),
         ("tokens", ", ".join(f"{tokens.get(key) or 0} {key}" for key in ("input", "cached", "output"))),
         ("updated", told.get("updated")),
     ]
@@ -78,7 +78,7 @@ def _shown(told: Obj) -> list[Line]:
         f"{item.get('id')} {item.get('title')}" for item in told.get("approvals") or [] if item.get("state") == "open"
     ]
     out += [line(Span("waits for    ", "yellow"), one_line(text, 200)) for text in waiting]
-    return [*out, walls(told)]
+    return [*out, *walls(told)]
 
 
 def log(

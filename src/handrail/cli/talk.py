@@ -10,7 +10,7 @@ import typer
 
 from handrail.cli import acts, options
 from handrail.cli.client import LONG, Client, Obj
-from handrail.cli.layout import Line, Span, colourful, columns, cost, line, paint
+from handrail.cli.layout import Line, Span, colourful, columns, line, paint
 from handrail.cli.live import EXIT_OF_OUTCOME, FAILED_OUTCOME, Conversation, Until
 from handrail.cli.render import Transcript, walls
 from handrail.cli.screen import Pipe, Screen, Terminal, glyphs
@@ -32,6 +32,7 @@ def chat(
     include_uncommitted: options.Uncommitted = False,
     tools: options.Tools = None,
     network: options.Network = None,
+    login: options.Login = False,
     ref: options.Ref = None,
     repo: options.Repo = None,
     session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")] = None,
@@ -50,6 +51,7 @@ def chat(
             "policy": options.policy(policy),
             "tools": options.tools(tools),
             "network": network,
+            "login": login or None,
         }
     return options.run(_chat(options.client(data), told, session, prompt, thoughts=thoughts))
 
@@ -97,6 +99,7 @@ def do(
     include_uncommitted: options.Uncommitted = False,
     tools: options.Tools = None,
     network: options.Network = None,
+    login: options.Login = False,
     ref: options.Ref = None,
     repo: options.Repo = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, print the session and leave.")] = False,
@@ -116,6 +119,7 @@ def do(
         "policy": options.policy(policy),
         "tools": options.tools(tools),
         "network": network,
+        "login": login or None,
         "goal": options.goal(text, check, budget=budget, turns=turns, time=time),
     }
     return options.run(_do(options.client(data), wanted, detach=detach, as_json=as_json))
@@ -164,9 +168,7 @@ async def _summary(client: Client, session: str) -> list[Line]:
     change = await acts.diff(client, session)
     name = acts.short(told)
     rows = [line(Span("change", "bold")), *acts.stat_lines(change)]
-    rows.append(
-        line(f"cost: {cost(told.get('cost_nano'), int(told.get('unpriced') or 0))} over {told.get('turn')} turns")
-    )
+    rows.append(line(f"cost: {acts.money(told)} over {told.get('turn')} turns"))
     if change.get("files"):
         rows.append(line(Span(f"see it: handrail diff {name}   take it: handrail apply {name}", "dim")))
     return rows
@@ -183,7 +185,7 @@ async def _follow(
     events: list[Obj] = page.get("events") or []
     if not any(event.get("kind") == Kind.SESSION_CREATED for event in events):
         screen.show(
-            [line(Span(f"session {acts.short(session)}: {session.get('title') or ''}", "bold")), walls(session)]
+            [line(Span(f"session {acts.short(session)}: {session.get('title') or ''}", "bold")), *walls(session)]
         )
     for event in events:
         talk.take_in(event, replayed=True)

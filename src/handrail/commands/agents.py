@@ -13,6 +13,7 @@ from handrail.agents.spec import AgentSpec
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.commands.trial import stage
+from handrail.errors import MissingPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Known:
 
     spec: AgentSpec
     found: Installed | None
+    login: str | None = None
+    """where the user's login of it was found"""
 
     @property
     def name(self) -> str:
@@ -83,4 +86,12 @@ async def check(desk: Desk, actor: Actor, name: str, *, deep: bool) -> CheckRepo
 
 def look(desk: Desk) -> list[Known]:
     """The catalogue as it is on disk now; blocks for a few file lookups an agent."""
-    return [Known(spec, desk.roster.find(spec.name)) for spec in desk.roster.all()]
+    return [Known(spec, desk.roster.find(spec.name), _login(desk, spec.name)) for spec in desk.roster.all()]
+
+
+def _login(desk: Desk, name: str) -> str | None:
+    try:
+        login = desk.roster.login(name)
+    except MissingPart:  # it has ended; a session that wants it is told so
+        return None
+    return None if login is None else login.source

@@ -42,6 +42,7 @@ class Wanted:
     policy: str | None = None
     tools: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
+    login: bool = False
     prompt: str | None = None
     goal: values.GoalSpec | None = None
 
@@ -87,13 +88,11 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         policy=None if wanted.policy is None else values.text("policy", wanted.policy, LARGEST),
         tools=tuple(values.path(f"tools[{at}]", tool) for at, tool in enumerate(wanted.tools)),
         network=tuple(values.text("network", word, LONGEST_PLACE).strip() for word in wanted.network),
+        login=wanted.login,
+        goal=goal,
+        prompt=prompt,
     )
-    session = await desk.sessions.create(new, actor.name)
-    if goal is not None:
-        await desk.sessions.handoff(session, goal, actor.name)
-    elif prompt is not None:
-        await desk.sessions.prompt(session, prompt, actor.name)
-    return await _seen(desk, session)
+    return await _seen(desk, await desk.sessions.create(new, actor.name))
 
 
 async def show(desk: Desk, actor: Actor, word: str) -> Seen:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 
 from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
 from handrail.sessions.goals import TurnEnd, answered_prompt, first_prompt
+from handrail.sessions.handover import handed_over
 from handrail.sessions.lookout import Parked
 from handrail.sessions.pursuit import Pursuit
 from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
-from handrail.sessions.rules import narrowed
 from handrail.sessions.turns import Turns, Watch
 from handrail.sessions.workplace import Workplace
 from handrail.store import prompts, snapshots
 from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft, Write
-from handrail.types import Control, Goal, Json, SessionState, StopReason, now
+from handrail.types import Control, Goal, Json, SessionState, StopReason
+from handrail.workspaces.remove import remove_tree
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Actor:
     async def prompt(self, text: str, by: str) -> tuple[str, bool]:
         """Take a prompt: at once when idle, else after the turn under way. Returns its id and whether it waits."""
         self._refuse()
-        identity = f"p-{secrets.token_hex(4)}"
+        identity = prompts.identity()
         queued = not self._resting
         draft = Draft(Kind.PROMPT_QUEUED, {"prompt": identity, "text": text, "by": by})
         await self.record.write(
@@ -120,28 +120,10 @@ class Actor:
     async def handoff(self, goal: Goal, by: str) -> None:
         """Hand control to the agent until the goal's checks pass or a limit is met."""
         self._refuse()
-        goal = narrowed(goal, self.turns.questions.limits())
-        data: dict[str, object] = {"text": goal.text, "checks": [check.command for check in goal.checks]}
-        if goal.limits.turns is not None:
-            data["turns"] = goal.limits.turns
-        if goal.limits.budget is not None:
-            data["budget_nano"] = goal.limits.budget
-        if goal.limits.seconds is not None:
-            data["seconds"] = goal.limits.seconds
-        row = self.record.row
+        drafts, changes = handed_over(self.record.row, goal, self.turns.questions.limits(), by)
         self._pursuit.failures = 0
-        await self.record.write(
-            Draft(Kind.GOAL_SET, data),
-            Draft(Kind.CONTROL_CHANGED, {"control": Control.AGENT, "by": by}),
-            control=Control.AGENT,
-            goal=goal,
-            goal_set=now(),
-            goal_turns=0,
-            goal_spent_nano=row.cost_nano,
-            outcome=None,
-            outcome_reason=None,
-        )
-        self._rooms.gateway.set_budget(row.id, self.workplace.budget())
+        await self.record.write(*drafts, **changes)
+        self._rooms.gateway.set_budget(self.record.id, self.workplace.budget())
         self.wake()
 
     async def take(self, by: str) -> None:
@@ -173,6 +155,8 @@ class Actor:
             return
         await self.halt()
         await self.turns.questions.withdraw()
+        if self.record.row.login:  # the agent may have put it anywhere in there
+            await remove_tree(self.workplace.folder / "home")
         await self.record.write(Draft(Kind.SESSION_ENDED, {"by": by}), state=SessionState.ENDED)
 
     async def undo(self, to_turn: int | None) -> tuple[int, str]:

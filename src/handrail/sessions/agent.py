@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from handrail.agents import Capabilities, Endpoint, Launch, Link, OnPermission, OnUpdate
+from handrail.agents import Capabilities, Launch, Link, OnPermission, OnUpdate
 from handrail.agents.catalogue import AgentSpec
 from handrail.agents.link import AcpLink
 from handrail.errors import AgentError, HandrailError
@@ -85,10 +85,9 @@ class Start:
     """All that starting an agent needs."""
 
     spec: AgentSpec
-    launch: Callable[[Endpoint], Launch]
+    launch: Launch
     box: Box
     door: Door
-    endpoint: Endpoint
     folder: Path
     """the session's own folder on the host"""
     timeout: float
@@ -105,7 +104,7 @@ async def start(
         AgentError: it did not start, did not answer in time, or refused its mode.
         SandboxError: the walls could not be raised.
     """
-    launch = order.launch(order.endpoint)
+    launch = order.launch
     await asyncio.to_thread(_write_home, order.box.walls.home, launch, order.box.walls.uid)
     process = await order.box.start(
         launch.argv,
@@ -163,6 +162,29 @@ def _write_home(home: Path, launch: Launch, uid: int | None) -> None:
             _write_under(root, Path(name), content, uid)
     finally:
         os.close(root)
+
+
+def erase_home(home: Path, names: Iterable[str]) -> None:
+    """Remove files from a session's private home, never through a link that its agent planted; what is missing is so.
+
+    Args:
+        home: the home; it need not be there.
+        names: paths below it.
+
+    Raises:
+        OSError: something else stood in the way.
+    """
+    for name in map(Path, names):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            here = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                for part in name.parts[:-1]:
+                    below = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+                    os.close(here)
+                    here = below
+                os.unlink(name.name, dir_fd=here)
+            finally:
+                os.close(here)
 
 
 def _write_under(root: int, name: Path, content: str, uid: int | None) -> None:

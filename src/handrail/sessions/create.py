@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
+from handrail.agents.spec import AgentSpec
 from handrail.egress import rules
-from handrail.errors import HandrailError, InvalidInput
+from handrail.errors import HandrailError, InvalidInput, MissingPart
 from handrail.kinds import Kind
 from handrail.policy.document import text_of
 from handrail.policy.layers import stack
 from handrail.sandbox.paths import session_uid
+from handrail.sessions.handover import handed_over
 from handrail.sessions.models import check_model, choose
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.rules import CEILING
 from handrail.sessions.workplace import session_folder
+from handrail.store import prompts, snapshots
 from handrail.store import sessions as rows
-from handrail.store import snapshots
-from handrail.store.log import Draft
+from handrail.store.log import Draft, Write
 from handrail.store.sessions import SessionRow
 from handrail.types import Control, Json, Permissions, SessionId, SessionState, now
 from handrail.workspaces import Workspace
@@ -27,17 +30,27 @@ from handrail.workspaces.find import find
 from handrail.workspaces.prepare import prepare
 from handrail.workspaces.remove import remove
 
+TITLE = 80
+"""characters of a title that is made from a prompt"""
+A_SECRET = "a_secret"  # noqa: S105  # its name, not it
+"""stands among what a session holds when a login is inside"""
+
 
 async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     """See `Sessions.create`."""
     spec = rooms.roster.spec(new.agent)
     rooms.roster.installed(new.agent)
-    check_model(spec, choose(rooms.gateway.providers, spec, new.provider), new.model)
+    if new.login:
+        _check_login(rooms, spec, new)
+    else:
+        check_model(spec, choose(rooms.gateway.providers, spec, new.provider), new.model)
     for tool in new.tools:
         _check_tool(tool)
+    network = (*new.network, *(spec.login.hosts if new.login and spec.login is not None else ()))
+    new = replace(new, network=tuple(dict.fromkeys(network)))
     rules.parse(new.network)
     ceiling = rooms.config.data / CEILING
-    stack(Permissions.ASK, team=text_of(ceiling) if ceiling.exists() else None, session=new.policy)
+    policy = stack(Permissions.ASK, team=text_of(ceiling) if ceiling.exists() else None, session=new.policy)
     repository = await find(new.repository)
     backend = await rooms.backend(new.sandbox)
     holds = [str(flag.name).lower() for flag in await backend.probe()]
@@ -59,13 +72,23 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
             await remove(rooms.config.data, identity)
         raise
     row = _row(new, identity, number=number, workspace=workspace, repository_key=repository.key, holds=holds)
-    await rooms.store.log.append(
-        identity,
-        [Draft(Kind.SESSION_CREATED, _data(row, by))],
-        rows.insert(row),
-        snapshots.insert(identity, 0, workspace.base),
-    )
+    drafts = [Draft(Kind.SESSION_CREATED, _data(row, by))]
+    also: list[Write] = [snapshots.insert(identity, 0, workspace.base)]
+    # What it is to do is in the same transaction: a server that dies here leaves no session that nobody takes up.
+    if new.goal is not None:
+        begun, changes = handed_over(row, new.goal, policy.limits, by)
+        drafts += begun
+        row = replace(row, **changes)
+    elif new.prompt is not None:
+        also.append(prompts.insert(prompts.identity(), identity, new.prompt, by))
+    await rooms.store.log.append(identity, drafts, rows.insert(row), *also)
     return identity
+
+
+def title_of(text: str) -> str:
+    """The first line of a prompt, short enough for a list."""
+    line = next((part.strip() for part in text.splitlines() if part.strip()), "")
+    return line if len(line) <= TITLE else line[: TITLE - 1] + "…"
 
 
 def _row(
@@ -81,7 +104,7 @@ def _row(
     return SessionRow(
         id=identity,
         number=number,
-        title=new.title or "",
+        title=new.title or title_of(new.goal.text if new.goal is not None else new.prompt or ""),
         agent=new.agent,
         provider=new.provider,
         model=new.model,
@@ -91,11 +114,12 @@ def _row(
         base=workspace.base,
         branch=workspace.branch,
         sandbox=new.sandbox,
-        holds=holds,
+        holds=[*holds, A_SECRET] if new.login else holds,
         permissions=new.permissions,
         policy=new.policy,
         tools=[str(tool) for tool in new.tools],
         network=list(new.network),
+        login=new.login,
         control=Control.YOU,
         state=SessionState.IDLE,
         created=created,
@@ -117,8 +141,22 @@ def _data(row: SessionRow, by: str) -> Json:
     }
     if row.network:
         data["network"] = list(row.network)
+    if row.login:
+        data["login"] = True
     given = {"model": row.model, "title": row.title, "permissions": row.permissions, "policy": row.policy}
     return data | {key: value for key, value in given.items() if value}
+
+
+def _check_login(rooms: Rooms, spec: AgentSpec, new: NewSession) -> None:
+    if new.provider is not None:
+        raise InvalidInput("provider", new.provider, "leave it away: with its login an agent talks to its own vendor")
+    if spec.login is None:
+        known = ", ".join(other.name for other in rooms.roster.all() if other.login is not None)
+        raise InvalidInput("login", spec.name, f"name an agent that has logins ({known}), or leave the login away")
+    if rooms.roster.login(spec.name) is None:
+        also = "".join(f", or set {name} before `handrail up`" for name in spec.login.variables)
+        where = ", ".join(f"~/{name}" for name in spec.login.files)
+        raise MissingPart(f"no login of {spec.title} was found in {where}: {spec.login.how}{also}")
 
 
 def _check_tool(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handrail.kinds import Kind
 from handrail.sessions.actor import Actor
 from handrail.sessions.goals import RESUME_PROMPT, answered_prompt, first_prompt
-from handrail.store import approvals, turns
+from handrail.store import approvals, prompts, turns
 from handrail.store.log import Draft
 from handrail.types import Control, Event, SessionState, StopReason, now
 
@@ -74,6 +74,8 @@ async def recover(actor: Actor, why: str = RESTARTED) -> None:
         actor.held = True
     elif handed_off and row.goal is not None:
         actor.wake(resume=RESUME_PROMPT if _heard(tail) else first_prompt(row.goal))
+    elif row.turn == 0 and await prompts.head(record.store, row.id) is not None:
+        actor.wake()  # its first prompt was taken, and not begun
 
 
 def _settled(tail: list[Event], turn: int) -> list[Draft]:

@@ -14,7 +14,7 @@ from handrail.gateway.server import Gateway
 from handrail.sandbox import Backend
 from handrail.sessions.patience import Asking, Patience, Tell
 from handrail.store.engine import Store
-from handrail.types import Permissions, SandboxKind, now
+from handrail.types import Goal, Permissions, SandboxKind, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +56,11 @@ class NewSession:
     """the session's own policy, as YAML"""
     tools: tuple[Path, ...] = ()
     """tool chains (a virtual environment, a Node prefix) to show read-only inside, their `bin` on PATH"""
+    goal: Goal | None = None
+    """it is handed off at once"""
+    prompt: str | None = None
+    """its first turn begins at once"""
+    login: bool = False
+    """its agent gets a copy of the user's login, and talks to its own vendor in place of the gateway"""
     network: tuple[str, ...] = ()
     """what the agent may reach: registries by name (`pypi`), `host`, `host:port`, `*.host`; nothing by default"""

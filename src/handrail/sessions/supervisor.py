@@ -12,8 +12,9 @@ from pathlib import Path
 from handrail.errors import HandrailError, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
+from handrail.sessions import logins
 from handrail.sessions.actor import Actor
-from handrail.sessions.create import create
+from handrail.sessions.create import create, title_of
 from handrail.sessions.lookout import Lookout
 from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
@@ -55,6 +56,8 @@ class Sessions:
 
     async def start(self) -> None:
         """Take up what was under way when the last server ended, each session by itself, and start sweeping."""
+        left = await rows.with_login(self._rooms.store)
+        await asyncio.to_thread(logins.forget_all, self._rooms.roster, left, self._rooms.config.data / "sessions")
         parked = await approvals.parked(self._rooms.store)
         for row in await rows.under_way(self._rooms.store):
             if row.id in parked:
@@ -72,20 +75,24 @@ class Sessions:
         self._actors.clear()
 
     async def create(self, new: NewSession, by: str) -> SessionId:
-        """Make a session with its workspace; nothing is left when that fails.
+        """Make a session with its workspace, and begin what it is told; nothing is left when that fails.
 
         Raises:
-            InvalidInput: repository, ref, agent or provider cannot be used.
-            MissingPart: the agent or the sandbox is not installed.
+            InvalidInput: repository, ref, agent, provider or goal cannot be used.
+            MissingPart: the agent, its login or the sandbox is not there.
             SandboxError: the walls do not hold here.
         """
-        return await create(self._rooms, new, by)
+        session = await create(self._rooms, new, by)
+        if new.goal is not None or new.prompt is not None:
+            async with self._use(session) as actor:
+                actor.wake()
+        return session
 
     async def prompt(self, session: SessionId, text: str, by: str) -> tuple[str, bool]:
         """See `Actor.prompt`. The first prompt becomes the title of a session that has none."""
         async with self._use(session) as actor:
             if not actor.record.row.title:
-                await actor.record.write(title=_title(text))
+                await actor.record.write(title=title_of(text))
             return await actor.prompt(text, by)
 
     async def withdraw(self, session: SessionId, prompt: str, by: str) -> None:
@@ -103,7 +110,7 @@ class Sessions:
         """See `Actor.handoff`."""
         async with self._use(session) as actor:
             if not actor.record.row.title:
-                await actor.record.write(title=_title(goal.text))
+                await actor.record.write(title=title_of(goal.text))
             await actor.handoff(goal, by)
 
     async def take(self, session: SessionId, by: str) -> None:
@@ -247,9 +254,3 @@ class Sessions:
             if actor.free:
                 await actor.halt()
                 self._actors.pop(actor.record.id, None)
-
-
-def _title(text: str) -> str:
-    """The first line of a prompt, short enough for a list."""
-    line = next((part.strip() for part in text.splitlines() if part.strip()), "")
-    return line if len(line) <= 80 else line[:79] + "…"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from handrail.agents import PermissionRequest, TurnResult
 from handrail.agents.spec import Load
-from handrail.errors import AgentError, HandrailError, SandboxError, StorageFull
+from handrail.errors import HandrailError, SandboxError, StorageFull
 from handrail.gateway import ModelCall
 from handrail.kinds import Kind
 from handrail.sessions.agent import RunningAgent
@@ -105,8 +105,8 @@ class Turns:
         except StorageFull:
             await self._workplace.stop_agent(kill=True)
             raise
-        except (AgentError, SandboxError) as error:
-            result = TurnResult(StopReason.ERROR, str(error), "agent" if isinstance(error, AgentError) else "walls")
+        except HandrailError as error:  # it could not be started: walls, login, provider
+            result = TurnResult(StopReason.ERROR, str(error), "walls" if isinstance(error, SandboxError) else "agent")
         return await self._end(turn, result, time.monotonic() - started)
 
     async def stop(self) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from handrail.agents import Endpoint, Launch, OnPermission, OnUpdate
+from handrail.agents import Endpoint, Launch, Login, OnPermission, OnUpdate
 from handrail.egress import OnDecision, rules
 from handrail.errors import SandboxError
 from handrail.gateway import OnCall, Wire
 from handrail.kinds import Kind
 from handrail.sandbox import Box, Door, Walls
 from handrail.sandbox.paths import python_paths, session_uid
-from handrail.sessions import doors
+from handrail.sessions import doors, logins
 from handrail.sessions.agent import RunningAgent, Start, Transcript, start
 from handrail.sessions.goals import CheckResult
 from handrail.sessions.models import choose
@@ -125,23 +125,21 @@ class Workplace:
             return self.agent
         row = self._record.row
         box = await self.box()
-        provider = choose(self._rooms.gateway.providers, self.spec, row.provider)
-        self.provider = provider.name
-        grant = self._rooms.gateway.grant(
-            row.id, provider=provider.name, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
-        )
-        endpoint = Endpoint(box.door_url(), grant.token, row.model or provider.model, _WIRES[provider.wire])
+        way = logins.fresh(self._rooms.roster, row) if row.login else self._endpoint(box, on_call)
         order = Start(
             spec=self.spec,
-            launch=lambda given: self._launch(given, box),
+            launch=self._launch(way, box),
             box=box,
             door=self._door(box, on_decision),
-            endpoint=endpoint,
             folder=self.folder,
             timeout=self._rooms.config.agent_start,
             asks=self.asks,
         )
-        self.agent = await start(order, row.agent_session, self.transcript, on_update, on_permission)
+        try:
+            self.agent = await start(order, row.agent_session, self.transcript, on_update, on_permission)
+        except BaseException:
+            logins.forget(self._rooms.roster, row, box.walls.home)
+            raise
         return self.agent
 
     async def paid(self) -> None:
@@ -204,6 +202,7 @@ class Workplace:
         self.transcript.close()
         if agent is not None:
             await (agent.kill() if kill else agent.stop())
+        logins.forget(self._rooms.roster, self._record.row, self.folder / "home")
 
     async def close(self) -> None:
         """End everything that runs for this session."""
@@ -213,6 +212,16 @@ class Workplace:
         if box is not None:
             await box.close()
 
+    def _endpoint(self, box: Box, on_call: OnCall) -> Endpoint:
+        """The gateway, opened for this session."""
+        row = self._record.row
+        provider = choose(self._rooms.gateway.providers, self.spec, row.provider)
+        self.provider = provider.name
+        grant = self._rooms.gateway.grant(
+            row.id, provider=provider.name, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
+        )
+        return Endpoint(box.door_url(), grant.token, row.model or provider.model, _WIRES[provider.wire])
+
     def _door(self, box: Box, on_decision: OnDecision) -> Door:
         """The way to the gateway, and to the network where the session may reach some of it."""
         gateway, network = self._rooms.gateway, self._record.row.network
@@ -220,8 +229,8 @@ class Workplace:
             return gateway.serve
         return doors.door(gateway, self._rooms.egress, rules.parse(network), on_decision, box.door_url())
 
-    def _launch(self, endpoint: Endpoint, box: Box) -> Launch:
-        launch = self._rooms.roster.launch(self._record.row.agent, endpoint, box.walls.home)
+    def _launch(self, way: Endpoint | Login, box: Box) -> Launch:
+        launch = self._rooms.roster.launch(self._record.row.agent, way, box.walls.home)
         path = os.pathsep.join(part for part in (launch.env.get("PATH"), self._path()) if part)
         proxy = doors.environment(box.door_url()) if self._record.row.network else {}
         return replace(launch, env={**proxy, **launch.env, "PATH": path})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,11 @@ class PromptRow:
     created: datetime
     state: PromptState
     position: int
+
+
+def identity() -> str:
+    """A name for a new prompt."""
+    return f"p-{secrets.token_hex(4)}"
 
 
 def insert(prompt: str, session: SessionId, text: str, by: str) -> Write:

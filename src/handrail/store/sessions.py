@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import and_, bindparam, exists, func, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -15,7 +15,7 @@ from handrail.errors import InvalidInput, NotFound
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
 from handrail.store.rows import every
-from handrail.store.tables import sessions
+from handrail.store.tables import PromptState, prompts, sessions
 from handrail.types import Control, Goal, Json, Outcome, Permissions, SandboxKind, SessionId, SessionState, now
 
 LAST = "last"
@@ -50,6 +50,8 @@ class SessionRow:
     """tool chains shown inside the walls"""
     network: Sequence[str] = ()
     """what its agent may reach: registries and host:port; nothing by default"""
+    login: bool = False
+    """it holds a copy of the user's login of its agent"""
     permissions: Permissions | None = None
     """None: by who holds it"""
     policy: str | None = None
@@ -193,13 +195,24 @@ async def newest(
     return await every(store, SessionRow, statement)
 
 
+async def with_login(store: Store) -> list[SessionRow]:
+    """Sessions that hold, or held, a copy of a login."""
+    return await every(store, SessionRow, select(sessions).where(sessions.c.login))
+
+
 async def under_way(store: Store) -> list[SessionRow]:
-    """Sessions that have work: a turn, an open question, or a goal that is not reached; the oldest first."""
+    """Sessions that have work; the oldest first.
+
+    That is a turn, an open question, a goal that is not reached, or a first prompt that was not begun.
+    """
     busy = sessions.c.state.in_([SessionState.RUNNING, SessionState.WAITING])
     handed_off = and_(
         sessions.c.state == SessionState.IDLE, sessions.c.control == Control.AGENT, sessions.c.outcome.is_(None)
     )
-    return await every(store, SessionRow, select(sessions).where(or_(busy, handed_off)).order_by(sessions.c.number))
+    waits = exists().where(prompts.c.session == sessions.c.id, prompts.c.state == PromptState.QUEUED)
+    untouched = and_(sessions.c.state == SessionState.IDLE, sessions.c.turn == 0, waits)
+    wanted = select(sessions).where(or_(busy, handed_off, untouched)).order_by(sessions.c.number)
+    return await every(store, SessionRow, wanted)
 
 
 async def count(store: Store) -> dict[SessionState, int]:

@@ -97,6 +97,7 @@ sessions = Table(
     Column("holds", _JSON, nullable=False),
     Column("tools", _JSON, nullable=False),
     Column("network", _JSON, nullable=False),
+    Column("login", Boolean, nullable=False),
     Column("permissions", Word(Permissions)),
     Column("policy", Text),
     Column("control", Word(Control), nullable=False),

@@ -73,6 +73,7 @@ class SessionBody(Given):
         list[str],
         Field(default_factory=list, description="what may be reached: registries (`pypi`), host:port, *.host"),
     ]
+    login: Annotated[bool, Field(description="give the agent a copy of your login, in place of the gateway")] = False
     prompt: str | None = None
     goal: GoalBody | None = None
 

@@ -36,6 +36,7 @@ def session(seen: Seen) -> Json:
         "holds": list(row.holds),
         "tools": list(row.tools),
         "network": list(row.network),
+        "login": row.login,
         "permissions": row.permissions,
         "policy": row.policy,
         "control": row.control,

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from handrail.agents import Endpoint, Launch
+from handrail.agents import Endpoint, Launch, Login
 from handrail.agents.catalogue.schema import read_spec
 from handrail.agents.install import Installed, architecture
 from handrail.agents.spec import AgentSpec
@@ -59,35 +59,34 @@ def get(name: str, data: Path | None = None) -> AgentSpec:
     return known[name]
 
 
-def launch(spec: AgentSpec, endpoint: Endpoint, home: Path, installed: Installed) -> Launch:
+def launch(spec: AgentSpec, way: Endpoint | Login, home: Path, installed: Installed) -> Launch:
     """How to start the agent for one session: its command, environment and settings, with all templates filled in.
 
     Args:
         spec: the agent.
-        endpoint: where it finds its model.
+        way: where it finds its model: the gateway, or with a login its own vendor.
         home: the session's private home, as the agent sees it.
         installed: where its package is.
 
     Raises:
         InvalidInput: the model's name has characters that no model's name has.
     """
-    model = endpoint.model or spec.model
+    login = spec.login if isinstance(way, Login) else None
+    model = way.model or (spec.model if login is None else None)
     if model is not None and not _MODEL.fullmatch(model):
         raise InvalidInput("model", model, "use letters, digits and . _ : / @ + -")
-    values = {
-        "url": endpoint.url,
-        "token": endpoint.token,
-        "wire": endpoint.wire,
-        "home": str(home),
-        "prefix": str(installed.prefix),
-        "arch": architecture(),
-    }
+    values = {"home": str(home), "prefix": str(installed.prefix), "arch": architecture()}
+    if isinstance(way, Endpoint):
+        values |= {"url": way.url, "token": way.token, "wire": way.wire}
+    env = {**spec.env, **(login.env if login is not None else {})}
+    files = {**spec.files, **(login.settings if login is not None else {})}
+    secrets = way if isinstance(way, Login) else Login("")
     optional = {"model": model, "node": installed.node, "python": installed.python}
     values |= {name: str(value) for name, value in optional.items() if value is not None}
     return Launch(
         argv=tuple(_fill(part, values) for part in spec.command if _whole(part, values)),
-        env={key: _fill(value, values) for key, value in spec.env.items() if _whole(value, values)},
-        files={name: _fill_lines(content, values) for name, content in spec.files.items()},
+        env={key: _fill(value, values) for key, value in env.items() if _whole(value, values)} | dict(secrets.env),
+        files={name: _fill_lines(content, values) for name, content in files.items()} | dict(secrets.files),
         read_only=installed.read_only,
     )
 
@@ -101,7 +100,7 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def _fill_lines(content: str, values: Mapping[str, str]) -> str:
-    """Lines with an unknown value (no model was named) are left out."""
+    """Lines with an unknown value (no model was named, a login needs no address) are left out."""
     return "".join(_fill(line, values) for line in content.splitlines(keepends=True) if _whole(line, values))
 
 

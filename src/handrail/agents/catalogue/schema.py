@@ -15,6 +15,7 @@ from handrail.agents.spec import (
     Choices,
     ErrorPattern,
     Load,
+    LoginSpec,
     Package,
     Registry,
     Resume,
@@ -130,6 +131,7 @@ def read_spec(name: str, table: Table, file: str) -> AgentSpec:
         ask=_ask(reader),
         resume=_resume(reader),
         choices=_choices(reader),
+        login=_login(reader),
         errors=tuple(_error(item) for item in reader.tables("errors")),
         stops_on_eof=reader.flag("stops_on_eof", default=True),
         opens_with_prompt=reader.flag("opens_with_prompt"),
@@ -163,6 +165,31 @@ def _package(reader: Reader) -> Package | None:
     return package
 
 
+def _login(reader: Reader) -> LoginSpec | None:
+    below = reader.table("login")
+    if below is None:
+        return None
+    login = LoginSpec(
+        files=below.strings("files"),
+        hosts=below.strings("hosts"),
+        how=below.string("how"),
+        variables=below.strings("variables"),
+        folders=below.mapping("folders"),
+        proof=below.strings("proof"),
+        keep=below.strings("keep"),
+        blank=below.strings("blank"),
+        expires=below.maybe("expires"),
+        env=_env(below),
+        settings=_files(below, "settings"),
+    )
+    if not login.files or not all(_inside(name) for name in login.files):
+        raise below.wrong("files", list(login.files), "name paths inside the user's home, without '..'")
+    if not login.hosts:
+        raise below.wrong("hosts", [], "name what the agent must reach, such as ['api.example.com:443']")
+    below.end()
+    return login
+
+
 def _env(reader: Reader) -> dict[str, str]:
     env = reader.mapping("env")
     for name, value in env.items():
@@ -171,11 +198,11 @@ def _env(reader: Reader) -> dict[str, str]:
     return env
 
 
-def _files(reader: Reader) -> dict[str, str]:
-    files = reader.mapping("files")
+def _files(reader: Reader, key: str = "files") -> dict[str, str]:
+    files = reader.mapping(key)
     for name, content in files.items():
         if not _inside(name):
-            raise reader.wrong(f"files.{name}", content, "name a path inside the session's home, without '..'")
+            raise reader.wrong(f"{key}.{name}", content, "name a path inside the session's home, without '..'")
     return files
 
 

@@ -107,6 +107,7 @@ class Session(Answer):
     holds: Annotated[list[str], Field(description="what the walls were measured to hold")]
     tools: list[str]
     network: Annotated[list[str], Field(description="what the agent may reach: registries and host:port")]
+    login: Annotated[bool, Field(description="it holds a secret: a copy of the user's login of its agent")]
     policy: Annotated[str | None, Field(description="the session's own policy, as YAML")]
     permissions: Annotated[
         Permissions | None, Field(description="null: asks while you hold it, allows while handed off")
@@ -217,6 +218,7 @@ class AgentShown(Answer):
     installed: bool
     path: str | None
     wire: str
+    login: Annotated[str | None, Field(description="where your login of it was found; null: none, or it has none")]
     licence: str
     note: str | None
 

@@ -45,6 +45,7 @@ def _known(known: Known) -> Json:
         "installed": known.installed,
         "path": None if known.found is None else str(known.found.prefix),
         "wire": spec.wire,
+        "login": known.login,
         "licence": spec.licence,
         "note": " ".join(spec.notes) or None,
     }

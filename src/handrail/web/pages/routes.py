@@ -157,6 +157,7 @@ class Acts:
             repository=form.get("repository", "").strip(),
             agent=form.get("agent", "") or "handrail",
             model=form.get("model", "").strip() or None,
+            login=form.get("login") == "yes",
             prompt=None if goal is not None else prompt,
             goal=goal,
         )

@@ -45,6 +45,7 @@ def _sessions() -> None:
         sa.Column("holds", sa.JSON(), nullable=False),
         sa.Column("tools", sa.JSON(), nullable=False),
         sa.Column("network", sa.JSON(), nullable=False),
+        sa.Column("login", sa.Boolean(), nullable=False),
         sa.Column("permissions", sa.String()),
         sa.Column("policy", sa.Text()),
         sa.Column("control", sa.String(), nullable=False),

@@ -1,0 +1,61 @@
+"""An ACP agent with a login, for tests: it stands in the repository and runs inside the walls, standard library only.
+
+Asked anything, it tells as JSON what it sees: its login file, its variable, and what its vendor and another host say.
+It also does what a renewal does, and writes a new login.
+"""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+FILE = Path.home() / ".pet/login.json"
+
+
+def reach(url: str, token: str) -> str:
+    """What a host answers, through the proxy that the environment names."""
+    try:
+        request = urllib.request.Request(url, headers={"x-api-key": token})  # noqa: S310  # of this test
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return f"{answer.status}"
+    except (urllib.error.URLError, OSError) as error:
+        return str(error)
+
+
+def seen() -> dict[str, object]:
+    """What is there."""
+    text = FILE.read_text() if FILE.is_file() else None
+    token = json.loads(text)["token"] if text else os.environ.get("PET_TOKEN", "")
+    told: dict[str, object] = {"file": text, "mode": oct(FILE.stat().st_mode & 0o777) if text else None}
+    told |= {"variable": os.environ.get("PET_TOKEN"), "gateway": os.environ.get("PET_GATEWAY")}
+    told |= {"vendor": reach(os.environ["PET_VENDOR"] + "/v1/models", token)}
+    told |= {"other": reach("http://other.test:80/", token)}
+    if text:
+        FILE.write_text('{"token": "renewed or planted"}')
+        Path.home().joinpath("copy.json").write_text(text)
+    return told
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    for line in sys.stdin:
+        message = json.loads(line)
+        method = message.get("method")
+        result: dict[str, object] = {}
+        if method == "initialize":
+            result = {"protocolVersion": 1, "agentCapabilities": {}, "agentInfo": {"name": "pet", "version": "1"}}
+        elif method == "session/new":
+            result = {"sessionId": "pet-1"}
+        elif method == "session/prompt":
+            chunk = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": json.dumps(seen())}}
+            params = {"sessionId": "pet-1", "update": chunk}
+            print(json.dumps({"jsonrpc": "2.0", "method": "session/update", "params": params}), flush=True)
+            result = {"stopReason": "end_turn"}
+        if "id" in message:
+            print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
