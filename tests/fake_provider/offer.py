@@ -29,6 +29,7 @@ _ARGUMENTS = {
     "old": ("old_string", "oldString", "old_str", "old", "before", "old_text", "search"),
     "new": ("new_string", "newString", "new_str", "new", "after", "new_text", "replace"),
     "command": ("command", "cmd", "script"),
+    "patch": ("input", "patch", "patchText"),
     "pattern": ("pattern", "query", "regex", "text"),
 }
 _EDITOR = {"write": ("create", "write"), "edit": ("str_replace", "replace"), "read": ("view", "read")}
@@ -116,8 +117,10 @@ def _mean(meaning: str, value: Any, offer: Offer) -> ToolCall:
     if "exec" in offer and offer["exec"].custom:
         return ToolCall("exec", text=_code_mode(meaning, want))
     if meaning in ("write", "edit") and "apply_patch" in offer:
-        patch = _patch(meaning, want)
-        return ToolCall("apply_patch", {"input": patch}, patch if offer["apply_patch"].custom else None)
+        patch, patching = _patch(meaning, want), offer["apply_patch"]
+        known = patching.schema.get("properties", {})
+        name = next((name for name in _ARGUMENTS["patch"] if name in known), "input")
+        return ToolCall("apply_patch", {name: patch}, patch if patching.custom else None)
     if meaning == "shell":
         return ToolCall(_NAMES["shell"][0], want)
     codex = "exec_command" in offer or "shell_command" in offer

@@ -85,6 +85,12 @@ def test_codex_with_patch_tool_and_argv_shell() -> None:
     assert made(given)[2] == ("apply_patch", PATCH)
 
 
+def test_opencode_has_a_word_of_its_own_for_a_patch() -> None:
+    given = offer({"bash": ["command"], "apply_patch": ["patchText"]})
+    assert made(given)[2] == ("apply_patch", {"patchText": PATCH})
+    assert made(offer({"apply_patch": ["input"]}))[2] == ("apply_patch", {"input": PATCH})
+
+
 def test_codex_code_mode_arrives_in_an_input_item() -> None:
     item = {"type": "additional_tools", "tools": [{"type": "custom", "name": "exec"}]}
     given = offered(json.dumps({"input": [item], "tools": []}).encode(), {})

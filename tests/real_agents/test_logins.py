@@ -22,7 +22,7 @@ from tests.sessions.conftest import Open, fake, open_house, repository
 
 __all__ = ["fake", "open_house", "repository"]
 
-pytestmark = [pytest.mark.agents, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
 
 
 def token(**claims: object) -> str:
@@ -104,7 +104,7 @@ async def test_a_goal_is_reached_with_a_login(
         assert reached.data["outcome"] == Outcome.DONE, await told(house, session)
         assert not await house.events(session, Kind.MODEL_CALLED)
         assert f"Bearer {ACCESS[agent]}" in {call.headers.get("authorization") for call in fake.model_calls}
-        renewing = FILES[agent].get("claudeAiOauth", FILES[agent].get("tokens"))
+        renewing = FILES[agent].get("claudeAiOauth") or FILES[agent]["tokens"]
         secret = str(renewing.get("refreshToken") or renewing.get("refresh_token")).encode()
         home = tmp_path / "data/sessions" / session / "home"
         assert not [file for file in home.rglob("*") if file.is_file() and secret in file.read_bytes()]

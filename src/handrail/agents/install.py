@@ -213,7 +213,9 @@ def _without_package(spec: AgentSpec) -> Installed | None:
 
 
 def _new_folder(root: Path) -> Path:
-    (root / ".new").mkdir(parents=True, exist_ok=True)
+    """An empty folder to install into; what an earlier try left goes, since nobody else installs under the lock."""
+    shutil.rmtree(root / ".new", ignore_errors=True)
+    (root / ".new").mkdir(parents=True)
     return Path(tempfile.mkdtemp(dir=root / ".new"))
 
 

@@ -23,7 +23,7 @@ from handrail.cli.clean import one_line
 from handrail.cli.keeper import USAGE_ERROR
 from handrail.errors import HandrailError, InvalidInput, StorageFull, Unavailable
 
-START_LIMIT = 10.0
+START_LIMIT = 30.0
 LEAST_ROOM = 1 << 20
 """bytes without which no server starts: a database, its log, its lock"""
 STOP_LIMIT = 20.0
@@ -90,7 +90,7 @@ async def connect_or_start(data: Path, *, say: Callable[[str], None]) -> httpx2.
         say: told once, when a server has to be started.
 
     Raises:
-        Unavailable: it did not get ready within 10 s; the message carries the last line of its log.
+        Unavailable: it did not get ready within `START_LIMIT`; the message carries the last line of its log.
     """
     if client := await connect(data):
         return client

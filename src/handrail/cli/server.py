@@ -121,13 +121,10 @@ def _status_lines(told: Obj) -> list[Line]:
     ]
     out = [line(Span(f"{name:<10}", "dim"), one_line(text, 300)) for name, text in rows]
     if lacks or walls.get("kind") == "none":
-        out.append(
-            line(
-                Span(
-                    f"          lacking: {lacks or 'everything'}; {one_line(str(walls.get('detail') or ''))}", "yellow"
-                )
-            )
-        )
+        detail = one_line(str(walls.get("detail") or ""))
+        text = f"lacking {lacks or 'everything'}" + (f": {detail}" if detail else "")
+        at = next(number for number, (name, _) in enumerate(rows) if name == "walls") + 1
+        out.insert(at, line(Span(f"{'':<10} {text}", "yellow")))
     return out
 
 

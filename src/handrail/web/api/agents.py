@@ -47,7 +47,7 @@ def _known(known: Known) -> Json:
         "wire": spec.wire,
         "login": known.login,
         "licence": spec.licence,
-        "note": " ".join(spec.notes) or None,
+        "note": "; ".join(spec.notes) or None,
     }
 
 
