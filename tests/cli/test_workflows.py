@@ -3,9 +3,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from handrail.cli import app
+from tests.cli.conftest import Cli
+
 HANDRAIL = str(Path(sys.executable).with_name("handrail"))
+TEXT = (
+    "name: nightly\non: {schedule: {cron: '0 3 * * *', zone: Asia/Tokyo}}\ngoal: Make it green.\nrepositories: /src/x\n"
+)
 
 
 def test_lint_and_schema_need_no_server(tmp_path: Path) -> None:
@@ -18,3 +27,61 @@ def test_lint_and_schema_need_no_server(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
     done = subprocess.run([HANDRAIL, "workflows", "schema"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["title"] == "Handrail workflow"
+
+
+@pytest.fixture
+def say(cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The command line in this process, against a server in its own: a process for each verb costs a busy machine."""
+    cli.run("up")
+    for key, value in cli.environment.items():
+        monkeypatch.setenv(key, value)
+
+    def run(*words: str, code: int = 0) -> str:
+        assert app.main(words) == code
+        said = capsys.readouterr()
+        return said.out or said.err
+
+    return run
+
+
+def test_a_workflow_by_its_verbs(say: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "nightly.yaml"
+    file.write_text(TEXT)
+    assert "switched off" in say("workflows", "add", str(file))
+    refused = say("workflows", "enable", "nightly", code=2)
+    assert refused.startswith("handrail: version 1 of nightly was not rehearsed")
+    assert "nightly is enabled: version 1" in say("workflows", "enable", "nightly", "--unproven")
+    assert len(say("workflows", "next", "nightly", "--count", "3").splitlines()) == 3
+    listed = say("workflows")
+    assert "nightly   yes" in listed
+    assert "at 03:00 every day (Asia/Tokyo)" in listed
+    assert say("workflows", "disable", "nightly") == "nightly is disabled\n"
+    assert say("workflows", "remove", "nightly") == "nightly is removed\n"
+
+
+def test_a_change_waits_for_a_person(say: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "nightly.yaml"
+    file.write_text(TEXT)
+    say("workflows", "add", str(file))
+    say("workflows", "enable", "nightly", "--unproven")
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\necho 'agent: claude' >> \"$1\"\n")
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    assert "version 2 is kept; version 1 goes on until" in say("workflows", "edit", "nightly")
+    assert "yes (version 2 waits)" in say("workflows")
+    assert "version 2 waits until it is enabled" in say("workflows", "show", "nightly")
+    assert len(say("workflows", "versions", "nightly").splitlines()) == 3
+
+
+def test_repositories_and_the_gallery(say: Callable[..., str], tmp_path: Path) -> None:
+    assert "weekly-report" in say("gallery")
+    assert "switched off" in say("gallery", "add", "weekly-report")
+    folder = tmp_path / "project" / ".handrail" / "workflows"
+    folder.mkdir(parents=True)
+    (tmp_path / "project" / ".git").mkdir()
+    (folder / "a.yaml").write_text("name: a\ngoal: b\n")
+    (folder / "b.yaml").write_text("name: b\ngaol: b\n")
+    synced = say("workflows", "sync", "--repo", str(tmp_path / "project"), code=2)
+    assert ".handrail/workflows/a.yaml  a         added" in synced
+    assert "did you mean goal?" in synced

@@ -45,6 +45,16 @@ CONTRACT = {
     "PUT /forges/{name}",
     "POST /forges/{name}/check",
     "DELETE /forges/{name}",
+    "GET /workflows",
+    "POST /workflows",
+    "POST /workflows/sync",
+    "GET /workflows/{name}",
+    "GET /workflows/{name}/versions",
+    "POST /workflows/{name}/enable",
+    "POST /workflows/{name}/disable",
+    "DELETE /workflows/{name}",
+    "GET /gallery",
+    "POST /gallery/{name}",
 }
 
 

@@ -97,8 +97,14 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb(
             "workflows",
             "workflows:workflows",
-            "Check workflow files: what is repeatable, and what starts it.",
-            "handrail workflows lint .handrail/workflows/nightly.yaml",
+            "List workflows, with what starts them; check, keep, edit, enable or disable one.",
+            "handrail workflows enable nightly --unproven",
+        ),
+        Verb(
+            "gallery",
+            "workflows:gallery",
+            "List ready workflows; keep one, switched off.",
+            "handrail gallery add review-pull-requests",
         ),
     ),
     "Set up": (

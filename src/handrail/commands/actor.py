@@ -25,6 +25,8 @@ class Permission(StrEnum):
     EFFECTS_DECIDE = "effects.decide"
     EVENTS_READ = "events.read"
     EVENTS_WRITE = "events.write"
+    WORKFLOWS_READ = "workflows.read"
+    WORKFLOWS_WRITE = "workflows.write"
     NOTIFY_READ = "notify.read"
     NOTIFY_TEST = "notify.test"
     SYSTEM_READ = "system.read"

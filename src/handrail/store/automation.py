@@ -185,6 +185,8 @@ ticks = Table(
     Column("workflow", String, primary_key=True),
     Column("trigger", Integer, primary_key=True, autoincrement=False),  # which of its schedules
     Column("due", UtcDateTime, primary_key=True),
+    Column("since", UtcDateTime),  # of several missed in a row, the first; `due` is the last of them
+    Column("count", Integer, nullable=False),
     Column("state", Word(TickState), nullable=False),
     Column("reason", Text),
     Column("run", String),

@@ -149,3 +149,31 @@ class SourceBody(Given):
     prefix: Annotated[str, Field(description="generic: what stands before it, such as sha256=")] = ""
     signed: Annotated[bool, Field(description="generic: the header is an HMAC-SHA256 of the body")] = False
     account: Annotated[str | None, Field(description="who Handrail is there: its own acts start nothing")] = None
+
+
+class WorkflowBody(Given):
+    """A workflow file."""
+
+    text: Annotated[str, Field(description="the YAML")]
+    origin: Annotated[str | None, Field(description="where it comes from, for the record")] = None
+
+
+class FileBody(Given):
+    """One workflow file of a repository."""
+
+    name: str
+    text: str
+
+
+class SyncBody(Given):
+    """All workflow files of a repository."""
+
+    origin: Annotated[str, Field(description="the repository")]
+    files: list[FileBody]
+
+
+class EnableBody(Given):
+    """Which version to enable, and whether also unrehearsed."""
+
+    version: Annotated[str | None, Field(description="null: the newest")] = None
+    unproven: Annotated[bool, Field(description="also when it was not rehearsed")] = False

@@ -26,6 +26,7 @@ _TAGS = {
     "agents": "The programs that do the work.",
     "providers": "Where models come from, and what they cost.",
     "forges": "Git hosts where effects are carried out.",
+    "workflows": "What is repeatable, and what starts it.",
     "system": "The server itself.",
 }
 

@@ -21,8 +21,8 @@ from handrail.workflows.model import Model
 
 HEAD = """# Workflow file
 
-One YAML file a workflow, `.handrail/workflows/*.yaml` in a repository or a file of your own. `handrail workflows lint
-FILE` says what is wrong with one, without a server.
+One YAML file a workflow: `.handrail/workflows/*.yaml` in a repository (`handrail workflows sync`), or a file of your
+own (`handrail workflows add FILE`). `handrail workflows lint FILE` says what is wrong with one, without a server.
 [workflow.schema.json](workflow.schema.json) lets an editor complete and check it:
 `# yaml-language-server: $schema=…/workflow.schema.json`.
 

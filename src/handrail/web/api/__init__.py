@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handrail.web.api import agents, approvals, changes, events, forges, notify, providers, sessions, system
+from handrail.web.api import agents, approvals, changes, events, forges, notify, providers, sessions, system, workflows
 
 TABLE = (
     *sessions.TABLE,
@@ -13,5 +13,6 @@ TABLE = (
     *agents.TABLE,
     *providers.TABLE,
     *forges.TABLE,
+    *workflows.TABLE,
     *system.TABLE,
 )

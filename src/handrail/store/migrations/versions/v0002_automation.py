@@ -211,6 +211,8 @@ def _ticks() -> None:
         sa.Column("workflow", sa.String(), nullable=False),
         sa.Column("trigger", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("due", _TIME, nullable=False),
+        sa.Column("since", _TIME),
+        sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("reason", sa.Text()),
         sa.Column("run", sa.String()),

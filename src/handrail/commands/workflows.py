@@ -1,0 +1,317 @@
+"""Workflows: their files kept in versions, switched on by a person, shown with what starts them next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from handrail.automation import Trust
+from handrail.commands import values
+from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.desk import Desk
+from handrail.errors import Conflict, HandrailError, InvalidInput
+from handrail.store import ticks as tick_rows
+from handrail.store import workflows as rows
+from handrail.store.ticks import TickRow
+from handrail.store.workflows import LastRun, VersionRow, WorkflowRow
+from handrail.types import now
+from handrail.workflows import gallery
+from handrail.workflows.cron import upcoming
+from handrail.workflows.document import Workflow
+from handrail.workflows.read import read, version_of
+from handrail.workflows.sound import notes
+from handrail.workflows.tree import LARGEST
+from handrail.workflows.words import starts
+
+SOURCES = ("file", "repository", "gallery", "session")
+MOST_NEXT = 100
+MOST_FILES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A workflow as it may be shown.
+
+    Args:
+        row: as it is kept.
+        workflow: its file as a new run takes it; None where that cannot be read any more, and `problem` says why.
+        number: of the version that a new run takes.
+        newest: number of the newest version; a higher one waits for a person to enable it.
+        rehearsed: when that version was rehearsed.
+        next: its next due time, where it is enabled.
+        last: its newest run.
+    """
+
+    row: WorkflowRow
+    workflow: Workflow | None
+    problem: str | None
+    number: int
+    newest: int
+    rehearsed: datetime | None
+    next: datetime | None
+    last: LastRun | None
+
+    @property
+    def starts(self) -> str:
+        """What starts it, in words."""
+        return "" if self.workflow is None else starts(self.workflow)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A workflow with its text and its latest ticks."""
+
+    listed: Listed
+    text: str
+    notes: tuple[str, ...]
+    upcoming: tuple[datetime, ...]
+    ticks: tuple[TickRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file that is brought in: its name, for what is told of it, and its text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What became of one file, or of a workflow whose file is gone."""
+
+    file: str
+    workflow: str | None
+    result: str
+    """added, changed, same, refused or gone"""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    text: str
+    source: str
+    origin: str | None
+
+
+async def listed(desk: Desk, actor: Actor) -> list[Listed]:
+    """Every workflow, by name."""
+    authorise(actor, Permission.WORKFLOWS_READ)
+    found = await rows.everything(desk.store)
+    last = await rows.last_runs(desk.store, [row.name for row in found])
+    return [await _listed(desk, row, last.get(row.name)) for row in found]
+
+
+async def show(desk: Desk, actor: Actor, name: str, count: int = 5) -> Shown:
+    """One workflow with its text, its next due times, and what became of the last ones.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    authorise(actor, Permission.WORKFLOWS_READ)
+    values.count("count", count, MOST_NEXT)
+    row = await rows.get(desk.store, name)
+    last = await rows.last_runs(desk.store, [name])
+    item = await _listed(desk, row, last.get(name))
+    text = (await rows.version(desk.store, name, row.version)).text
+    told: tuple[str, ...] = ()
+    due: tuple[datetime, ...] = ()
+    if item.workflow is not None:
+        told = tuple(notes(item.workflow))
+        due = upcoming([rule.cron for rule in item.workflow.rules()], now(), count)
+    return Shown(item, text, told, due, tuple(await tick_rows.newest(desk.store, name, 20)))
+
+
+async def versions(desk: Desk, actor: Actor, name: str) -> list[VersionRow]:
+    """Every version of a workflow's file, the newest first.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    authorise(actor, Permission.WORKFLOWS_READ)
+    await rows.get(desk.store, name)
+    return await rows.versions(desk.store, name)
+
+
+async def add(desk: Desk, actor: Actor, text: str, *, source: str = "file", origin: str | None = None) -> Listed:
+    """Keep a workflow, switched off, or a new version of one. What is enabled goes on with the version that it has.
+
+    Raises:
+        InvalidInput: the file cannot be used; the first problem is named.
+    """
+    authorise(actor, Permission.WORKFLOWS_WRITE)
+    if source not in SOURCES:
+        raise InvalidInput("source", source, f"choose one of {', '.join(SOURCES)}")
+    values.text("text", text, 4 * LARGEST)
+    origin = values.title("origin", origin)
+    workflow = await _read(desk, text, origin or "workflow")
+    await _keep(desk, actor, workflow, _Given(text, source, origin))
+    return await _listed(desk, await rows.get(desk.store, workflow.name), None)
+
+
+async def sync(desk: Desk, actor: Actor, origin: str, files: Sequence[File]) -> list[Synced]:
+    """Take all workflow files of a repository, each as a version; nothing is enabled or removed by it.
+
+    Args:
+        desk: the rooms.
+        actor: who asks.
+        origin: the repository.
+        files: every workflow file that it has.
+
+    Raises:
+        InvalidInput: there are too many, or two name one workflow.
+    """
+    authorise(actor, Permission.WORKFLOWS_WRITE)
+    values.text("origin", origin, 4096)
+    if len(files) > MOST_FILES:
+        raise InvalidInput("files", f"{len(files)} files", f"give at most {MOST_FILES}")
+    told: list[Synced] = []
+    seen: set[str] = set()
+    for file in files:
+        try:
+            workflow = await _read(desk, file.text, file.name)
+            if workflow.name in seen:
+                raise InvalidInput(
+                    f"{file.name}: name", workflow.name, "another file has this name: choose another one"
+                )
+            result = await _keep(desk, actor, workflow, _Given(file.text, "repository", origin))
+        except HandrailError as error:
+            if error.exit_code != 2:
+                raise
+            told.append(Synced(file.name, None, "refused", error.message))
+            continue
+        seen.add(workflow.name)
+        told.append(Synced(file.name, workflow.name, result))
+    gone = [row for row in await rows.everything(desk.store) if row.origin == origin and row.name not in seen]
+    return [*told, *(Synced("", row.name, "gone") for row in gone if row.source == "repository")]
+
+
+async def enable(desk: Desk, actor: Actor, name: str, *, version: str | None, unproven: bool) -> Listed:
+    """Let a version of a workflow start by itself, from now on: what was due before never fires.
+
+    Args:
+        desk: the rooms.
+        actor: who asks.
+        name: of the workflow.
+        version: which version; None for the newest.
+        unproven: also when that version was not rehearsed.
+
+    Raises:
+        NotFound: no such workflow or version.
+        Conflict: the version was not rehearsed, or its file cannot be read any more.
+    """
+    authorise(actor, Permission.WORKFLOWS_WRITE)
+    row = await rows.get(desk.store, name)
+    known = await rows.versions(desk.store, name)
+    chosen = known[0] if version is None else await rows.version(desk.store, name, version)
+    if chosen.rehearsed is None and not unproven:
+        raise Conflict(
+            f"version {chosen.number} of {name} was not rehearsed: enable it with --unproven if it shall run anyway"
+        )
+    workflow = await _read(desk, chosen.text, name)
+    _has_a_place(workflow, row)
+    order = list(Trust)
+    trust = min(row.trust, workflow.trust, key=order.index)
+    at = now()
+    changes = {"enabled": True, "version": chosen.version, "watermark": at, "trust": trust}
+    await desk.store.log.write(guard=rows.update(name, at, **changes))
+    return await _listed(desk, await rows.get(desk.store, name), None)
+
+
+async def disable(desk: Desk, actor: Actor, name: str) -> Listed:
+    """Let a workflow not start by itself any more; runs that have begun go on.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    authorise(actor, Permission.WORKFLOWS_WRITE)
+    row = await rows.get(desk.store, name)
+    if row.enabled:
+        newest = (await rows.versions(desk.store, name))[0]
+        await desk.store.log.write(guard=rows.update(name, now(), enabled=False, version=newest.version))
+    return await _listed(desk, await rows.get(desk.store, name), None)
+
+
+async def remove(desk: Desk, actor: Actor, name: str) -> None:
+    """Forget a workflow. Its runs and versions stay.
+
+    Raises:
+        NotFound: there is none of that name.
+        Conflict: it is enabled.
+    """
+    authorise(actor, Permission.WORKFLOWS_WRITE)
+    if (await rows.get(desk.store, name)).enabled:
+        raise Conflict(f"{name} is enabled: run `handrail workflows disable {name}` first")
+    await desk.store.log.write(guard=rows.remove(name))
+
+
+def shelf(actor: Actor) -> list[str]:
+    """What the gallery holds."""
+    authorise(actor, Permission.WORKFLOWS_READ)
+    return gallery.names()
+
+
+async def from_gallery(desk: Desk, actor: Actor, name: str) -> Listed:
+    """Keep a workflow of the gallery, switched off.
+
+    Raises:
+        NotFound: the gallery has none of that name.
+    """
+    return await add(desk, actor, gallery.text(name), source="gallery", origin=name)
+
+
+async def _keep(desk: Desk, actor: Actor, workflow: Workflow, given: _Given) -> str:
+    """Keep a text as a version; says whether it was added, changed, or is the same."""
+    name, version, at = workflow.name, version_of(given.text), now()
+    source, origin = given.source, given.origin
+    kept = rows.keep(name, version, given.text, actor.name, at)
+    there = next((row for row in await rows.everything(desk.store) if row.name == name), None)
+    if there is None:
+        order = list(Trust)
+        row = WorkflowRow(
+            name=name, source=source, origin=origin, version=version, enabled=False,
+            trust=min(workflow.trust, Trust.SUPERVISED, key=order.index), created=at, updated=at,
+        )  # fmt: skip
+        await desk.store.log.write(kept, guard=rows.insert(row))
+        return "added"
+    if source == "repository" and there.origin != origin:
+        raise Conflict(f"a workflow {name} is there already, from {there.origin or there.source}: choose another name")
+    known = {item.version for item in await rows.versions(desk.store, name)}
+    changes: dict[str, object] = {} if there.enabled else {"version": version}
+    await desk.store.log.write(kept, guard=rows.update(name, at, **changes))
+    return "same" if version in known else "changed"
+
+
+def _has_a_place(workflow: Workflow, row: WorkflowRow) -> None:
+    """Whether it can be told what a run would work on."""
+    if not workflow.repositories and row.source != "repository":
+        raise Conflict(
+            f"{workflow.name} names no repositories: add them with `handrail workflows edit {workflow.name}`"
+        )
+    blank = [name for name in workflow.repositories if gallery.BLANK in name]
+    if blank:
+        raise Conflict(
+            f"{workflow.name} works on {blank[0]}: put yours there, `handrail workflows edit {workflow.name}`"
+        )
+
+
+async def _listed(desk: Desk, row: WorkflowRow, last: LastRun | None) -> Listed:
+    known = await rows.versions(desk.store, row.name)
+    taken = next(item for item in known if item.version == row.version)
+    workflow, problem = None, None
+    due: tuple[datetime, ...] = ()
+    try:
+        workflow = await _read(desk, taken.text, row.name)
+    except InvalidInput as error:
+        problem = error.message
+    else:
+        due = upcoming([rule.cron for rule in workflow.rules()], now(), 1) if row.enabled else ()
+    return Listed(row, workflow, problem, taken.number, known[0].number, taken.rehearsed, due[0] if due else None, last)
+
+
+async def _read(desk: Desk, text: str, name: str) -> Workflow:
+    """A workflow whose agents are known here; off the loop, since a file may be large."""
+    agents = [spec.name for spec in desk.roster.all()]
+    return await asyncio.to_thread(read, text, name, agents)
