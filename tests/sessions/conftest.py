@@ -57,6 +57,7 @@ class House:
     store: Store
     fake: FakeProvider
     repository: Path
+    config: Config
     model: str | None = "claude-sonnet-4-5"
 
     async def new(self, **options: object) -> SessionId:
@@ -115,7 +116,7 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
     async def opened(**settings: object) -> AsyncIterator[House]:
         egress = settings.pop("egress", None) or Egress()
         assert isinstance(egress, Egress)
-        parts = {name: settings.pop(name) for name in ("clock", "tell") if name in settings}
+        parts = {name: settings.pop(name) for name in ("clock", "tell", "settled") if name in settings}
         config = replace(Config(data=tmp_path / "data"), **settings)  # type: ignore[arg-type]
         providers = (
             Provider("anthropic", Wire.ANTHROPIC, fake.url, "secret-key"),
@@ -135,7 +136,7 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
             sessions = Sessions(rooms)
             await sessions.start()
             try:
-                yield House(sessions, store, fake, repository)
+                yield House(sessions, store, fake, repository, config)
             finally:
                 await sessions.stop()
                 await egress.close()

@@ -13,6 +13,7 @@ from handrail.commands.walls import Probes
 from handrail.config import Config
 from handrail.gateway.server import Gateway
 from handrail.notify.post import Post
+from handrail.runs.supervisor import Runs
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
 
@@ -37,6 +38,7 @@ class Desk:
     config: Config
     store: Store
     sessions: Sessions
+    runs: Runs
     shelf: Shelf
     forges: ForgeShelf
     gateway: Gateway

@@ -22,6 +22,9 @@ class Occasion(StrEnum):
     ASKED = "approval.asked"
     ESCALATED = "approval.escalated"
     OUTCOME = "outcome.reached"
+    EFFECT = "effect.waits"
+    RUN = "run.ended"
+    IDLE = "workflow.idle"
     TEST = "test"
 
 

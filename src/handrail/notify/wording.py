@@ -69,7 +69,11 @@ def _subject(notice: Notice) -> str:
             return f"Waits for you: {notice.title}"
         case Occasion.ESCALATED:
             return f"Still waits for you: {notice.title}"
-        case Occasion.OUTCOME:
+        case Occasion.EFFECT:
+            return f"Waits for your yes: {notice.title}"
+        case Occasion.IDLE:
+            return f"Does nothing: {notice.title}"
+        case Occasion.OUTCOME | Occasion.RUN:
             return f"{_SUBJECTS.get(notice.outcome or '', notice.outcome or 'Ended')}: {notice.title}"
         case Occasion.TEST:
             return notice.title

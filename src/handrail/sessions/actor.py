@@ -22,7 +22,7 @@ from handrail.sessions.workplace import Workplace
 from handrail.store import prompts, snapshots
 from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft, Write
-from handrail.types import Control, Goal, Json, SessionState, StopReason
+from handrail.types import Control, Goal, Json, Outcome, SessionState, StopReason
 from handrail.workspaces.remove import remove_tree
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Actor:
 
     async def prompt(self, text: str, by: str) -> tuple[str, bool]:
         """Take a prompt: at once when idle, else after the turn under way. Returns its id and whether it waits."""
-        self._refuse()
+        _refuse(self)
         identity = prompts.identity()
         queued = not self._resting
         draft = Draft(Kind.PROMPT_QUEUED, {"prompt": identity, "text": text, "by": by})
@@ -119,7 +119,7 @@ class Actor:
 
     async def handoff(self, goal: Goal, by: str) -> None:
         """Hand control to the agent until the goal's checks pass or a limit is met."""
-        self._refuse()
+        _refuse(self)
         drafts, changes = handed_over(self.record.row, goal, self.turns.questions.limits(), by)
         self._pursuit.failures = 0
         await self.record.write(*drafts, **changes)
@@ -128,7 +128,7 @@ class Actor:
 
     async def take(self, by: str) -> None:
         """Take control back: the turn under way is cancelled, what was made stays."""
-        self._refuse()
+        _refuse(self)
         if self.record.row.control == Control.AGENT:
             await self.record.write(
                 Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}), control=Control.YOU
@@ -136,9 +136,45 @@ class Actor:
             if not self._resting:
                 self.turns.cancel()
 
+    async def abandon(self, by: str, grace: float) -> None:
+        """Give the goal up: its agent is told to stop, and its process is ended after `grace` seconds.
+
+        Raises:
+            Conflict: no goal is pursued.
+        """
+        row = self.record.row
+        if row.control != Control.AGENT or row.outcome is not None:
+            raise Conflict(f"session {self.record.id} pursues no goal: there is nothing to give up")
+        reason = f"given up by {by}"
+        data: Json = {
+            "outcome": Outcome.CANCELLED, "cause": "cancelled", "reason": reason, "checks": [], "turns": row.goal_turns,
+            "cost_nano": row.cost_nano - row.goal_spent_nano, "files": 0, "flagged": [],
+        }  # fmt: skip
+        await self.record.write(
+            Draft(Kind.OUTCOME_REACHED, data, row.turn),
+            Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}, row.turn),
+            control=Control.YOU,
+            outcome=Outcome.CANCELLED,
+            outcome_reason=reason,
+        )
+        if self.held:
+            await self.turns.questions.withdraw()
+            self.held = False
+            await self.record.write(state=SessionState.IDLE)
+        if (task := self._task) is not None and not task.done() and not self._resting:
+            self.turns.cancel()
+            done, _ = await asyncio.wait({task}, timeout=grace)
+            if not done:
+                await self.workplace.stop_agent(kill=True)
+                done, _ = await asyncio.wait({task}, timeout=grace)
+            if not done:  # a check that runs long
+                await self.halt()
+                await self._rest()
+        await self.workplace.stop_agent(kill=True)
+
     async def answer(self, approval: ApprovalRow, answer: Answer, by: str, always: Proposal | None = None) -> None:
         """Take a person's answer; where the turn that asked is gone, the session goes on by itself."""
-        self._refuse()
+        _refuse(self)
         live = await self.turns.questions.answer(approval, answer, by, always)
         if answer.because and not answer.allow:
             self.turns.note = f"[The person refused “{approval.title}” and says: {answer.because}]"
@@ -252,8 +288,9 @@ class Actor:
         elif row.control == Control.AGENT and row.goal is not None and row.outcome is None:
             self._resume = await self._pursuit.after(row.goal, end)
 
-    def _refuse(self) -> None:
-        if self.starved:
-            raise StorageFull(f"session {self.record.id} stopped because no room was left: make room, then try again")
-        if self.record.row.state == SessionState.ENDED:
-            raise Conflict(f"session {self.record.id} has ended: start a new one")
+
+def _refuse(actor: Actor) -> None:
+    if actor.starved:
+        raise StorageFull(f"session {actor.record.id} stopped because no room was left: make room, then try again")
+    if actor.record.row.state == SessionState.ENDED:
+        raise Conflict(f"session {actor.record.id} has ended: start a new one")

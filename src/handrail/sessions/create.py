@@ -38,6 +38,8 @@ A_SECRET = "a_secret"  # noqa: S105  # its name, not it
 
 async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     """See `Sessions.create`."""
+    if new.key is not None and (there := await rows.by_key(rooms.store, new.key)) is not None:
+        return there.id
     spec = rooms.roster.spec(new.agent)
     rooms.roster.installed(new.agent)
     if new.login:
@@ -65,6 +67,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
             identity,
             ref=new.ref,
             include_uncommitted=new.include_uncommitted,
+            after=new.after,
             owner=session_uid(number),
         )
     except BaseException:
@@ -104,6 +107,7 @@ def _row(
     return SessionRow(
         id=identity,
         number=number,
+        key=new.key,
         title=new.title or title_of(new.goal.text if new.goal is not None else new.prompt or ""),
         agent=new.agent,
         provider=new.provider,

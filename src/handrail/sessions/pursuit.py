@@ -123,10 +123,11 @@ class Pursuit:
         await self._record.write(
             *drafts,
             writes=()
-            if reached.outcome is Outcome.CANCELLED
+            if reached.outcome is Outcome.CANCELLED or row.key is not None  # its maker tells of the whole
             else self._rooms.tell(told, f"outcome:{row.id}:{row.turn}"),
             outcome=Outcome(reached.outcome),
             outcome_reason=reached.reason,
             control=Control.YOU,
             state=SessionState.IDLE,
         )
+        self._rooms.settled(row.id)

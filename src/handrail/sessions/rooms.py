@@ -14,7 +14,7 @@ from handrail.gateway.server import Gateway
 from handrail.sandbox import Backend
 from handrail.sessions.patience import Asking, Patience, Tell
 from handrail.store.engine import Store
-from handrail.types import Goal, Permissions, SandboxKind, now
+from handrail.types import Goal, Permissions, SandboxKind, SessionId, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Rooms:
     tell: Tell = lambda _notice, _key: ()
     """how people are told of what waits and what came out"""
     clock: Callable[[], datetime] = now
+    settled: Callable[[SessionId], None] = lambda _session: None
+    """told of each session that has come to an outcome"""
 
     @property
     def asking(self) -> Asking:
@@ -62,5 +64,9 @@ class NewSession:
     """its first turn begins at once"""
     login: bool = False
     """its agent gets a copy of the user's login, and talks to its own vendor in place of the gateway"""
+    key: str | None = None
+    """whoever makes it finds it again by this, and never makes it twice"""
+    after: str | None = None
+    """a snapshot of another session of this repository, to go on from; `ref` is where that session began"""
     network: tuple[str, ...] = ()
     """what the agent may reach: registries by name (`pypi`), `host`, `host:port`, `*.host`; nothing by default"""

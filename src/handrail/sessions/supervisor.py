@@ -23,6 +23,7 @@ from handrail.sessions.rooms import NewSession, Rooms
 from handrail.store import approvals, snapshots
 from handrail.store import sessions as rows
 from handrail.store.approvals import ApprovalRow
+from handrail.store.engine import Store
 from handrail.store.log import Draft
 from handrail.types import ApprovalId, Goal, SessionId
 from handrail.workspaces import Applied, ApplyMode, Change
@@ -118,6 +119,11 @@ class Sessions:
         async with self._use(session) as actor:
             await actor.take(by)
 
+    async def abandon(self, session: SessionId, by: str, grace: float) -> None:
+        """See `Actor.abandon`."""
+        async with self._use(session) as actor:
+            await actor.abandon(by, grace)
+
     async def end(self, session: SessionId, by: str) -> None:
         """See `Actor.end`."""
         async with self._use(session) as actor:
@@ -160,9 +166,9 @@ class Sessions:
         """
         base = head = None
         if from_turn is not None:
-            base = await self._snapshot(session, "from_turn", from_turn - 1)
+            base = await _snapshot(self._rooms.store, session, "from_turn", from_turn - 1)
         if to_turn is not None:
-            head = await self._snapshot(session, "to_turn", to_turn)
+            head = await _snapshot(self._rooms.store, session, "to_turn", to_turn)
         async with self._use(session) as actor:
             return await actor.workplace.change(base, head)
 
@@ -196,12 +202,6 @@ class Sessions:
                 data["branch"] = applied.branch
             await actor.record.write(Draft(Kind.CHANGE_APPLIED, dict(data)))
             return applied
-
-    async def _snapshot(self, session: SessionId, field: str, turn: int) -> str:
-        kept = await snapshots.after(self._rooms.store, session, turn)
-        if kept is None:
-            raise InvalidInput(field, turn, "name a turn of this session (`handrail show` lists them)")
-        return kept.commit
 
     @contextlib.asynccontextmanager
     async def _use(self, session: SessionId) -> AsyncIterator[Actor]:
@@ -254,3 +254,10 @@ class Sessions:
             if actor.free:
                 await actor.halt()
                 self._actors.pop(actor.record.id, None)
+
+
+async def _snapshot(store: Store, session: SessionId, field: str, turn: int) -> str:
+    kept = await snapshots.after(store, session, turn)
+    if kept is None:
+        raise InvalidInput(field, turn, "name a turn of this session (`handrail show` lists them)")
+    return kept.commit

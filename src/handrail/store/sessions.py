@@ -14,7 +14,7 @@ from sqlalchemy import update as sql_update
 from handrail.errors import InvalidInput, NotFound
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
-from handrail.store.rows import every
+from handrail.store.rows import every, first
 from handrail.store.tables import PromptState, prompts, sessions
 from handrail.types import Control, Goal, Json, Outcome, Permissions, SandboxKind, SessionId, SessionState, now
 
@@ -130,6 +130,11 @@ def update(session: SessionId, **changes: Unpack[SessionChanges]) -> Write:
     """Change columns; `updated` is now unless it is given."""
     changes.setdefault("updated", now())
     return Prepared(_UPDATE, {"of_session": session, **changes})
+
+
+async def by_key(store: Store, key: str) -> SessionRow | None:
+    """The session that was made for one thing, by its maker's own name for it."""
+    return await first(store, SessionRow, select(sessions).where(sessions.c.key == key))
 
 
 async def next_number(store: Store) -> int:

@@ -19,11 +19,14 @@ from handrail.gateway.keys import load_master
 from handrail.gateway.server import Gateway
 from handrail.notify.links import Links
 from handrail.notify.post import Post
+from handrail.runs.local import LocalCarrier, LocalSources
+from handrail.runs.rooms import Rooms as RunRooms
+from handrail.runs.supervisor import Runs
 from handrail.sandbox.backends import open_backend
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
-from handrail.types import SandboxKind
+from handrail.types import SandboxKind, SessionId
 
 LOG = logging.getLogger("handrail.server")
 SESSIONS_GRACE = 6.0
@@ -55,12 +58,23 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         roster = Roster(config.data, environ)
         egress = Egress(Guard(config.inside()))
         closing.push_async_callback(egress.close)
-        sessions = Sessions(Rooms(config, store, roster, gateway, probes.backend, egress, post.writes))
+        bell: list[Runs] = []  # sessions are made before the runs that hear of their outcomes
+
+        def settled(session: SessionId) -> None:
+            for runs in bell:
+                runs.settled(session)
+
+        rooms = Rooms(config, store, roster, gateway, probes.backend, egress, post.writes, settled=settled)
+        sessions = Sessions(rooms)
         closing.push_async_callback(_stop, sessions)
+        runs = Runs(RunRooms(config, store, sessions, LocalCarrier(), LocalSources(), post.writes))
+        bell.append(runs)
+        closing.push_async_callback(runs.stop)
         await gateway.start()
         await sessions.start()
         await post.start()
-        yield Desk(config, store, sessions, providers, forges, gateway, probes, roster, post, running)
+        await runs.start()
+        yield Desk(config, store, sessions, runs, providers, forges, gateway, probes, roster, post, running)
 
 
 async def _stop(sessions: Sessions) -> None:

@@ -34,6 +34,7 @@ async def prepare(
     *,
     ref: str | None = None,
     include_uncommitted: bool = False,
+    after: str | None = None,
     owner: int | None = None,
 ) -> Workspace:
     """Make the workspace of a new session. When it fails or is cancelled, nothing of the session is left.
@@ -46,6 +47,7 @@ async def prepare(
         session: names the directory and the branch.
         ref: branch, tag or commit to start from; HEAD when None.
         include_uncommitted: changed and untracked files of the user's checkout come along, as the base commit.
+        after: a snapshot of another session of this repository: its files are the base, `ref` is where that began.
         owner: uid of the agent's processes when the server is root; they own the files then.
 
     Raises:
@@ -66,7 +68,7 @@ async def prepare(
         if uid is not None:
             os.chown(path, uid, uid)
         await make_git_directory(path, mirror=mirror, refs=refs, commit=commit, session=session, uid=uid)
-        base = await _with_uncommitted(repository, path, results, commit, uid) if include_uncommitted else commit
+        base = await _base(repository, path, results, (commit, after), uid, along=include_uncommitted)
         await asyncio.gather(_check_out(path, base, uid), _note_begin(results, session, commit, base))
         if owner is not None and uid is None:
             await asyncio.to_thread(give, path, owner)
@@ -94,6 +96,27 @@ async def _with_uncommitted(repository: Repository, path: Path, results: Path, c
         await git("unpack-objects", "-q", cwd=path, stdin=pack, uid=uid, timeout=CHECKOUT_TIMEOUT)
         await git("update-ref", "HEAD", base, cwd=path, uid=uid)
     return base
+
+
+async def _base(
+    repository: Repository, path: Path, results: Path, begin: tuple[str, str | None], uid: int | None, *, along: bool
+) -> str:
+    """The commit that the session's change is measured from, brought into its clone."""
+    commit, after = begin
+    if after is not None:
+        return await _after(results, path, commit, after, uid)
+    return await _with_uncommitted(repository, path, results, commit, uid) if along else commit
+
+
+async def _after(results: Path, path: Path, commit: str, after: str, uid: int | None) -> str:
+    """Go on from what another session made; returns that."""
+    pack = await git(
+        "pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset",
+        cwd=results, stdin=f"{after}\n^{commit}\n".encode(), limit=PACK_LIMIT, timeout=CHECKOUT_TIMEOUT,
+    )  # fmt: skip
+    await git("unpack-objects", "-q", cwd=path, stdin=pack, uid=uid, timeout=CHECKOUT_TIMEOUT)
+    await git("update-ref", "HEAD", after, cwd=path, uid=uid)
+    return after
 
 
 def _make_folder(path: Path, session: SessionId) -> None:

@@ -1,0 +1,86 @@
+"""The end of a run: its outcome, whom it is told, and the alarm for a workflow that does nothing run after run."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from handrail.automation import RunState, TriggerKind
+from handrail.errors import Conflict
+from handrail.notify import Notice, Occasion
+from handrail.runs import plan as plans
+from handrail.runs import verdict
+from handrail.runs.rooms import Rooms
+from handrail.store import runs as run_rows
+from handrail.store import tasks as task_rows
+from handrail.store.engine import Store
+from handrail.store.runs import RunRow
+from handrail.types import Json, Outcome
+
+
+async def may_start(store: Store, row: RunRow) -> bool:
+    """Whether a queued run's turn has come: no run of its workflow is under way, and none was queued before it."""
+    under_way = await run_rows.newest(
+        store, workflow=row.workflow, states=(RunState.RUNNING, RunState.STOPPED, RunState.QUEUED), limit=1000
+    )
+    return all(other.number >= row.number for other in under_way)
+
+
+async def stop(rooms: Rooms, row: RunRow, why: str) -> None:
+    """Begin no further task: too many failed. What was done stays; `resume` goes on."""
+    try:
+        await rooms.store.log.write(
+            run_rows.told(row.id, "run.stopped", {"reason": why}),
+            *rooms.tell(_notice(row, Outcome.NEEDS_PERSON, why, {}), f"run-stopped:{row.id}:{row.epoch}"),
+            guard=run_rows.update(row.id, RunState.RUNNING, state=RunState.STOPPED, reason=why),
+        )
+    except Conflict:
+        return
+
+
+async def close(rooms: Rooms, row: RunRow) -> None:
+    """End a run whose tasks have all ended."""
+    tasks = await task_rows.of_run(rooms.store, row.id)
+    outcomes = Counter(task.outcome for task in tasks if task.outcome is not None)
+    outcome, reason = verdict.of_run(outcomes)
+    cost = sum(task.cost_nano for task in tasks)
+    facts: Json = {"run": row.id, "tasks": len(tasks), "cost_nano": cost, "workflow": row.workflow}
+    told: Json = {"outcome": outcome, "reason": reason, "cost_nano": cost}
+    quiet = outcome in (Outcome.NOTHING_TO_DO, Outcome.CANCELLED) or row.trigger is TriggerKind.REHEARSAL
+    tell = () if quiet else rooms.tell(_notice(row, outcome, reason, facts), f"run:{row.id}:{len(tasks)}:{row.epoch}")
+    at = rooms.clock()
+    try:
+        await rooms.store.log.write(
+            run_rows.told(row.id, "run.ended", told),
+            *tell,
+            guard=run_rows.update(
+                row.id, RunState.RUNNING, state=RunState.ENDED, outcome=outcome, reason=reason, cost_nano=cost, ended=at
+            ),
+        )
+    except Conflict:
+        return
+    if row.trigger not in (TriggerKind.REHEARSAL, TriggerKind.MANUAL):
+        await _alarm(rooms, row, outcome)
+
+
+async def _alarm(rooms: Rooms, row: RunRow, outcome: Outcome) -> None:
+    """Tell people of a workflow that has done nothing several times running: silence is not success."""
+    limit = plans.from_json(row.plan).idle_alarm
+    if limit <= 0:
+        return
+    last = await run_rows.newest(rooms.store, workflow=row.workflow, states=(RunState.ENDED,), limit=limit)
+    idle = [run for run in last if run.outcome is Outcome.NOTHING_TO_DO and run.trigger is not TriggerKind.REHEARSAL]
+    if outcome is not Outcome.NOTHING_TO_DO or len(idle) < limit:
+        return
+    why = f"it found nothing to do in {limit} runs running: look whether its trigger and its goal still fit"
+    before = await run_rows.newest(rooms.store, workflow=row.workflow, states=(RunState.ENDED,), limit=limit + 1)
+    if len(before) > limit and before[-1].outcome is Outcome.NOTHING_TO_DO:
+        return  # told when it came to this many
+    notice = Notice(occasion=Occasion.IDLE, title=row.workflow, detail=why, facts={"run": row.id, "runs": limit})
+    await rooms.store.log.write(
+        run_rows.told(row.id, "workflow.idle", {"runs": limit}), *rooms.tell(notice, f"idle:{row.workflow}:{row.id}")
+    )
+
+
+def _notice(row: RunRow, outcome: Outcome, reason: str, facts: Json) -> Notice:
+    title = f"{row.workflow}, run {row.number}"
+    return Notice(occasion=Occasion.RUN, title=title, detail=reason, outcome=outcome.value, facts=facts)

@@ -1,0 +1,345 @@
+"""The course of one task: prepare → work → check → propose → gate → deliver → report.
+
+A task is where its row says. Each step stores what it gave before the next begins, in one transaction with the step
+that follows; a step that was cut off is done again from its beginning, and finds what it had made: the session by its
+key, the commit by its content, the effect by its key. Every write names the epoch with which the task was claimed.
+While an agent works, or a person is waited for, nothing of a task is in memory.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Unpack
+
+from handrail.automation import EffectState, Step, TaskState
+from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
+from handrail.notify import Notice, Occasion
+from handrail.runs import evidence, gate, likeness, proposals, results, verdict
+from handrail.runs.plan import Plan, Stage
+from handrail.runs.rooms import Carried, Refused, Rooms
+from handrail.runs.spread import stage_of
+from handrail.runs.verdict import Again, Ended
+from handrail.sessions.rooms import NewSession
+from handrail.store import effects as effect_rows
+from handrail.store import runs as run_rows
+from handrail.store import sessions as session_rows
+from handrail.store import tasks as task_rows
+from handrail.store.effects import EffectRow
+from handrail.store.log import Write
+from handrail.store.runs import RunRow
+from handrail.store.sessions import SessionRow
+from handrail.store.tasks import TaskChanges, TaskRow
+from handrail.types import Control, Goal, Json, Outcome, SandboxKind, SessionId
+from handrail.workspaces.layout import results_of
+
+
+class Fenced(Exception):  # no error: the task is well, in another hand
+    """Another hand has claimed the task since: whoever sees this lets go of it."""
+
+
+class Course:
+    """Carries one claimed task as far as it goes now.
+
+    Args:
+        rooms: the rooms below.
+        run: its run.
+        plan: of the run.
+        task: as it was claimed.
+    """
+
+    def __init__(self, rooms: Rooms, run: RunRow, plan: Plan, task: TaskRow) -> None:
+        self._rooms = rooms
+        self._run = run
+        self._plan = plan
+        self.task = task
+        self._steps: Mapping[Step, Callable[[], Awaitable[bool]]] = {
+            Step.PREPARE: self._prepare,
+            Step.WORK: self._work,
+            Step.CHECK: self._check,
+            Step.PROPOSE: self._propose,
+            Step.GATE: self._gate,
+            Step.DELIVER: self._deliver,
+            Step.REPORT: self._report,
+        }
+
+    async def go(self) -> None:
+        """Go on until the task ends, waits, or is claimed by another.
+
+        Raises:
+            StorageFull: the data directory takes no more; the row is where it was.
+        """
+        try:
+            while await self._steps[self.task.step]():
+                pass
+        except Fenced:
+            pass
+
+    # --- prepare, work ------------------------------------------------------------------------------------------------
+
+    async def _prepare(self) -> bool:
+        stage, work = stage_of(self._plan, self.task), results.work(self.task)
+        try:
+            session = await self._session(stage, work)
+        except (InvalidInput, NotFound) as error:
+            return await self._end(Ended(Outcome.FAILED, "repository", error.message))
+        except MissingPart as error:
+            return await self._end(Ended(Outcome.BLOCKED, "missing_part", error.message))
+        except SandboxError as error:
+            return await self._end(Ended(Outcome.BLOCKED, "walls", error.message))
+        except HandrailError as error:
+            return await self._again(Again(verdict.AGENT), work, error.message)
+        await self._write(session=session, step=Step.WORK, results=results.put(self.task, "work", work))
+        return True
+
+    async def _session(self, stage: Stage, work: results.Work) -> SessionId:
+        """The session of the stage, which knows its goal from the first: made, or found by its key."""
+        target = self._plan.targets[self.task.position]
+        key = f"{self.task.id}:{stage.name}:{self.task.attempt}"
+        row = await session_rows.by_key(self._rooms.store, key)
+        if row is None:
+            path, ref = await self._rooms.sources.bring(target)
+            before = work.last_edit()
+            new = NewSession(
+                repository=path,
+                agent=stage.agent,
+                provider=stage.provider,
+                model=stage.model,
+                ref=ref if before is None else before.upstream,
+                sandbox=SandboxKind(self._plan.sandbox or self._rooms.config.sandbox),
+                title=f"{self._run.workflow}: {self.task.repository}"[-200:],
+                policy=self._plan.policy,
+                network=self._plan.network,
+                key=key,
+                goal=_goal(stage, work),
+                after=None if before is None or before.head == before.upstream else before.head,
+            )
+            row = await session_rows.get(self._rooms.store, await self._rooms.sessions.create(new, self._by))
+        return row.id
+
+    async def _work(self) -> bool:
+        """See what the session came to; nothing is awaited: whoever is told of its outcome calls again."""
+        session = await self._at_work()
+        stage, work = stage_of(self._plan, self.task), results.work(self.task)
+        if session.outcome is None:
+            if session.control is Control.YOU and session.goal is not None:
+                await self._write(state=TaskState.TAKEN, reason="a person has taken its session in hand")
+            return False
+        handed = session.goal_set.isoformat() if session.goal_set is not None else ""
+        if handed == work.consumed:
+            await self._rooms.sessions.handoff(session.id, session.goal or _goal(stage, work), self._by)
+            return False
+        came = await evidence.outcome(self._rooms.store, session)
+        work = work.settled(handed)
+        reached = Ended(session.outcome, came.cause, came.reason)
+        follows = verdict.of_session(stage, reached, work.tries, self._plan.retries)
+        if isinstance(follows, Again):
+            return await self._again(follows, work, came.reason)
+        ended = await evidence.of_stage(
+            self._rooms.store, session, stage, came,
+            begun=work.ended[0].upstream if work.ended else None,
+            verified=not isinstance(follows, Ended) and follows.verified,
+        )  # fmt: skip
+        work = work.with_stage(ended)
+        if isinstance(follows, Ended):
+            self.task = replace(self.task, results=results.put(self.task, "work", work))
+            return await self._end(follows, output=came.output)
+        last = work.stage + 1 >= len(self._plan.stages)
+        if last:
+            await self._write(step=Step.CHECK, results=results.put(self.task, "work", work))
+        else:
+            following = results.put(self.task, "work", work.next_stage())
+            await self._write(step=Step.PREPARE, session=None, results=following)
+        return True
+
+    async def _at_work(self) -> SessionRow:
+        if self.task.session is None:
+            raise NotFound(f"task {self.task.id} has no session")
+        return await session_rows.get(self._rooms.store, self.task.session)
+
+    async def _again(self, again: Again, work: results.Work, reason: str) -> bool:
+        """Set the task aside; it goes on by itself when its time has come."""
+        tries = work.tries.get(again.cause, 0) + 1
+        if tries > int(getattr(self._plan.retries, again.cause)):
+            return await self._end(Ended(Outcome.BLOCKED, again.cause, reason))
+        wait = self._rooms.pace.of(again.cause, tries) * random.uniform(0.9, 1.1)  # noqa: S311  # spreads tries, no secret
+        kept = results.put(self.task, "work", work.tried(again.cause))
+        told: Json = {"cause": again.cause, "reason": reason, "tries": tries, "seconds": round(wait, 1)}
+        due = self._rooms.clock() + timedelta(seconds=wait)
+        await self._write(("task.retried", told), state=TaskState.PARKED, due=due, reason=reason, results=kept)
+        return False
+
+    # --- check, propose -----------------------------------------------------------------------------------------------
+
+    async def _check(self) -> bool:
+        """Gather what was changed, as one commit, and the evidence for it."""
+        work = results.work(self.task)
+        made = await evidence.of_change(self._rooms, self._run, self.task, work)
+        await self._write(step=Step.PROPOSE, results=results.put(self.task, "check", made))
+        return True
+
+    async def _propose(self) -> bool:
+        """Write down the effects that the workflow names, and take over those that its agents proposed."""
+        made, work = results.change(self.task), results.work(self.task)
+        context = proposals.Context(self._run, self._plan, self.task, made, work, self._rooms.clock())
+        rows = proposals.planned(context)
+        writes = [effect_rows.propose(row) for row in rows]
+        proposed = await effect_rows.of_sessions(self._rooms.store, [stage.session for stage in work.ended])
+        writes += [self._adopted(row) for row in proposed if row.task is None and row.state is EffectState.PROPOSED]
+        await self._write(writes=tuple(writes), step=Step.GATE)
+        return True
+
+    def _adopted(self, row: EffectRow) -> Write:
+        task, run = self.task.id, self._run
+        return effect_rows.adjust(row.id, EffectState.PROPOSED, task=task, run=run.id, workflow=run.workflow)
+
+    # --- gate, deliver ------------------------------------------------------------------------------------------------
+
+    async def _gate(self) -> bool:
+        made = results.change(self.task)
+        waits = 0
+        for row in await effect_rows.of_task(self._rooms.store, self.task.id):
+            if row.state is EffectState.PROPOSED:
+                seen = gate.Proposal(
+                    row.kind,
+                    by_agent=row.by == proposals.AGENT,
+                    key=row.key,
+                    verified=made.verified or not made.files,
+                    flagged=bool(made.flagged),
+                )
+                state, why = gate.decide(self._plan, self._run.trust, self._run.trigger, seen)
+                await self._decided(row, state, why)
+                waits += state is EffectState.WAITING
+            elif row.state is EffectState.WAITING:
+                waits += 1
+        if waits:
+            reason = f"{waits} effect{'s' if waits > 1 else ''} wait{'' if waits > 1 else 's'} for a person"
+            await self._write(state=TaskState.PARKED, due=None, reason=reason)
+            return False
+        await self._write(step=Step.DELIVER)
+        return True
+
+    async def _decided(self, row: EffectRow, state: EffectState, why: str) -> None:
+        writes: list[Write] = [run_rows.told(self._run.id, f"effect.{state}", {"effect": row.id, "kind": row.kind,
+                               "target": row.target, "reason": why}, self.task.id)]  # fmt: skip
+        if state is EffectState.WAITING:
+            notice = Notice(
+                occasion=Occasion.EFFECT,
+                title=f"{row.kind.replace('_', ' ')} in {row.target}",
+                detail=str(row.body.get("title") or why),
+                session=self.task.session,
+                facts={"run": self._run.id, "task": self.task.id, "effect": row.id, "workflow": self._run.workflow},
+            )
+            writes += self._rooms.tell(notice, f"effect:{row.id}")
+        at = self._rooms.clock()
+        decided = None if state is EffectState.WAITING else at
+        by = None if state is EffectState.WAITING else "policy"
+        change = effect_rows.change(
+            row.id, EffectState.PROPOSED, state=state, reason=why, decided=decided, decided_by=by
+        )
+        await self._rooms.store.log.write(*writes, guard=change)
+
+    async def _deliver(self) -> bool:
+        """Carry out what was approved, in order; each is noted as under way first, by the hand that holds the task."""
+        if self.task.session is None:
+            return await self._end(Ended(Outcome.LOST, "session", "its session is not there any more"))
+        source = results_of(self._rooms.config.data, (await self._at_work()).repository_key)
+        for row in await effect_rows.of_task(self._rooms.store, self.task.id):
+            if row.state not in (EffectState.APPROVED, EffectState.CARRYING):
+                continue
+            try:
+                await self._rooms.store.log.write(guard=effect_rows.begin(row.id, self.task.id, self.task.epoch))
+            except Conflict as error:
+                raise Fenced from error
+            match await self._rooms.carrier.carry(row, source):
+                case Carried() as done:
+                    await self._came(row, done)
+                case Refused() as refused:
+                    if refused.passing and row.tries < self._plan.retries.forge:
+                        return await self._later(row, refused)
+                    await self._came(row, refused)
+                    break
+        await self._write(step=Step.REPORT)
+        return True
+
+    async def _came(self, row: EffectRow, of: Carried | Refused) -> None:
+        """Keep the receipt of an effect, or why it was refused for good."""
+        said: Json = {"effect": row.id, "kind": row.kind, "target": row.target}
+        if isinstance(of, Carried):
+            kind, said = "effect.carried", said | {"receipt": of.receipt}
+            at = self._rooms.clock()
+            change = effect_rows.change(
+                row.id, EffectState.CARRYING, state=EffectState.CARRIED, receipt=of.receipt, carried=at, due=None
+            )
+        else:
+            kind, said = "effect.failed", said | {"cause": of.cause, "reason": of.reason}
+            change = effect_rows.change(
+                row.id, EffectState.CARRYING, state=EffectState.FAILED, cause=of.cause, reason=of.reason
+            )
+        await self._rooms.store.log.write(run_rows.told(self._run.id, kind, said, self.task.id), guard=change)
+
+    async def _later(self, row: EffectRow, refused: Refused) -> bool:
+        wait = max(refused.wait or 0.0, self._rooms.pace.of(verdict.FORGE, row.tries + 1))
+        due = self._rooms.clock() + timedelta(seconds=wait)
+        told: Json = {"effect": row.id, "cause": refused.cause, "reason": refused.reason, "seconds": round(wait, 1)}
+        await self._write(("task.retried", told), state=TaskState.PARKED, due=due, reason=refused.reason)
+        return False
+
+    # --- report -------------------------------------------------------------------------------------------------------
+
+    async def _report(self) -> bool:
+        effects = await effect_rows.of_task(self._rooms.store, self.task.id)
+        return await self._end(evidence.concluded(results.change(self.task), effects))
+
+    async def _end(self, ended: Ended, *, output: str = "") -> bool:
+        """Write how the task ended. What was proposed and not carried out will not be."""
+        made = results.change(self.task)
+        alike = likeness.likeness(
+            ended.outcome, ended.cause, names=evidence.names(self.task), output=output,
+            files=[(str(file["status"]), str(file["path"])) for file in made.files],
+        )  # fmt: skip
+        work = results.work(self.task)
+        cost = await evidence.cost(self._rooms.store, work, self.task)
+        told: Json = {"outcome": ended.outcome, "cause": ended.cause, "reason": ended.reason, "cost_nano": cost}
+        moot = evidence.moot(await effect_rows.of_task(self._rooms.store, self.task.id), self._rooms.clock())
+        await self._write(
+            ("task.ended", told),
+            writes=moot,
+            state=TaskState.ENDED,
+            outcome=ended.outcome,
+            cause=ended.cause,
+            reason=ended.reason,
+            likeness=alike,
+            cost_nano=cost,
+            due=None,
+            ended=self._rooms.clock(),
+            results=self.task.results,
+        )
+        return False
+
+    @property
+    def _by(self) -> str:
+        return f"run {self._run.number}"
+
+    async def _write(
+        self, *told: tuple[str, Json], writes: tuple[Write, ...] = (), **changes: Unpack[TaskChanges]
+    ) -> None:
+        """Change the task, if it is still in our hand, and what belongs to that in one transaction."""
+        lines = [run_rows.told(self._run.id, kind, data, self.task.id) for kind, data in told]
+        if "step" in changes and changes["step"] is not self.task.step:
+            lines.append(run_rows.told(self._run.id, "task.step", {"step": changes["step"]}, self.task.id))
+        try:
+            guard = task_rows.update(self.task.id, self.task.epoch, **changes)
+            await self._rooms.store.log.write(*lines, *writes, guard=guard)
+        except Conflict as error:
+            raise Fenced from error
+        self.task = replace(self.task, **changes)
+
+
+def _goal(stage: Stage, work: results.Work) -> Goal:
+    """The goal of a stage's session; what a review just before found is told with it."""
+    found = work.findings()
+    said = "" if found is None or stage.review else proposals.findings(found)
+    return Goal(stage.goal + said, stage.checks, stage.limits)

@@ -1,0 +1,194 @@
+"""What people do to tasks: cancel, take, give back, go on. Each is one change of the row, claimed by its epoch."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from handrail.automation import EffectState, RunState, Step, TaskState
+from handrail.errors import Conflict, InvalidInput
+from handrail.runs import evidence, results
+from handrail.runs import plan as plans
+from handrail.runs.rooms import Rooms
+from handrail.runs.spread import GOOD
+from handrail.store import effects as effect_rows
+from handrail.store import runs as run_rows
+from handrail.store import tasks as task_rows
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.tasks import TaskRow
+from handrail.types import Json, Outcome, RunId, SessionId, TaskId
+
+_OPEN = (EffectState.PROPOSED, EffectState.WAITING, EffectState.APPROVED)
+AGENT_GRACE = 3.0
+"""seconds that a cancelled agent has until its process is ended"""
+
+
+async def cancel(rooms: Rooms, task: TaskId, by: str) -> None:
+    """End a task; its agent ends within seconds, and what it made is kept."""
+    row = await task_rows.get(rooms.store, task)
+    if row.state is TaskState.ENDED:
+        return
+    work = results.work(row)
+    cost = await evidence.cost(rooms.store, work, row)
+    reason = f"cancelled by {by}"
+    moot = evidence.moot(await effect_rows.of_task(rooms.store, task), rooms.clock())
+    told: Json = {"outcome": Outcome.CANCELLED, "cause": "cancelled", "reason": reason, "cost_nano": cost}
+    await rooms.store.log.write(
+        *moot,
+        run_rows.told(row.run, "task.ended", told, task),
+        guard=task_rows.update(
+            task, row.epoch, epoch=row.epoch + 1, state=TaskState.ENDED, outcome=Outcome.CANCELLED, cause="cancelled",
+            reason=reason, likeness=None, cost_nano=cost, due=None, ended=rooms.clock(),
+        ),
+    )  # fmt: skip
+    if row.session is not None and row.state is not TaskState.TAKEN:
+        with contextlib.suppress(Conflict):
+            await rooms.sessions.abandon(row.session, by, AGENT_GRACE)
+
+
+async def take(rooms: Rooms, task: TaskId, by: str) -> SessionId:
+    """See `Runs.take`."""
+    row = await task_rows.get(rooms.store, task)
+    session = row.session or next((stage.session for stage in reversed(results.work(row).ended)), None)
+    if session is None:
+        raise Conflict(f"task {task} has not begun: there is nothing to take yet")
+    if row.state is not TaskState.TAKEN:
+        run = await run_rows.get(rooms.store, row.run)
+        writes: list[Write] = [run_rows.told(row.run, "task.taken", {"by": by}, task)]
+        writes += superseded(await effect_rows.of_task(rooms.store, task), f"taken in hand by {by}")
+        if run.state is RunState.ENDED:  # it has a task again that has not ended
+            writes.append(run_rows.update(run.id, state=RunState.RUNNING, outcome=None, reason=None, ended=None))
+        await rooms.store.log.write(
+            *writes,
+            guard=task_rows.update(
+                task, row.epoch, epoch=row.epoch + 1, state=TaskState.TAKEN, session=session, outcome=None, cause=None,
+                reason=f"taken in hand by {by}", likeness=None, due=None, ended=None,
+            ),
+        )  # fmt: skip
+    await rooms.sessions.take(session, by)
+    return session
+
+
+async def give_back(rooms: Rooms, task: TaskId, by: str) -> None:
+    """See `Runs.give_back`."""
+    row = await task_rows.get(rooms.store, task)
+    if row.state is not TaskState.TAKEN:
+        raise Conflict(f"task {task} is {row.state}: nobody has taken it")
+    plan = plans.from_json((await run_rows.get(rooms.store, row.run)).plan)
+    work = results.work(row)
+    at = next((at for at, stage in enumerate(plan.stages) if _is_of(work, stage.name, row.session)), work.stage)
+    kept = results.put(row, "work", replace(work, stage=at, consumed="", ended=work.ended[:at]))
+    await rooms.store.log.write(
+        run_rows.told(row.run, "task.given_back", {"by": by}, task),
+        guard=task_rows.update(
+            task, row.epoch, epoch=row.epoch + 1, state=TaskState.RUNNING, step=Step.WORK, reason=None, results=kept
+        ),
+    )
+
+
+def _is_of(work: results.Work, stage: str, session: SessionId | None) -> bool:
+    return any(one.name == stage and one.session == session for one in work.ended)
+
+
+async def unpark(rooms: Rooms, task: TaskId) -> bool:
+    """Let a task go on that waited for people, once all of its effects are decided."""
+    row = await task_rows.get(rooms.store, task)
+    if row.state is not TaskState.PARKED or row.step is not Step.GATE:
+        return False
+    effects = await effect_rows.of_task(rooms.store, task)
+    if any(effect.state is EffectState.WAITING for effect in effects):
+        return False
+    try:
+        await rooms.store.log.write(guard=task_rows.update(task, row.epoch, state=TaskState.QUEUED, reason=None))
+    except Conflict:
+        return False
+    return True
+
+
+async def failed(store: Store, run: RunId) -> list[TaskRow]:
+    """The tasks of a run that ended without success."""
+    tasks = await task_rows.of_run(store, run)
+    return [task for task in tasks if task.state is TaskState.ENDED and task.outcome not in GOOD]
+
+
+async def resume(rooms: Rooms, run: RunId, by: str, *, failed: bool, step: str | None) -> int:
+    """See `Runs.resume`."""
+    row = await run_rows.get(rooms.store, run)
+    if step is not None and step not in set(Step):
+        raise InvalidInput("from", step, f"choose one of {', '.join(Step)}")
+    tasks = await task_rows.of_run(rooms.store, run)
+    waiting = [task for task in tasks if task.state is TaskState.QUEUED]
+    bad = [task for task in tasks if task.state is TaskState.ENDED and task.outcome not in GOOD] if failed else []
+    if not bad and (row.state is not RunState.STOPPED or not waiting):
+        raise Conflict(
+            f"nothing of run {row.number} waits to go on" + ("" if failed else "; --failed tries what failed")
+        )
+    plan = plans.from_json(row.plan)
+    plan = replace(plan, spread=replace(plan.spread, stop_at_failure_rate=None))
+    for task in bad:
+        await _go_on(rooms, task, None if step is None else Step(step), by)
+    await rooms.store.log.write(
+        run_rows.told(run, "run.resumed", {"by": by, "tasks": len(bad) + len(waiting)}),
+        guard=run_rows.update(
+            run, state=RunState.RUNNING, outcome=None, reason=None, ended=None, plan=plans.as_json(plan)
+        ),
+    )
+    return len(bad) + len(waiting)
+
+
+async def _go_on(rooms: Rooms, task: TaskRow, step: Step | None, by: str) -> None:
+    """Queue a task that failed: from the step at which it ended, or the one that was named."""
+    at = step or _begin_again(task)
+    kept, attempt, session = dict(task.results), task.attempt, task.session
+    if at is Step.PREPARE:
+        kept, attempt, session = {}, attempt + 1, None
+    elif at is Step.WORK:
+        kept.pop("check", None)
+        if session is None:
+            raise Conflict(f"task {task.id} has no session to go on with: resume it from {Step.PREPARE}")
+    elif "check" not in kept and at is not Step.CHECK:
+        raise Conflict(f"task {task.id} did not come as far as {at}: resume it from {Step.PREPARE} or {Step.WORK}")
+    writes: list[Write] = [run_rows.told(task.run, "task.resumed", {"by": by, "step": at}, task.id)]
+    effects = await effect_rows.of_task(rooms.store, task.id)
+    if at is Step.DELIVER:
+        again = dict(state=EffectState.APPROVED, cause=None, reason=None, tries=0, due=None)  # noqa: C408
+        writes += [effect_rows.adjust(row.id, EffectState.FAILED, **again) for row in effects]  # type: ignore[arg-type]
+        undone = [row for row in effects if row.state is EffectState.REJECTED and row.decided_by == "handrail"]
+        writes += [effect_rows.adjust(row.id, EffectState.REJECTED, **again) for row in undone]  # type: ignore[arg-type]
+    else:
+        writes += superseded(effects, f"run again by {by}")
+    guard = task_rows.update(
+        task.id, task.epoch, epoch=task.epoch + 1, state=TaskState.QUEUED, step=at, results=kept, attempt=attempt,
+        session=session, outcome=None, cause=None, reason=None, likeness=None, due=None, ended=None,
+    )  # fmt: skip
+    await rooms.store.log.write(*writes, guard=guard)
+
+
+def _begin_again(task: TaskRow) -> Step:
+    """Where a failed task goes on: delivery is tried again, work goes on in the session that there is."""
+    if task.step in (Step.DELIVER, Step.REPORT) and task.cause not in ("rejected", "no_checks", "not_allowed"):
+        return Step.DELIVER
+    return Step.PREPARE if task.session is None or task.outcome is Outcome.LOST else Step.WORK
+
+
+def superseded(effects: list[effect_rows.EffectRow], why: str) -> list[Write]:
+    """Effects that no longer say what the task is about; what was carried out stays."""
+    states = (*_OPEN, EffectState.FAILED, EffectState.REJECTED, EffectState.RECORDED)
+    return [
+        effect_rows.adjust(row.id, *states, state=EffectState.REJECTED, cause="superseded", reason=why)
+        for row in effects
+        if row.state in states
+    ]
+
+
+async def fail(rooms: Rooms, task: TaskRow, reason: str) -> None:
+    """End a task that Handrail itself could not carry on."""
+    told: Json = {"outcome": Outcome.FAILED, "cause": "handrail", "reason": reason}
+    await rooms.store.log.write(
+        run_rows.told(task.run, "task.ended", told, task.id),
+        guard=task_rows.update(
+            task.id, task.epoch, state=TaskState.ENDED, outcome=Outcome.FAILED, cause="handrail", reason=reason,
+            ended=rooms.clock(),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,80 @@
+"""What runs are made with: the rooms below, and the two seams to what carries effects and brings repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from handrail.config import Config
+from handrail.notify import Notice
+from handrail.runs.plan import Target
+from handrail.runs.verdict import Pace
+from handrail.sessions.supervisor import Sessions
+from handrail.store.effects import EffectRow
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.types import Json, now
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An effect that was carried out, or found to have been; `receipt` proves it."""
+
+    receipt: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An effect that was not carried out.
+
+    Args:
+        cause: a stable word.
+        reason: a sentence.
+        passing: another try may succeed, with nothing changed.
+        wait: seconds after which that is worth it, where it is known.
+    """
+
+    cause: str
+    reason: str
+    passing: bool = False
+    wait: float | None = None
+
+
+class Carrier(Protocol):
+    """Carries effects out, each at most once however often it is asked."""
+
+    async def carry(self, effect: EffectRow, source: Path) -> Carried | Refused:
+        """Carry out an effect; `source` is the bare repository that holds its commits."""
+        ...
+
+
+class Sources(Protocol):
+    """Brings the repositories of a run to this machine."""
+
+    async def bring(self, target: Target) -> tuple[Path, str | None]:
+        """A checkout of the target, and the revision to begin from (None: its HEAD).
+
+        Raises:
+            InvalidInput: there is no such repository.
+            HandrailError: it could not be brought here.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms that runs use."""
+
+    config: Config
+    store: Store
+    sessions: Sessions
+    carrier: Carrier
+    sources: Sources
+    tell: Callable[[Notice, str], tuple[Write, ...]] = lambda _notice, _key: ()
+    clock: Callable[[], datetime] = now
+    pace: Pace = field(default_factory=Pace)
+    worker: str = "here"
+    """names this server among those of one database"""

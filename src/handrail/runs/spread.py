@@ -1,0 +1,83 @@
+"""Which tasks of a run may begin now: the canary wave first, limits per run, agent and provider, a stop at failures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handrail.automation import TaskState
+from handrail.runs.plan import Plan, Stage
+from handrail.store.tasks import TaskRow
+from handrail.types import Outcome
+
+GOOD = frozenset({Outcome.DONE, Outcome.NOTHING_TO_DO})
+FEWEST = 3
+"""ended tasks before a failure rate says anything; a canary wave speaks whatever its size"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may begin. `stop` is the sentence why nothing more does."""
+
+    begin: tuple[TaskRow, ...]
+    stop: str | None = None
+
+
+def choose(plan: Plan, tasks: Sequence[TaskRow], *, agents: Counter[str], providers: Counter[str]) -> Verdict:
+    """Which queued tasks may begin.
+
+    Args:
+        plan: of the run.
+        tasks: all of it, in order.
+        agents: tasks that run now on this server, by agent.
+        providers: and by provider.
+    """
+    waiting = [task for task in tasks if task.state is TaskState.QUEUED]
+    if not waiting:
+        return Verdict(())
+    spread = plan.spread
+    canaries = tasks[: spread.canary] if 0 < spread.canary < len(tasks) else ()
+    if (why := _stop(plan, tasks, len(canaries))) is not None and any(task.started is None for task in waiting):
+        # what had begun before goes on to its end; what waits to begin does not
+        waiting = [task for task in waiting if task.started is not None]
+        if not waiting:
+            return Verdict((), why)
+    if any(task.state is not TaskState.ENDED for task in canaries):
+        waiting = [task for task in waiting if task in canaries or task.started is not None]
+    room = spread.concurrency - sum(1 for task in tasks if task.state is TaskState.RUNNING)
+    chosen = []
+    agents, providers = agents.copy(), providers.copy()
+    for task in waiting:
+        if room <= 0:
+            break
+        stage = stage_of(plan, task)
+        if spread.per_agent is not None and agents[stage.agent] >= spread.per_agent:
+            continue
+        if spread.per_provider is not None and providers[stage.provider or ""] >= spread.per_provider:
+            continue
+        agents[stage.agent] += 1
+        providers[stage.provider or ""] += 1
+        room -= 1
+        chosen.append(task)
+    return Verdict(tuple(chosen))
+
+
+def stage_of(plan: Plan, task: TaskRow) -> Stage:
+    """The stage that a task is at."""
+    work = task.results.get("work")
+    at = work.get("stage", 0) if isinstance(work, dict) else 0
+    return plan.stages[min(int(at), len(plan.stages) - 1)]
+
+
+def _stop(plan: Plan, tasks: Sequence[TaskRow], canaries: int) -> str | None:
+    """Why no further task begins, where too many failed. Cancelled ones count neither way."""
+    rate = plan.spread.stop_at_failure_rate
+    if rate is None:
+        return None
+    ended = [task for task in tasks if task.state is TaskState.ENDED and task.outcome is not Outcome.CANCELLED]
+    bad = sum(1 for task in ended if task.outcome not in GOOD)
+    spoken = len(ended) >= FEWEST or (canaries and len(ended) >= canaries) or len(ended) == len(tasks)
+    if not ended or not spoken or bad / len(ended) <= rate:
+        return None
+    return f"{bad} of {len(ended)} tasks did not succeed, more than the {rate:.0%} at which this run stops"

@@ -1,0 +1,165 @@
+"""Effects: acts on the outside world, from the proposal to the receipt. The same proposal of one task is one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+from sqlalchemy import exists, func, literal, select
+from sqlalchemy import insert as sql_insert
+from sqlalchemy import update as sql_update
+
+from handrail.automation import EffectKind, EffectState
+from handrail.errors import InvalidInput, NotFound
+from handrail.store.automation import effects, tasks
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every
+from handrail.types import EffectId, Json, RunId, SessionId, TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectRow:
+    """One effect."""
+
+    id: EffectId
+    key: str
+    """the same proposal of the same task has the same"""
+    kind: EffectKind
+    target: str
+    body: Json
+    by: str
+    created: datetime
+    session: SessionId | None = None
+    task: TaskId | None = None
+    run: RunId | None = None
+    workflow: str | None = None
+    forge: str | None = None
+    state: EffectState = EffectState.PROPOSED
+    reason: str | None = None
+    """why it waits, was rejected or failed"""
+    cause: str | None = None
+    """a stable word for a failure"""
+    decided_by: str | None = None
+    because: str | None = None
+    receipt: Json | None = None
+    tries: int = 0
+    due: datetime | None = None
+    epoch: int = 0
+    decided: datetime | None = None
+    carried: datetime | None = None
+
+
+class EffectChanges(TypedDict, total=False):
+    """The columns of an effect that can change."""
+
+    body: Json
+    task: TaskId | None
+    run: RunId | None
+    workflow: str | None
+    state: EffectState
+    reason: str | None
+    cause: str | None
+    decided_by: str | None
+    because: str | None
+    receipt: Json | None
+    tries: int
+    due: datetime | None
+    epoch: int
+    decided: datetime | None
+    carried: datetime | None
+
+
+_NAMES = tuple(item.name for item in fields(EffectRow))
+
+
+def propose(row: EffectRow) -> Write:
+    """Keep a proposal, unless it is there."""
+    known = exists().where(effects.c.key == row.key)
+    columns = [literal(getattr(row, name), effects.c[name].type) for name in _NAMES]
+    return sql_insert(effects).from_select(list(_NAMES), select(*columns).where(~known))
+
+
+def change(effect: EffectId, *of: EffectState, **changes: Unpack[EffectChanges]) -> Write:
+    """Guard: change columns of an effect that is in one of the states `of`."""
+    statement = sql_update(effects).where(effects.c.id == effect, effects.c.state.in_(of))
+    return statement.values(**changes).returning(effects.c.id)
+
+
+def adjust(effect: EffectId, *of: EffectState, **changes: Unpack[EffectChanges]) -> Write:
+    """The same as one write of several; nothing happens where the effect is in another state."""
+    return sql_update(effects).where(effects.c.id == effect, effects.c.state.in_(of)).values(**changes)
+
+
+def begin(effect: EffectId, task: TaskId, epoch: int) -> Write:
+    """Guard: note that an effect is under way, if it may be and its task is still in the same hands."""
+    held = exists().where(tasks.c.id == task, tasks.c.epoch == epoch)
+    return (
+        sql_update(effects)
+        .where(effects.c.id == effect, effects.c.state.in_([EffectState.APPROVED, EffectState.CARRYING]), held)
+        .values(state=EffectState.CARRYING, epoch=epoch, tries=effects.c.tries + 1)
+        .returning(effects.c.id)
+    )
+
+
+async def get(store: Store, effect: EffectId) -> EffectRow:
+    """One effect.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    found = await every(store, EffectRow, select(effects).where(effects.c.id == effect))
+    if not found:
+        raise NotFound(f"there is no effect {effect!r}")
+    return found[0]
+
+
+async def find(store: Store, word: str) -> EffectRow:
+    """The effect that a person means, by its id or a beginning of it that fits no other.
+
+    Raises:
+        NotFound: none fits.
+        InvalidInput: several fit.
+    """
+    begins = select(effects).where(effects.c.id.startswith(word, autoescape=True)).order_by(effects.c.id).limit(6)
+    found = [row for row in await every(store, EffectRow, begins) if word and row.id.startswith(word)]
+    exact = [row for row in found if row.id == word]
+    if exact or len(found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise NotFound(f"there is no effect {word!r}")
+    raise InvalidInput("effect", word, f"several begin so ({', '.join(row.id for row in found[:5])}); give more")
+
+
+async def of_task(store: Store, task: TaskId) -> list[EffectRow]:
+    """The effects of a task, in the order in which they were proposed."""
+    return await every(
+        store, EffectRow, select(effects).where(effects.c.task == task).order_by(effects.c.created, effects.c.key)
+    )
+
+
+async def of_run(store: Store, run: RunId) -> list[EffectRow]:
+    """The effects of a run."""
+    return await every(
+        store, EffectRow, select(effects).where(effects.c.run == run).order_by(effects.c.created, effects.c.key)
+    )
+
+
+async def of_sessions(store: Store, sessions: Sequence[SessionId]) -> list[EffectRow]:
+    """The effects that the agents of some sessions proposed."""
+    statement = select(effects).where(effects.c.session.in_(sessions)).order_by(effects.c.created, effects.c.key)
+    return await every(store, EffectRow, statement)
+
+
+async def waiting(store: Store, limit: int = 1000) -> list[EffectRow]:
+    """Effects that wait for a person, the longest first."""
+    statement = select(effects).where(effects.c.state == EffectState.WAITING)
+    return await every(store, EffectRow, statement.order_by(effects.c.created, effects.c.key).limit(limit))
+
+
+async def count_waiting(store: Store) -> int:
+    """How many wait for a person."""
+    statement = select(func.count()).where(effects.c.state == EffectState.WAITING)
+    return int((await store.rows(statement))[0][0])

@@ -1,0 +1,166 @@
+"""Runs: one execution of a workflow each, with the whole plan that it was started with, and their events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+from sqlalchemy import and_, func, literal, select
+from sqlalchemy import insert as sql_insert
+from sqlalchemy import update as sql_update
+
+from handrail.automation import RunState, TriggerKind, Trust
+from handrail.errors import InvalidInput, NotFound
+from handrail.store.automation import run_events, runs
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every, first
+from handrail.types import ArrivalId, Json, Outcome, RunId, TaskId, now
+
+LAST = "last"
+"""what a person says for the newest run"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run. Money is nano-dollars."""
+
+    id: RunId
+    number: int
+    workflow: str
+    version: str
+    trigger: TriggerKind
+    plan: Json
+    by: str
+    trust: Trust
+    created: datetime
+    key: str | None = None
+    """one run for one cause"""
+    arrival: ArrivalId | None = None
+    due: datetime | None = None
+    inputs: Json
+    state: RunState = RunState.RUNNING
+    outcome: Outcome | None = None
+    reason: str | None = None
+    cost_nano: int = 0
+    epoch: int = 0
+    worker: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+class RunChanges(TypedDict, total=False):
+    """The columns of a run that can change."""
+
+    state: RunState
+    plan: Json
+    outcome: Outcome | None
+    reason: str | None
+    cost_nano: int
+    started: datetime | None
+    ended: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """One line of what happened in a run. `seq` counts from 1."""
+
+    run: RunId
+    seq: int
+    time: datetime
+    task: TaskId | None
+    kind: str
+    data: Json
+
+
+_NAMES = tuple(item.name for item in fields(RunRow))
+
+
+def insert(row: RunRow) -> Write:
+    """Keep a new run; it gets the next number, whatever the row says. A taken key is a Conflict."""
+    values = {name: getattr(row, name) for name in _NAMES}
+    following = select(func.coalesce(func.max(runs.c.number), 0) + 1).scalar_subquery()
+    return sql_insert(runs).values(values | {"number": following})
+
+
+def update(run: RunId, *of: RunState, **changes: Unpack[RunChanges]) -> Write:
+    """Guard: change columns of a run that is in one of the states `of` (any, where none is named)."""
+    statement = sql_update(runs).where(runs.c.id == run)
+    if of:
+        statement = statement.where(runs.c.state.in_(of))
+    return statement.values(**changes).returning(runs.c.id)
+
+
+def told(run: RunId, kind: str, data: Json, task: TaskId | None = None) -> Write:
+    """Add a line to what happened in a run."""
+    seq = select(func.coalesce(func.max(run_events.c.seq), 0) + 1).where(run_events.c.run == run).scalar_subquery()
+    c = run_events.c
+    values = {"run": run, "time": now(), "task": task, "kind": kind, "data": data}
+    columns = [seq, *(literal(value, c[name].type) for name, value in values.items())]
+    return sql_insert(run_events).from_select(["seq", *values], select(*columns))
+
+
+async def events(store: Store, run: RunId, after: int = 0, limit: int = 1000) -> list[RunEvent]:
+    """What happened in a run, in order."""
+    statement = select(run_events).where(run_events.c.run == run, run_events.c.seq > after)
+    return await every(store, RunEvent, statement.order_by(run_events.c.seq).limit(limit))
+
+
+async def get(store: Store, run: RunId) -> RunRow:
+    """One run.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    found = await first(store, RunRow, select(runs).where(runs.c.id == run))
+    if found is None:
+        raise NotFound(f"there is no run {run!r}")
+    return found
+
+
+async def by_key(store: Store, key: str) -> RunRow | None:
+    """The run that was started for one cause."""
+    return await first(store, RunRow, select(runs).where(runs.c.key == key))
+
+
+async def find(store: Store, word: str) -> RunRow:
+    """The run that a person means: by its id, its number, a beginning of its id that fits no other, or `last`.
+
+    Raises:
+        NotFound: none fits.
+        InvalidInput: several fit.
+    """
+    newest_first = select(runs).order_by(runs.c.number.desc())
+    if word == LAST:
+        found = await every(store, RunRow, newest_first.limit(1))
+    elif word.isascii() and word.isdigit() and len(word) < 18:  # a 64-bit integer holds it
+        found = await every(store, RunRow, newest_first.where(runs.c.number == int(word)))
+    else:
+        begins = newest_first.where(runs.c.id.startswith(word, autoescape=True)).limit(6)
+        found = [row for row in await every(store, RunRow, begins) if word and row.id.startswith(word)]
+    if len(found) > 1 and not any(row.id == word for row in found):
+        raise InvalidInput("run", word, f"several begin so ({', '.join(row.id for row in found[:5])}); give more")
+    if not found:
+        raise NotFound("there is no run yet" if word == LAST else f"there is no run {word!r}")
+    return next((row for row in found if row.id == word), found[0])
+
+
+async def newest(
+    store: Store, *, workflow: str | None = None, states: Sequence[RunState] = (), limit: int = 100
+) -> list[RunRow]:
+    """Runs, newest first."""
+    wanted = []
+    if workflow is not None:
+        wanted.append(runs.c.workflow == workflow)
+    if states:
+        wanted.append(runs.c.state.in_(states))
+    return await every(
+        store, RunRow, select(runs).where(and_(True, *wanted)).order_by(runs.c.number.desc()).limit(limit)
+    )
+
+
+async def in_state(store: Store, *states: RunState) -> list[RunRow]:
+    """Every run in one of these states, the oldest first."""
+    return await every(store, RunRow, select(runs).where(runs.c.state.in_(states)).order_by(runs.c.number))

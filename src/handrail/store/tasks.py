@@ -1,0 +1,195 @@
+"""Tasks: one repository's part of a run each. A task is where it is by its row alone: state, step, results, epoch.
+
+Whoever carries a task forward claims it first, which raises its epoch; every later write names that epoch, so that a
+worker that was stopped and wakes up finds nothing to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+from sqlalchemy import func, literal, select
+from sqlalchemy import insert as sql_insert
+from sqlalchemy import update as sql_update
+
+from handrail.automation import Step, TaskState
+from handrail.errors import InvalidInput, NotFound
+from handrail.store.automation import tasks
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.rows import every, first
+from handrail.store.tables import sessions
+from handrail.types import Control, Json, Outcome, RunId, SessionId, TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """One task. Money is nano-dollars."""
+
+    id: TaskId
+    run: RunId
+    position: int
+    repository: str
+    created: datetime
+    ref: str | None = None
+    state: TaskState = TaskState.QUEUED
+    step: Step = Step.PREPARE
+    results: Json
+    """step → what it gave, written before the next step begins"""
+    session: SessionId | None = None
+    outcome: Outcome | None = None
+    cause: str | None = None
+    reason: str | None = None
+    likeness: str | None = None
+    """the same for tasks that ended alike"""
+    attempt: int = 1
+    due: datetime | None = None
+    """a parked task goes on then by itself"""
+    cost_nano: int = 0
+    epoch: int = 0
+    worker: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+class TaskChanges(TypedDict, total=False):
+    """The columns of a task that can change."""
+
+    state: TaskState
+    step: Step
+    results: Json
+    session: SessionId | None
+    outcome: Outcome | None
+    cause: str | None
+    reason: str | None
+    likeness: str | None
+    attempt: int
+    due: datetime | None
+    cost_nano: int
+    epoch: int
+    worker: str | None
+    started: datetime | None
+    ended: datetime | None
+
+
+_NAMES = tuple(item.name for item in fields(TaskRow))
+
+
+def insert(row: TaskRow) -> Write:
+    """Keep a new task."""
+    return sql_insert(tasks).values({name: getattr(row, name) for name in _NAMES})
+
+
+def update(task: TaskId, held: int, /, **changes: Unpack[TaskChanges]) -> Write:
+    """Guard: change columns of a task whose epoch is `held` still: nobody else has claimed it since."""
+    statement = sql_update(tasks).where(tasks.c.id == task, tasks.c.epoch == held)
+    return statement.values(**changes).returning(tasks.c.id)
+
+
+async def get(store: Store, task: TaskId) -> TaskRow:
+    """One task.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    found = await first(store, TaskRow, select(tasks).where(tasks.c.id == task))
+    if found is None:
+        raise NotFound(f"there is no task {task!r}")
+    return found
+
+
+async def find(store: Store, word: str) -> TaskRow:
+    """The task that a person means, by its id or a beginning of it that fits no other.
+
+    Raises:
+        NotFound: none fits.
+        InvalidInput: several fit.
+    """
+    begins = select(tasks).where(tasks.c.id.startswith(word, autoescape=True)).order_by(tasks.c.id).limit(6)
+    found = [row for row in await every(store, TaskRow, begins) if word and row.id.startswith(word)]
+    exact = [row for row in found if row.id == word]
+    if exact or len(found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise NotFound(f"there is no task {word!r}")
+    raise InvalidInput(
+        "task", word, f"several begin so ({', '.join(row.id for row in found[:5])}); give more of the id"
+    )
+
+
+async def of_run(store: Store, run: RunId) -> list[TaskRow]:
+    """The tasks of a run, in the order of its plan."""
+    return await every(store, TaskRow, select(tasks).where(tasks.c.run == run).order_by(tasks.c.position))
+
+
+async def for_choice(store: Store, run: RunId) -> list[TaskRow]:
+    """The tasks of a run in order, the results left out of those that wait or have ended: there may be thousands."""
+    light = [tasks.c[name] if name != "results" else literal({}, tasks.c.results.type).label(name) for name in _NAMES]
+    active = tasks.c.state.in_([TaskState.QUEUED, TaskState.RUNNING])
+    found = await every(store, TaskRow, select(tasks).where(tasks.c.run == run, active))
+    found += await every(store, TaskRow, select(*light).where(tasks.c.run == run, ~active))
+    return sorted(found, key=lambda row: row.position)
+
+
+async def at_work(store: Store) -> list[tuple[TaskId, str, str]]:
+    """Every running task with the agent and provider of its session."""
+    statement = (
+        select(tasks.c.id, sessions.c.agent, func.coalesce(sessions.c.provider, ""))
+        .join(sessions, sessions.c.id == tasks.c.session)
+        .where(tasks.c.state == TaskState.RUNNING)
+    )
+    return [(row[0], row[1], row[2]) for row in await store.rows(statement)]
+
+
+async def of_session(store: Store, session: SessionId) -> TaskRow | None:
+    """The task whose work a session is."""
+    return await first(store, TaskRow, select(tasks).where(tasks.c.session == session))
+
+
+async def in_state(store: Store, *states: TaskState) -> list[TaskRow]:
+    """Every task in one of these states, the oldest first."""
+    return await every(store, TaskRow, select(tasks).where(tasks.c.state.in_(states)).order_by(tasks.c.created))
+
+
+async def worked_out(store: Store) -> list[TaskRow]:
+    """Tasks at work whose session has come to an outcome, or was taken in hand by a person."""
+    statement = (
+        select(tasks)
+        .join(sessions, sessions.c.id == tasks.c.session)
+        .where(tasks.c.state == TaskState.RUNNING, tasks.c.step == Step.WORK)
+        .where(sessions.c.outcome.is_not(None) | (sessions.c.control == Control.YOU))
+    )
+    return await every(store, TaskRow, statement)
+
+
+async def due(store: Store, at: datetime) -> list[TaskRow]:
+    """Parked tasks that go on by themselves by `at`."""
+    return await every(store, TaskRow, select(tasks).where(tasks.c.state == TaskState.PARKED, tasks.c.due <= at))
+
+
+async def next_due(store: Store) -> datetime | None:
+    """When the next parked task goes on by itself; None when none does."""
+    statement = select(func.min(tasks.c.due)).where(tasks.c.state == TaskState.PARKED)
+    found: datetime | None = (await store.rows(statement))[0][0]
+    return found
+
+
+async def counts(store: Store, of: Sequence[RunId]) -> dict[RunId, dict[tuple[TaskState, Outcome | None], int]]:
+    """How many tasks of each run are in each state, with each outcome."""
+    statement = (
+        select(tasks.c.run, tasks.c.state, tasks.c.outcome, func.count())
+        .where(tasks.c.run.in_(of))
+        .group_by(tasks.c.run, tasks.c.state, tasks.c.outcome)
+    )
+    found: dict[RunId, dict[tuple[TaskState, Outcome | None], int]] = {run: {} for run in of}
+    for run, state, outcome, number in await store.rows(statement):
+        found[run][state, outcome] = number
+    return found
+
+
+async def in_state_count(store: Store, state: TaskState) -> int:
+    """How many tasks are in a state."""
+    return int((await store.rows(select(func.count()).where(tasks.c.state == state)))[0][0])
