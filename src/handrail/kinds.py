@@ -14,7 +14,8 @@ class Kind(StrEnum):
     """Kinds of events, in the order in which a session meets them. Each comment lists the keys of `data`."""
 
     # agent, model?, repository, base, branch, sandbox, holds: [guarantee names], permissions, control, title,
-    # workspace, network?: [registry or host:port], login?: true where a copy of the user's login is inside
+    # workspace, network?: [registry or host:port], secrets?: [name],
+    # login?: true where a copy of the user's login is inside
     SESSION_CREATED = "session.created"
     # agent, version, agent_session, how: new | resumed | loaded | replayed, sandbox, pid
     AGENT_STARTED = "agent.started"

@@ -163,6 +163,18 @@ def test_what_is_not_there_is_one_sentence(cli: Cli) -> None:
     assert cli.run("agents", "check", "nosuch", code=2).stderr.count("\n") == 1
 
 
+def test_secrets_are_set_from_stdin_and_never_shown(cli: Cli) -> None:
+    how = ("--host", "api.example.com", "--header", "X-Api-Key: {}", "--allow", "GET /v1")
+    said = cli.run("secrets", "set", "SEARCH_KEY", *how, "--value-stdin", stdin="live-secret-1\n").stdout
+    shown = cli.run("secrets").stdout
+    assert "SEARCH_KEY" in shown
+    assert "api.example.com:443" in shown
+    assert "live-secret" not in said + shown + cli.run("secrets", "--json").stdout
+    assert "name:" in cli.run("secrets", "set", "PATH", *how, "--value-stdin", stdin="live-secret-1\n", code=2).stderr
+    cli.run("secrets", "remove", "SEARCH_KEY")
+    assert "no secrets yet" in cli.run("secrets").stdout
+
+
 def test_providers_are_set_from_stdin_or_a_variable_and_never_show_the_key(cli: Cli) -> None:
     cli.run("providers", "set", "work", "--wire", "anthropic", "--key-stdin", "--model", "m", stdin="sk-secret-1\n")
     shown = cli.run("providers").stdout

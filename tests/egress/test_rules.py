@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from handrail.egress import Broker, HostPort, Permit, Refused, Rules
-from handrail.egress.registries import REGISTRIES
 from handrail.egress.rules import admit, broker_of, parse
 from handrail.errors import InvalidInput
+from handrail.registries import REGISTRIES
 
 BROKER = Broker("search", "https://api.search.example/v1", "Authorization", "real-secret", "Bearer")
 

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from handrail.gateway import Provider, Wire
+from handrail.gateway.prices import Price, Prices
 from handrail.gateway.routes import Format
 from handrail.gateway.usage import Reader, Reading
+from handrail.types import now
 
 
 def stream(*events: dict[str, Any] | str) -> bytes:
@@ -118,3 +122,47 @@ def test_odd_answers_harm_nothing(body: str) -> None:
             reader = Reader(form, sse=sse)
             reader.feed(stream(body) if sse else body.encode())
             assert figures(reader.result(request=400))[:3] == (100, 0, 0) or not reader.result(request=400).partial
+
+
+IMPOSSIBLE: dict[Format, list[dict[str, Any]]] = {
+    Format.ANTHROPIC: [
+        {"usage": {"input_tokens": -(10**9), "output_tokens": -5}},
+        {"usage": {"input_tokens": 10, "output_tokens": 10**30}},
+    ],
+    Format.RESPONSES: [
+        {"usage": {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 10**9}, "output_tokens": 1}},
+        {"usage": {"input_tokens": 10**25, "output_tokens": -1}},
+    ],
+    Format.CHAT: [
+        {"usage": {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 10**9}, "completion_tokens": 1}},
+        {"usage": {"prompt_tokens": 10, "completion_tokens": -(10**12)}},
+    ],
+    Format.GEMINI: [
+        {"usageMetadata": {"promptTokenCount": 10, "cachedContentTokenCount": 10**9, "candidatesTokenCount": 1}},
+        {"usageMetadata": {"promptTokenCount": -4, "candidatesTokenCount": 1e308}},
+    ],
+}
+"""what a provider may say, and no call can have used"""
+MODELS = {
+    Format.ANTHROPIC: "claude-sonnet-4-5",
+    Format.RESPONSES: "gpt-4o",
+    Format.CHAT: "gpt-4o",
+    Format.GEMINI: "gemini-2.5-pro",
+}
+
+
+@pytest.mark.parametrize("form", list(Format))
+async def test_impossible_figures_give_no_money_back_and_fit_the_ledger(form: Format) -> None:
+    own, listed = Prices({"*": Price(Decimal(3), Decimal(15), Decimal("0.3"))}), Prices()
+    await listed.ready()
+    for body in IMPOSSIBLE[form]:
+        reader = Reader(form, sse=False)
+        reader.feed(json.dumps({"model": MODELS[form], "modelVersion": MODELS[form], **body}).encode())
+        reading = reader.result(request=400)
+        assert 0 <= reading.cached + reading.cache_written <= reading.input <= 10**10
+        assert 0 <= reading.output <= 10**10
+        for prices in (own, listed):
+            provider = Provider("any", Wire.OPENAI, "https://api.openai.com/v1", "key")
+            cost = prices.known(provider, form, (MODELS[form],), reading, now())
+            assert cost is None or 0 <= cost < 1 << 63
+    await listed.close()

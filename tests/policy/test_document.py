@@ -24,7 +24,7 @@ files:
   deny: [".github/**", "read .env"]
 network: {allow: [pypi, "api.example.com:443"]}
 effects: {ask: [pull_request], deny: [merge], rest: deny}
-limits: {turns: 20, budget: 2.50, seconds: 1h30m, processes: 64, memory: 4GiB, tmp: 512m}
+limits: {turns: 20, budget: 2.50, seconds: 1h30m, processes: 64, memory: 4GiB, tmp: 512m, cpus: 1.5}
 rest: ask
 """
 
@@ -35,7 +35,7 @@ def test_an_example() -> None:
         files=Section(("src/**",), (), (".github/**", "read .env")),
         network=Section(("pypi", "api.example.com:443")),
         effects=Section((), ("pull_request",), ("merge",), Verdict.DENY),
-        limits=PolicyLimits(20, NanoUSD(2_500_000_000), 5400.0, 64, 4 << 30, 512 << 20),
+        limits=PolicyLimits(20, NanoUSD(2_500_000_000), 5400.0, 64, 4 << 30, 512 << 20, cpus=1.5),
         rest=Verdict.ASK,
     )
 
@@ -68,7 +68,7 @@ def test_nothing_is_a_policy_too(text: str) -> None:
         ("files: {allow: ['../x']}", "p:1: files.allow[0]", "'../x'", "without `..`"),
         ("files: {deny: ['read ']}", "p:1: files.deny[0]", "'read '", "write a path"),
         ("network: {allow: ['https://x.com']}", "p:1: network.allow[0]", "https://x.com", "name the host alone"),
-        ("network: {allow: [pipy]}", "p:1: network.allow[0]", "'pipy'", "or one of pypi, npm"),
+        ("network: {allow: [pipy]}", "p:1: network.allow[0]", "'pipy'", "or one of alpine, conda"),
         ("network: {allow: ['x.com:99999']}", "p:1: network.allow[0]", "x.com:99999", "name a host"),
         ("network: {allow: ['x.*.com']}", "p:1: network.allow[0]", "x.*.com", "name a host"),
         ("effects: {ask: [deploy]}", "p:1: effects.ask[0]", "'deploy'", "choose of push, pull_request"),
@@ -83,6 +83,8 @@ def test_nothing_is_a_policy_too(text: str) -> None:
         ("limits: {seconds: soon}", "p:1: limits.seconds", "'soon'", "30m"),
         ("limits: {memory: 4 parsecs}", "p:1: limits.memory", "'4 parsecs'", "4GiB"),
         ("limits: {memory: [1]}", "p:1: limits.memory", "list", "4GiB"),
+        ("limits: {cpus: 0.001}", "p:1: limits.cpus", "'0.001'", "from 0.01"),
+        ("limits: {cpus: nan}", "p:1: limits.cpus", "'nan'", "from 0.01"),
         ("limits: {cpu: 1}", "p:1: limits.key", "'cpu'", "known here are turns, budget"),
         ("shell: {allow: [*x]}", "p:1", "undefined alias", "valid YAML"),
         ("shell: {allow: [", "p:1", "expected", "valid YAML"),

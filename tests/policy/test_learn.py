@@ -113,7 +113,7 @@ def test_what_is_learnt_answers_the_question_and_keeps_the_program(script: str) 
 
 
 def test_rules_are_added_once_and_to_what_is_there() -> None:
-    text = 'shell: {deny: ["git push *"]}\nlimits: {budget: 2.50, seconds: 90}\n'
+    text = 'shell: {deny: ["git push *"]}\nlimits: {budget: 2.50, seconds: 90, cpus: 1.5}\n'
     once = add(text, [Learnt("shell", "pytest *"), Learnt("files", "src/**")])
     assert add(once, [Learnt("shell", "pytest *")]) == once
     found = read(once)

@@ -44,12 +44,15 @@ async def test_the_ceiling_holds_at_once_and_over_the_session(house: House, tmp_
 
 async def test_a_ceiling_that_cannot_be_read_makes_questions_and_no_new_sessions(house: House, tmp_path: Path) -> None:
     session = await house.new(policy='shell: {allow: ["true *"]}')
+    await house.say(session, [{"shell": "true"}, {"text": "ok"}])
+    await house.until(session, Kind.TURN_ENDED)
     (tmp_path / "data" / CEILING).write_text("shell: {deny: nothing}")
     await house.say(session, [{"shell": "true"}, {"text": "ok"}])
     await house.until(session, Kind.APPROVAL_ASKED)
     with pytest.raises(InvalidInput, match=r"policy\.yaml of the data directory:1: shell\.deny"):
         await house.new()
     await house.sessions.cancel(session, "alice")
+    await house.rest(session)
 
 
 async def test_a_policy_that_is_none_opens_nothing(house: House) -> None:

@@ -59,6 +59,10 @@ Login = Annotated[
     bool,
     typer.Option("--login", help="Give the agent a copy of your own login of it, in place of Handrail's providers."),
 ]
+Secrets = Annotated[
+    list[str] | None,
+    typer.Option("--secret", metavar="NAME", help="Let the agent's requests carry a secret (see `handrail secrets`)."),
+]
 Checks = Annotated[
     list[str] | None, typer.Option("--check", metavar="CMD", help="Command that must pass; may be given several times.")
 ]

@@ -69,6 +69,7 @@ def _shown(told: Obj) -> list[Line]:
         ("branch", f"{told.get('branch')} from {str(told.get('base'))[:12]}"),
         ("permissions", told.get("permissions")),
         ("network", ", ".join(told.get("network") or ["none"])),
+        ("secrets", ", ".join(told.get("secrets") or ["none"])),
         ("cost", acts.money(told)),
         ("tokens", ", ".join(f"{tokens.get(key) or 0} {key}" for key in ("input", "cached", "output"))),
         ("updated", told.get("updated")),

@@ -33,6 +33,7 @@ def chat(
     tools: options.Tools = None,
     network: options.Network = None,
     login: options.Login = False,
+    secret: options.Secrets = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")] = None,
@@ -52,6 +53,7 @@ def chat(
             "tools": options.tools(tools),
             "network": network,
             "login": login or None,
+            "secrets": secret,
         }
     return options.run(_chat(options.client(data), told, session, prompt, thoughts=thoughts))
 
@@ -100,6 +102,7 @@ def do(
     tools: options.Tools = None,
     network: options.Network = None,
     login: options.Login = False,
+    secret: options.Secrets = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, print the session and leave.")] = False,
@@ -120,6 +123,7 @@ def do(
         "tools": options.tools(tools),
         "network": network,
         "login": login or None,
+        "secrets": secret,
         "goal": options.goal(text, check, budget=budget, turns=turns, time=time),
     }
     return options.run(_do(options.client(data), wanted, detach=detach, as_json=as_json))

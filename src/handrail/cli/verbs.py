@@ -133,6 +133,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "handrail sources set github --kind github --secret-stdin < secret",
         ),
         Verb(
+            "secrets",
+            "secrets:secrets",
+            "List the secrets that tasks need and no agent holds; set or remove one.",
+            "handrail secrets set SEARCH_KEY --host api.example.com --header 'X-Api-Key: {}' --value-stdin",
+        ),
+        Verb(
             "notify",
             "channels:notify",
             "List the channels that tell you what waits and what came out, with the last messages; test one.",

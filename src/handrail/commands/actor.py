@@ -27,6 +27,8 @@ class Permission(StrEnum):
     EVENTS_WRITE = "events.write"
     WORKFLOWS_READ = "workflows.read"
     WORKFLOWS_WRITE = "workflows.write"
+    SECRETS_READ = "secrets.read"
+    SECRETS_WRITE = "secrets.write"
     NOTIFY_READ = "notify.read"
     NOTIFY_TEST = "notify.test"
     SYSTEM_READ = "system.read"

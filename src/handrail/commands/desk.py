@@ -11,6 +11,7 @@ from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.shelf import Shelf
 from handrail.commands.walls import Probes
 from handrail.config import Config
+from handrail.egress.vault import Vault
 from handrail.gateway.server import Gateway
 from handrail.notify.post import Post
 from handrail.runs.supervisor import Runs
@@ -41,6 +42,7 @@ class Desk:
     runs: Runs
     shelf: Shelf
     forges: ForgeShelf
+    vault: Vault
     gateway: Gateway
     probes: Probes
     roster: Roster

@@ -43,6 +43,7 @@ class Wanted:
     tools: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     login: bool = False
+    secrets: tuple[str, ...] = ()
     prompt: str | None = None
     goal: values.GoalSpec | None = None
 
@@ -91,6 +92,7 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         login=wanted.login,
         goal=goal,
         prompt=prompt,
+        secrets=tuple(values.text("secrets", word, LONGEST_PLACE).strip() for word in wanted.secrets),
     )
     return await _seen(desk, await desk.sessions.create(new, actor.name))
 

@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handrail.config import data_directory
-from handrail.egress import Rules, rules
+from handrail.egress import HostPort, Rules
 from handrail.egress.proxy import Egress
 from handrail.errors import HandrailError, InvalidInput
 from handrail.policy import Verdict
-from handrail.policy.document import PolicyLimits, text_of
+from handrail.policy.decide import reach
+from handrail.policy.document import text_of
 from handrail.policy.layers import Policy, stack
-from handrail.sandbox import Closer, Door, Exit, Guarantee, Process, ResourceLimits, Walls
+from handrail.sandbox import Closer, Door, Exit, Guarantee, Process, Walls
 from handrail.sandbox.arguments import DOOR_PORT
 from handrail.sandbox.backends import AnyBackend, open_backend
 from handrail.sandbox.bubblewrap import BubblewrapBackend
@@ -37,6 +38,7 @@ from handrail.sandbox.paths import python_paths, session_uid
 from handrail.sandbox.seatbelt import profile
 from handrail.sessions import doors
 from handrail.sessions.rules import CEILING
+from handrail.sessions.walling import check, refusal, resources
 from handrail.types import Permissions, SandboxKind, SessionId
 from handrail.workspaces.find import find
 from handrail.workspaces.prepare import prepare
@@ -97,10 +99,12 @@ async def run(kind: SandboxKind, argv: Sequence[str], *, workspace: Path | None,
         HandrailError: nothing was started.
     """
     stacked = _policy(policy)
-    network, limits = _network(stacked), _limits(stacked.limits)
+    network = _network(stacked) if stacked.opens else None
     backend = open_backend(kind)
     egress = Egress()
     try:
+        if kind is SandboxKind.NONE:  # bubblewrap refuses by itself what it cannot hold, without half a second's trial
+            check(stacked, kind, await backend.probe())
         async with _place(backend, workspace) as place:
             box = await backend.open(
                 Walls(
@@ -109,18 +113,18 @@ async def run(kind: SandboxKind, argv: Sequence[str], *, workspace: Path | None,
                     read_only=tuple(dict.fromkeys((*place.read_only, *python_paths()))),
                     protected=place.protected,
                     uid=place.uid,
-                    limits=limits,
+                    limits=resources(stacked.limits),
                 )
             )
             try:
-                env = dict(doors.environment(box.door_url())) if network.hosts else {}
+                env = dict(doors.environment(box.door_url())) if network is not None else {}
                 process = await box.start(
                     list(argv),
                     env={**env, "PATH": SEARCH_PATH},
-                    door=_door(egress, network) if network.hosts else None,
+                    door=_door(egress, network) if network is not None else None,
                     sink=lambda data: _put(2, data),
                 )
-                return await _pass_through(process)
+                return await _pass_through(process, stacked.limits.seconds)
             finally:
                 await box.close()
     finally:
@@ -136,34 +140,13 @@ def _policy(file: Path | None) -> Policy:
 
 
 def _network(policy: Policy) -> Rules:
-    """The hosts that may be reached. Nobody is there to be asked, so asking is refusing."""
-    never = [
-        host
-        for layer in policy.layers
-        for verdict in (Verdict.DENY, Verdict.ASK)
-        for rule in layer.network[verdict]
-        for host in rule.hosts
-    ]
-    words: list[str] = []
-    for host in policy.hosts:
-        if any(other.covers(host) for other in never):
-            continue
-        below = next((other for other in never if host.covers(other)), None)
-        if below is not None:
-            mend = f"{below} is denied or asked for, and lies below it: name the hosts that are allowed one by one"
-            raise InvalidInput("network.allow", str(host), mend)
-        words += [str(host)] if host.port is not None else [f"{host.name}:443", f"{host.name}:80"]
-    return rules.parse(words)
+    """What may be reached. Nobody is there to be asked, so asking is refusing."""
 
+    async def judge(place: HostPort) -> str | None:
+        decision = reach(policy, str(place))
+        return None if decision.verdict is Verdict.ALLOW else refusal(place, decision)
 
-def _limits(given: PolicyLimits) -> ResourceLimits:
-    usual = ResourceLimits()
-    return ResourceLimits(
-        processes=usual.processes if given.processes is None else given.processes,
-        tmp_bytes=usual.tmp_bytes if given.tmp is None else given.tmp,
-        memory_bytes=given.memory,
-        disk_bytes=given.disk,
-    )
+    return Rules(judge=judge)
 
 
 def _door(egress: Egress, network: Rules) -> Door:
@@ -216,7 +199,7 @@ async def _given(workspace: Path, home: Path) -> Place:
     return Place(path, home, (git,) if git.exists() else (), (), uid)
 
 
-async def _pass_through(process: Process) -> int:
+async def _pass_through(process: Process, seconds: float | None) -> int:
     loop = asyncio.get_running_loop()
     ended_by: list[int] = []
     killing: list[asyncio.Task[Exit]] = []
@@ -228,6 +211,8 @@ async def _pass_through(process: Process) -> int:
 
     for number in SIGNALS:
         loop.add_signal_handler(number, stop, number)
+    if seconds is not None:
+        loop.call_later(seconds, stop, signal.SIGALRM)
     threading.Thread(target=_feed, args=(process, loop), daemon=True).start()
     while data := await process.stdout.read(CHUNK):
         try:
@@ -237,6 +222,8 @@ async def _pass_through(process: Process) -> int:
             break
     ended = await process.wait()
     if ended_by:
+        if ended_by[0] == signal.SIGALRM:
+            sys.stderr.write("handrail: the command was ended: it took longer than the policy's limit\n")
         return 128 + ended_by[0]
     if (what := OVER.get(ended.reason)) is not None:
         sys.stderr.write(f"handrail: the command was ended: it took more {what} than its limit\n")

@@ -7,7 +7,7 @@ inside ever holds. What it must withstand is told in `docs/explanation/egress.md
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -84,13 +84,20 @@ class Limits:
     """for one connection, whatever happens on it"""
 
 
+Judge = Callable[[HostPort], Awaitable[str | None]]
+"""Answers whether a place may be reached, now: None lets it pass, a sentence says why not. It may take its time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What one session may reach. Empty rules allow nothing."""
 
     hosts: frozenset[HostPort] = frozenset()
-    brokers: tuple[Broker, ...] = ()
+    brokers: Iterable[Broker] = ()
+    """read anew for each request"""
     limits: Limits = field(default_factory=Limits)
+    judge: Judge | None = None
+    """asked about what is not among `hosts`"""
 
 
 class Verdict(StrEnum):

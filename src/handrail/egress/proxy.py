@@ -28,7 +28,7 @@ from handrail.egress.brokers import Scrubber, upstream_of, with_secret
 from handrail.egress.exchange import Exchange, Outgoing, Streams
 from handrail.egress.heads import Field, Head
 from handrail.egress.meter import Meter
-from handrail.egress.rules import admit, broker_of
+from handrail.egress.rules import admitted, broker_of
 from handrail.egress.tunnel import Tunnel
 
 _LOG = logging.getLogger(__name__)
@@ -208,20 +208,19 @@ class Visit:
         head = await heads.read(self._client[0], self._limits.head_seconds)
         if head is None:
             return
-        async with self._meter:
-            if head.method == "CONNECT":
-                await self._tunnel(names.authority(head.target))
-            elif head.method == "TRACE":
-                raise Refused("TRACE is not passed on", 405)
-            else:
-                await self._plain(head)
+        if head.method == "CONNECT":
+            await self._tunnel(names.authority(head.target))
+        elif head.method == "TRACE":
+            raise Refused("TRACE is not passed on", 405)
+        else:
+            await self._plain(head)
 
     async def _tunnel(self, place: HostPort) -> None:
         self._place = place
         if broker_of(self._rules, place.host) is not None:
             raise Refused(f"{place.host} is a broker: call it as http://{place.host}/")
-        admit(self._rules, place)
-        async with self._dialled(place) as upstream:
+        await admitted(self._rules, place)
+        async with self._meter, self._dialled(place) as upstream:
             self._allowed(_BY_POLICY)
             self._client[1].write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             self._answered = True
@@ -238,7 +237,7 @@ class Visit:
         if broker is not None:
             await self._brokered(broker, head, target, fields)
             return
-        admit(self._rules, self._place)
+        await admitted(self._rules, self._place)
         await self._exchange(head, self._place, Outgoing(_host(self._place, 80), target, fields), _BY_POLICY)
 
     async def _brokered(self, broker: Broker, head: Head, target: str, fields: list[Field]) -> None:
@@ -252,7 +251,7 @@ class Visit:
     ) -> None:
         exchange = Exchange(head, outgoing, self._limits, self._meter)
         try:
-            async with self._dialled(place, tls=tls) as upstream:
+            async with self._meter, self._dialled(place, tls=tls) as upstream:
                 self._allowed(reason)
                 await exchange.run(self._client, upstream)
         finally:

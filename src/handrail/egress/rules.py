@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from handrail.egress import BROKERS, Broker, HostPort, Limits, Refused, Rules, names
-from handrail.egress.registries import REGISTRIES
 from handrail.errors import InvalidInput
+from handrail.registries import REGISTRIES
 
 MOST = 200
 """words of one session's network rules"""
@@ -88,6 +88,22 @@ def admit(rules: Rules, place: HostPort) -> None:
         place.host,
         place.port,
     )
+
+
+async def admitted(rules: Rules, place: HostPort) -> None:
+    """Return if the rules allow `place`, or their judge does.
+
+    Raises:
+        Refused: they do not.
+    """
+    try:
+        admit(rules, place)
+    except Refused:
+        if rules.judge is None:
+            raise
+        why = await rules.judge(place)
+        if why is not None:
+            raise Refused(why, 403, place.host, place.port) from None
 
 
 def broker_of(rules: Rules, host: str) -> Broker | None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from handrail.gateway.routes import Format
 
+_MOST = 10_000_000_000
+"""tokens of one call that are believed; the ledger's columns hold the price of more, but nobody sends so many"""
 _KEEP = 32 << 20
 """bytes of one answer or one event held for reading; beyond, the figures are estimated"""
 
@@ -142,7 +144,13 @@ class Reader:
         partial = broken or not self._ended or not self._usage
         if partial:
             read = (read[0] or request // 4, read[1], read[2], max(read[3], self._events))
-        return Reading(self._model, *read, raw=self._usage, terms=self._terms, partial=partial)
+        given, cached, written, made = read
+        # More from the cache than was given at all would make a price below nothing, and give a budget back.
+        possible = _sane(self._usage) and cached + written <= given
+        cached = min(cached, given)
+        written = min(written, given - cached)
+        raw = self._usage if possible else {}
+        return Reading(self._model, given, cached, written, made, raw=raw, terms=self._terms, partial=partial)
 
 
 _FINAL = ("response.completed", "response.incomplete", "response.failed")
@@ -151,7 +159,16 @@ _FINAL = ("response.completed", "response.incomplete", "response.failed")
 def _count(table: Any, *path: str) -> int:
     for key in path:
         table = table.get(key) if isinstance(table, dict) else None
-    return table if isinstance(table, int) and not isinstance(table, bool) and table > 0 else 0
+    return table if isinstance(table, int) and not isinstance(table, bool) and 0 < table <= _MOST else 0
+
+
+def _sane(value: object) -> bool:
+    """Whether every number of a usage object can be a count."""
+    if isinstance(value, dict):
+        return all(_sane(item) for item in value.values())
+    if isinstance(value, list):
+        return all(_sane(item) for item in value)
+    return not isinstance(value, int | float) or 0 <= value <= _MOST
 
 
 def _anthropic(usage: dict[str, Any]) -> tuple[int, int, int, int]:

@@ -210,6 +210,25 @@ def _network(policy: Policy, target: str) -> Decision:
     return _layered(policy, answers, "network", what)
 
 
+def reach(policy: Policy, target: str) -> Decision:
+    """Whether what runs inside the walls may reach `host:port`.
+
+    Stricter than `decide`, which answers an agent's question: nothing can be reached that no rule names, whatever the
+    permissions are; only a section `network` with `rest: ask` makes a question of the others.
+    """
+    what = f"`{_short(target)}`"
+    wanted = host(target)
+    found: list[Decision] = []
+    for layer in policy.layers:
+        said = _reached(layer, wanted, what)
+        rest = layer.document.network.rest
+        if said is None and rest not in (None, Verdict.ALLOW):
+            said = _rest(layer, "network", what)
+        if said is not None:
+            found.append(said)
+    return strictest(found) if found else Decision(Verdict.DENY, None, BUILT_IN, f"no policy allows {what} by name")
+
+
 def _reached(layer: Layer, wanted: Host | None, what: str) -> Decision | None:
     rules = layer.network
     if wanted is None:
@@ -219,7 +238,7 @@ def _reached(layer: Layer, wanted: Host | None, what: str) -> Decision | None:
         for rule in rules[verdict]:
             if rule.names(wanted):
                 return _said(verdict, rule.text, layer, what)
-    if rules[Verdict.ALLOW]:
+    if rules[Verdict.ALLOW] and layer.document.network.rest is None:
         reason = f"{what} is not among the hosts that the {layer.name} policy allows"
         return Decision(Verdict.DENY, None, layer.name, reason)
     return None

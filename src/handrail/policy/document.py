@@ -41,9 +41,13 @@ LARGEST = 65_536
 """bytes of a policy"""
 MOST_RULES = 500
 """rules in one list"""
+LEAST_CPUS = 0.01
+"""the kernel takes no quota below 1 ms in 100 (https://docs.kernel.org/scheduler/sched-bwc.html)"""
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_SECRET = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
+_NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 _TIME = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?")
 
 
@@ -69,6 +73,8 @@ class PolicyLimits:
     memory: int | None = None
     tmp: int | None = None
     disk: int | None = None
+    cpus: float | None = None
+    """CPUs that are kept busy at a time, on the average"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class Document:
     limits: PolicyLimits = field(default_factory=PolicyLimits)
     rest: Verdict | None = None
     """the answer for what no section names"""
+    secrets: tuple[str, ...] | None = None
+    """names of secrets: a ceiling names all that may be given, a session's policy those that it is given"""
 
 
 def load(path: Path) -> Document:
@@ -119,11 +127,12 @@ def read(text: str, name: str = "policy") -> Document:
     if top is None:
         return Document()
     reader = _Reader(name)
-    fields = dict(reader.mapping(top, "", (*SECTIONS, "limits", "rest")))
+    fields = dict(reader.mapping(top, "", (*SECTIONS, "limits", "secrets", "rest")))
     sections = {key: reader.section(key, fields[key]) for key in SECTIONS if key in fields}
     limits = reader.limits(fields["limits"]) if "limits" in fields else PolicyLimits()
     rest = reader.verdict(fields["rest"], "rest") if "rest" in fields else None
-    return Document(**sections, limits=limits, rest=rest)
+    secrets = reader.names("secrets", fields["secrets"]) if "secrets" in fields else None
+    return Document(**sections, limits=limits, rest=rest, secrets=secrets)
 
 
 class _Reader:
@@ -188,6 +197,17 @@ class _Reader:
                 self._refuse(value, f"limits.{key}", mend)
             values[key] = number
         return PolicyLimits(**values)  # type: ignore[arg-type]  # each was converted to its field's type
+
+    def names(self, path: str, node: yaml.Node) -> tuple[str, ...]:
+        """A list of names of secrets."""
+        if _empty(node):
+            return ()
+        if not isinstance(node, yaml.SequenceNode) or len(node.value) > MOST_RULES:
+            self._refuse(node, path, f"write a list of at most {MOST_RULES} names, such as [SEARCH_KEY]")
+        for at, item in enumerate(node.value):
+            if not isinstance(item, yaml.ScalarNode) or not _SECRET.fullmatch(item.value):
+                self._refuse(item, f"{path}[{at}]", "write the name of a secret, such as SEARCH_KEY")
+        return tuple(dict.fromkeys(item.value for item in node.value))
 
     def _rules(self, section: str, name: str, node: yaml.Node) -> tuple[str, ...]:
         path = f"{section}.{name}"
@@ -263,6 +283,11 @@ def _size(text: str) -> int | None:
     return None if found is None else int(float(found[1]) * _UNITS[found[2].lower()])
 
 
+def _cpus(text: str) -> float | None:
+    found = float(text) if _NUMBER.fullmatch(text) else 0.0
+    return found if found >= LEAST_CPUS else None
+
+
 LIMITS: dict[str, tuple[str, Callable[[str], float | None]]] = {
     "turns": ("give a whole number above 0", _whole),
     "budget": ("give US dollars above 0, such as 2.50", _money),
@@ -271,5 +296,6 @@ LIMITS: dict[str, tuple[str, Callable[[str], float | None]]] = {
     "memory": ("give a size, such as 4GiB", _size),
     "tmp": ("give a size, such as 512MiB", _size),
     "disk": ("give a size, such as 20GiB", _size),
+    "cpus": ("give a number of CPUs from 0.01, such as 1.5", _cpus),
 }
 """limit → how to write it, and how it is read"""

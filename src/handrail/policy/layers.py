@@ -7,7 +7,7 @@ hold for whatever the session's own policy does not allow by name. Limits take t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 from handrail.policy import Verdict
@@ -56,7 +56,7 @@ class Policy:
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """What may be reached: allowed by each layer that names hosts. Denied ones have to be asked for: `decide`."""
+        """What each layer that names hosts allows; what is denied or asked for among it, `decide.reach` tells."""
         found: list[Host] | None = None
         for layer in self.layers:
             rules = layer.network[Verdict.ALLOW]
@@ -65,6 +65,17 @@ class Policy:
             mine = [host for rule in rules for host in rule.hosts]
             found = mine if found is None else _common(found, mine)
         return tuple(dict.fromkeys(found or ()))
+
+    @property
+    def opens(self) -> bool:
+        """Whether any place can be reached, or be asked for."""
+        asks = (layer.network[Verdict.ASK] or layer.document.network.rest is Verdict.ASK for layer in self.layers)
+        return bool(self.hosts) or any(asks)
+
+    @property
+    def rules_hosts(self) -> bool:
+        """Whether any layer says something about hosts, so that only walls that hold the network will do."""
+        return any(layer.document.network != Section() for layer in self.layers)
 
 
 def layer(name: str, document: Document) -> Layer:
@@ -87,16 +98,33 @@ _BUILT_IN = {permissions: layer(BUILT_IN, document) for permissions, document in
 
 @lru_cache(maxsize=256)
 def stack(
-    permissions: Permissions, *, team: str | None = None, workflow: str | None = None, session: str | None = None
+    permissions: Permissions,
+    *,
+    team: str | None = None,
+    workflow: str | None = None,
+    session: str | None = None,
+    network: tuple[str, ...] = (),
 ) -> Policy:
     """The policy of a session from the texts of its layers.
+
+    Args:
+        permissions: the built-in policy.
+        team: the ceiling.
+        workflow: the workflow's policy.
+        session: the session's own policy.
+        network: places that the session was told to reach (`--network`): as if its own policy allowed them.
 
     Raises:
         InvalidInput: a text is no policy.
     """
     given = ((TEAM, team, "policy.yaml of the data directory"), (WORKFLOW, workflow, "workflow's policy"),
              (SESSION, session, "policy"))  # fmt: skip
-    layers = tuple(layer(name, read(text, source)) for name, text, source in given if text is not None)
+    documents = {name: read(text, source) for name, text, source in given if text is not None}
+    if network:
+        own = documents.get(SESSION, Document())
+        allow = tuple(dict.fromkeys((*own.network.allow, *network)))
+        documents[SESSION] = replace(own, network=replace(own.network, allow=allow))
+    layers = tuple(layer(name, document) for name, document in documents.items())
     return Policy(layers, _BUILT_IN[permissions], refuses=permissions is Permissions.DENY)
 
 

@@ -103,6 +103,8 @@ def render(document: Document) -> str:
             out[name] = lists | rest
     if limits := _limits(document.limits):
         out["limits"] = limits
+    if document.secrets is not None:
+        out["secrets"] = list(document.secrets)
     if document.rest is not None:
         out["rest"] = str(document.rest)
     return yaml.safe_dump(out, sort_keys=False, allow_unicode=True, width=1000) if out else ""
@@ -117,6 +119,8 @@ def _limits(limits: PolicyLimits) -> dict[str, str | int]:
         out["budget"] = f"{limits.budget // 1_000_000_000}.{limits.budget % 1_000_000_000:09d}"
     if limits.seconds is not None:
         out["seconds"] = int(limits.seconds)
+    if limits.cpus is not None:
+        out["cpus"] = f"{limits.cpus:.6f}"
     return out
 
 

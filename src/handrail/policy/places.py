@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from handrail.policy.script import HOLE
+from handrail.registries import REGISTRIES
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
@@ -115,18 +116,6 @@ def file_rule(text: str) -> FileRule:
 
 
 # --- hosts ------------------------------------------------------------------------------------------------------------
-
-REGISTRIES: dict[str, tuple[str, ...]] = {
-    "pypi": ("pypi.org:443", "files.pythonhosted.org:443"),
-    "npm": ("registry.npmjs.org:443",),
-    "yarn": ("registry.yarnpkg.com:443", "registry.npmjs.org:443"),
-    "crates": ("crates.io:443", "static.crates.io:443", "index.crates.io:443"),
-    "go": ("proxy.golang.org:443", "sum.golang.org:443"),
-    "rubygems": ("rubygems.org:443", "index.rubygems.org:443"),
-    "maven": ("repo.maven.apache.org:443", "repo1.maven.org:443"),
-    "debian": ("deb.debian.org:80", "deb.debian.org:443", "security.debian.org:80", "security.debian.org:443"),
-}
-"""names for what package managers need"""
 
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]{0,62}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}[a-z0-9_])?)*")
 _SIX = re.compile(r"\[[0-9a-f:.]{2,45}\]")

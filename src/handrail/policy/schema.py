@@ -10,7 +10,7 @@ import sys
 
 from handrail.policy import Verdict
 from handrail.policy.document import EFFECTS, LIMITS, LISTS, MOST_RULES, SECTIONS
-from handrail.policy.places import REGISTRIES
+from handrail.registries import REGISTRIES
 from handrail.types import Json
 
 _ABOUT = {
@@ -48,6 +48,12 @@ def schema() -> Json:
                 "type": ["object", "null"],
                 "additionalProperties": False,
                 "properties": limits,
+            },
+            "secrets": {
+                "description": "Secrets of tasks: those that may be given, in a session's policy those it is given.",
+                "type": ["array", "null"],
+                "items": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,31}$"},
+                "maxItems": MOST_RULES,
             },
             "rest": {"description": "The answer for what no section names.", **verdict},
         },

@@ -15,6 +15,7 @@ from handrail.kinds import Kind
 from handrail.policy.document import text_of
 from handrail.policy.layers import stack
 from handrail.sandbox.paths import session_uid
+from handrail.sessions import walling
 from handrail.sessions.handover import handed_over
 from handrail.sessions.models import check_model, choose
 from handrail.sessions.rooms import NewSession, Rooms
@@ -52,10 +53,17 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     new = replace(new, network=tuple(dict.fromkeys(network)))
     rules.parse(new.network)
     ceiling = rooms.config.data / CEILING
-    policy = stack(Permissions.ASK, team=text_of(ceiling) if ceiling.exists() else None, session=new.policy)
+    team = text_of(ceiling) if ceiling.exists() else None
+    policy = stack(Permissions.ASK, team=team, session=new.policy, network=new.network)
+    walling.check_wish(policy, new.network)
+    given = walling.given(policy, new.secrets, rooms.vault)
     repository = await find(new.repository)
     backend = await rooms.backend(new.sandbox)
-    holds = [str(flag.name).lower() for flag in await backend.probe()]
+    held = await backend.probe()
+    # without --network: that is a wish, and no walls are as good as any to reach more than it says
+    walling.check(stack(Permissions.ASK, team=team, session=new.policy), new.sandbox, held)
+    walling.check_secrets(given, new.sandbox, held)
+    holds = [str(flag.name).lower() for flag in held]
     identity = SessionId(f"s-{secrets.token_hex(4)}")
     number = await rows.next_number(rooms.store)
     folder = session_folder(rooms, identity)
@@ -124,6 +132,7 @@ def _row(
         tools=[str(tool) for tool in new.tools],
         network=list(new.network),
         login=new.login,
+        secrets=list(dict.fromkeys(new.secrets)),
         control=Control.YOU,
         state=SessionState.IDLE,
         created=created,
@@ -147,6 +156,8 @@ def _data(row: SessionRow, by: str) -> Json:
         data["network"] = list(row.network)
     if row.login:
         data["login"] = True
+    if row.secrets:
+        data["secrets"] = list(row.secrets)
     given = {"model": row.model, "title": row.title, "permissions": row.permissions, "policy": row.policy}
     return data | {key: value for key, value in given.items() if value}
 

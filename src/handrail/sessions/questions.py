@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handrail.agents import PermissionRequest
+from handrail.agents import Diff, PermissionOption, PermissionRequest
 from handrail.agents.spec import AgentSpec
 from handrail.errors import Conflict, InvalidInput
 from handrail.kinds import Kind
@@ -43,6 +43,19 @@ class _Live:
     future: asyncio.Future[Answer | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked, in whatever way it came."""
+
+    call: str
+    title: str
+    tool: str
+    input: Json | None
+    signature: str
+    diffs: Sequence[Diff] = ()
+    options: Sequence[PermissionOption] = ()
+
+
 class Questions:
     """The open questions of one session.
 
@@ -72,6 +85,7 @@ class Questions:
         self._ceiling = ceiling
         self._asking = asking
         self._live: dict[ApprovalId, _Live] = {}
+        self._hosts: dict[str, asyncio.Task[Answer | None]] = {}
         self.denied = False
         """something was refused in the turn under way"""
 
@@ -104,7 +118,17 @@ class Questions:
             option = earlier.option if earlier.option in same else None
             answer = Answer(earlier.decision == "allow", option, earlier.because)
         else:
-            waited = await self._wait(request, card, mark)
+            waited = await self._wait(
+                _Asked(
+                    card.call,
+                    card.title,
+                    card.tool or "other",
+                    card.input,
+                    mark,
+                    tuple(request.call.diffs or ()),
+                    tuple(request.options),
+                )
+            )
             if waited is None:
                 return None
             answer = waited
@@ -112,6 +136,36 @@ class Questions:
             self.denied = True
             self._recorder.deny(card.call)
         return self._choose(request, answer)
+
+    async def host(self, place: str) -> Answer | None:
+        """Ask a person whether a place may be reached; the answer holds for the session.
+
+        Returns:
+            None where nobody can answer any more in this turn; the question stays open.
+        """
+        given: Json = {"host": place}
+        title = f"reach {place} from inside the walls, in this session"
+        asked = _Asked(f"host:{place}", title, "fetch", given, signature("fetch", None, given))
+        earlier = await approvals.last_answer(self._record.store, self._record.id, asked.signature)
+        if earlier is not None:
+            if not earlier.used:
+                with contextlib.suppress(Conflict):  # another connection was faster
+                    await self._record.write(guard=approvals.use(earlier.id))
+            return Answer(earlier.decision == "allow", None, earlier.because)
+        if place not in self._hosts:
+            waiting = asyncio.create_task(self._wait(asked), name=f"host {place}")
+            self._hosts[place] = waiting
+            waiting.add_done_callback(lambda _: self._hosts.pop(place, None))
+        # shielded: of several connections that wait for one answer any may go away
+        answer = await asyncio.shield(self._hosts[place])
+        if answer is not None and not answer.allow:
+            self.denied = True
+        return answer
+
+    @property
+    def asks_for_hosts(self) -> bool:
+        """Whether a person is asked about a place now."""
+        return bool(self._hosts)
 
     def limits(self) -> PolicyLimits:
         """What the session's policy limits at this moment.
@@ -186,12 +240,14 @@ class Questions:
     def release(self) -> None:
         """The agent is about to be let go: an answer that comes from now on waits for the next turn."""
         self._live.clear()
+        for task in self._hosts.values():
+            task.cancel()
 
     def detach(self) -> None:
         """The agent is gone: the questions stay open on record, but no live turn waits for them."""
         for live in self._live.values():
             live.future.cancel()
-        self._live.clear()
+        self.release()
 
     def _choose(self, request: PermissionRequest, answer: Answer) -> str | None:
         return answer.option or self._spec.choose(request.options, allow=answer.allow)
@@ -213,15 +269,15 @@ class Questions:
             self._recorder.deny(card.call)
         return self._choose(request, Answer(allow))
 
-    async def _wait(self, request: PermissionRequest, card: Card, mark: str) -> Answer | None:
-        row = await approvals.open_with(self._record.store, self._record.id, mark)
+    async def _wait(self, asked: _Asked) -> Answer | None:
+        row = await approvals.open_with(self._record.store, self._record.id, asked.signature)
         identity = row.id if row is not None else ApprovalId(f"a-{secrets.token_hex(4)}")
         live = _Live(asyncio.get_running_loop().create_future())
         self._live[identity] = live
         try:
             if row is None:
                 await self._recorder.drain()
-                await self._open(identity, request, card, mark)
+                await self._open(identity, asked)
             else:
                 due = self._asking.patience.due(self._asking.clock(), row.deadline)
                 await self._record.write(writes=(approvals.hold(identity, due),), state=SessionState.WAITING)
@@ -233,17 +289,15 @@ class Questions:
         finally:
             self._live.pop(identity, None)
 
-    async def _open(self, identity: ApprovalId, request: PermissionRequest, card: Card, mark: str) -> None:
-        options: list[Json] = [{"id": o.id, "name": o.name, "kind": o.kind} for o in request.options]
-        diffs: list[Json] = [
-            {"path": diff.path, "old": diff.old, "new": diff.new} for diff in (request.call.diffs or ())
-        ]
+    async def _open(self, identity: ApprovalId, what: _Asked) -> None:
+        options: list[Json] = [{"id": o.id, "name": o.name, "kind": o.kind} for o in what.options]
+        diffs: list[Json] = [{"path": diff.path, "old": diff.old, "new": diff.new} for diff in what.diffs]
         data: Json = {
             "approval": identity,
-            "call": card.call,
-            "title": card.title,
-            "tool": card.tool or "other",
-            "input": card.input,
+            "call": what.call,
+            "title": what.title,
+            "tool": what.tool,
+            "input": what.input,
             "diffs": diffs,
             "options": options,
         }
@@ -254,14 +308,14 @@ class Questions:
             id=identity,
             session=self._record.id,
             turn=self._recorder.turn,
-            call=card.call,
-            title=card.title,
-            tool=card.tool or "other",
-            input=card.input,
+            call=what.call,
+            title=what.title,
+            tool=what.tool,
+            input=what.input,
             diffs=diffs,
             options=options,
-            signature=mark,
-            why=why(self._recorder.step, request.call.diffs or (), session.cost_nano, session.unpriced),
+            signature=what.signature,
+            why=why(self._recorder.step, what.diffs, session.cost_nano, session.unpriced),
             asked=asked,
             deadline=deadline,
             then=patience.then,

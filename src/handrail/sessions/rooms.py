@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from handrail.agents.roster import Roster
 from handrail.config import Config
 from handrail.egress.proxy import Egress
+from handrail.egress.vault import Vault
 from handrail.gateway.server import Gateway
 from handrail.sandbox import Backend
 from handrail.sessions.patience import Asking, Patience, Tell
@@ -28,6 +29,8 @@ class Rooms:
     backend: Callable[[SandboxKind], Awaitable[Backend]]
     """a probed backend, or MissingPart / SandboxError"""
     egress: Egress
+    vault: Vault = field(default_factory=Vault)
+    """the secrets that sessions can be given"""
     tell: Tell = lambda _notice, _key: ()
     """how people are told of what waits and what came out"""
     clock: Callable[[], datetime] = now
@@ -70,3 +73,5 @@ class NewSession:
     """a snapshot of another session of this repository, to go on from; `ref` is where that session began"""
     network: tuple[str, ...] = ()
     """what the agent may reach: registries by name (`pypi`), `host`, `host:port`, `*.host`; nothing by default"""
+    secrets: tuple[str, ...] = ()
+    """names of secrets that the agent's requests may carry"""

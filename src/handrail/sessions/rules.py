@@ -31,7 +31,7 @@ def current(row: SessionRow, permissions: Permissions, ceiling: Path) -> Policy:
         InvalidInput: the ceiling cannot be read.
     """
     team = text_of(ceiling) if ceiling.exists() else None
-    return stack(permissions, team=team, session=row.policy)
+    return stack(permissions, team=team, session=row.policy, network=tuple(row.network))
 
 
 def asked(
@@ -46,7 +46,7 @@ def judge(row: SessionRow, permissions: Permissions, ceiling: Path, requests: Se
     try:
         return decide_all(current(row, permissions, ceiling), requests)
     except HandrailError as error:
-        below = decide_all(stack(permissions, session=row.policy), requests)
+        below = decide_all(stack(permissions, session=row.policy, network=tuple(row.network)), requests)
         if below.verdict is Verdict.DENY:
             return below
         return Decision(Verdict.ASK, None, TEAM, f"the policy of the data directory cannot be read: {error}")

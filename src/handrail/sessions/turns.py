@@ -13,13 +13,14 @@ from handrail.gateway import ModelCall
 from handrail.kinds import Kind
 from handrail.sessions.agent import RunningAgent
 from handrail.sessions.goals import TurnEnd
+from handrail.sessions.hosts import Hosts
 from handrail.sessions.lookout import Parked
 from handrail.sessions.network import Network
 from handrail.sessions.questions import Questions
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Recorder
 from handrail.sessions.summary import replay
-from handrail.sessions.workplace import Workplace
+from handrail.sessions.workplace import Outside, Workplace
 from handrail.store import approvals, calls, turns
 from handrail.store.log import Draft, Write
 from handrail.types import Control, Event, Permissions, SandboxKind, SessionState, StopReason, now
@@ -56,6 +57,7 @@ class Turns:
         self._network = Network(self.recorder.put)
         spec, asking = workplace.spec, workplace.asking
         self.questions = Questions(record, self.recorder, spec, self.permissions, workplace.ceiling, asking=asking)
+        self.hosts = Hosts(workplace.terms.policy, self.questions)
         self._cancel = asyncio.Event()
         self._park = asyncio.Event()
         self._cost_before = 0
@@ -102,6 +104,10 @@ class Turns:
         started = time.monotonic()
         try:
             result = self._named(await self._converse(text))
+            if result.stop_reason is StopReason.END_TURN and self.questions.asks_for_hosts:
+                # the agent gave up on a place that a person has not answered for yet: the answer goes on from here
+                self.questions.release()
+                result = replace(result, stop_reason=StopReason.PARKED)
         except StorageFull:
             await self._workplace.stop_agent(kill=True)
             raise
@@ -193,9 +199,8 @@ class Turns:
         """The agent, started where it is not, with what it lost told and shown."""
         if self._workplace.agent is not None and self._workplace.agent.alive:
             return self._workplace.agent
-        agent = await self._workplace.start_agent(
-            self.recorder.update, self._permission, self.metered, self._network.decided
-        )
+        outside = Outside(self.hosts.judge, self._network.decided)
+        agent = await self._workplace.start_agent(self.recorder.update, self._permission, self.metered, outside)
         row = self._record.row
         drafts = []
         lost = agent.how == "lost" and row.turn > 1

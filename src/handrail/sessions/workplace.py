@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handrail.agents import Endpoint, Launch, Login, OnPermission, OnUpdate
-from handrail.egress import OnDecision, rules
+from handrail.egress import Judge, OnDecision, Rules
+from handrail.egress.vault import environment
 from handrail.errors import SandboxError
 from handrail.gateway import OnCall, Wire
 from handrail.kinds import Kind
@@ -23,6 +24,7 @@ from handrail.sessions.patience import Asking
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.rules import CEILING
+from handrail.sessions.terms import Terms
 from handrail.store import snapshots
 from handrail.store.log import Draft
 from handrail.types import Check, NanoUSD, SandboxKind
@@ -33,6 +35,14 @@ from handrail.workspaces.protect import protected_paths
 
 _WIRES = {Wire.ANTHROPIC: "anthropic", Wire.OPENAI: "openai-chat", Wire.GEMINI: "gemini"}
 """what an agent of several wires is told to speak; every OpenAI-compatible provider has Chat, few have Responses"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Who answers for the network: what may be reached, and who is told of it."""
+
+    judge: Judge
+    on_decision: OnDecision
 
 
 class Workplace:
@@ -50,6 +60,7 @@ class Workplace:
         self._box_lock = asyncio.Lock()
         self.folder = session_folder(rooms, record.row.id)
         self.ceiling = rooms.config.data / CEILING
+        self.terms = Terms(record, self.ceiling, rooms.vault)
         """the policy that no session can widen"""
         self.transcript = Transcript(self.folder / "acp.jsonl")
         self.spec = rooms.roster.spec(record.row.agent)
@@ -92,6 +103,8 @@ class Workplace:
                 workspace = self.workspace
                 await protect.verify(workspace)
                 backend = await self._rooms.backend(SandboxKind(row.sandbox))
+                limits = self.terms.limits()
+                await self.terms.hold(backend)
                 home = self.folder / "home"
                 await asyncio.to_thread(home.mkdir, 0o700, parents=True, exist_ok=True)
                 walls = Walls(
@@ -109,12 +122,13 @@ class Workplace:
                     ),
                     protected=workspace.protected,
                     uid=session_uid(row.number),
+                    limits=limits,
                 )
                 self._box = await backend.open(walls)
             return self._box
 
     async def start_agent(
-        self, on_update: OnUpdate, on_permission: OnPermission, on_call: OnCall, on_decision: OnDecision
+        self, on_update: OnUpdate, on_permission: OnPermission, on_call: OnCall, outside: Outside
     ) -> RunningAgent:
         """The agent process of this session, started or started again.
 
@@ -124,13 +138,15 @@ class Workplace:
         if self.agent is not None and self.agent.alive:
             return self.agent
         row = self._record.row
+        if self._box is not None and self._box.walls.limits != self.terms.limits():
+            await self._let_go()  # the policy was changed since, and nothing runs inside
         box = await self.box()
         way = logins.fresh(self._rooms.roster, row) if row.login else self._endpoint(box, on_call)
         order = Start(
             spec=self.spec,
             launch=self._launch(way, box),
             box=box,
-            door=self._door(box, on_decision),
+            door=self._door(box, outside.judge, outside.on_decision),
             folder=self.folder,
             timeout=self._rooms.config.agent_start,
             asks=self.asks,
@@ -207,6 +223,9 @@ class Workplace:
     async def close(self) -> None:
         """End everything that runs for this session."""
         await self.stop_agent()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         async with self._box_lock:
             box, self._box = self._box, None
         if box is not None:
@@ -222,18 +241,19 @@ class Workplace:
         )
         return Endpoint(box.door_url(), grant.token, row.model or provider.model, _WIRES[provider.wire])
 
-    def _door(self, box: Box, on_decision: OnDecision) -> Door:
+    def _door(self, box: Box, judge: Judge, on_decision: OnDecision) -> Door:
         """The way to the gateway, and to the network where the session may reach some of it."""
-        gateway, network = self._rooms.gateway, self._record.row.network
-        if not network:
+        gateway, vault = self._rooms.gateway, self._rooms.vault
+        if not self.terms.opens():
             return gateway.serve
-        return doors.door(gateway, self._rooms.egress, rules.parse(network), on_decision, box.door_url())
+        rules = Rules(brokers=vault.chosen(self.terms.secrets()), judge=judge)
+        return doors.door(gateway, self._rooms.egress, rules, on_decision, box.door_url())
 
     def _launch(self, way: Endpoint | Login, box: Box) -> Launch:
         launch = self._rooms.roster.launch(self._record.row.agent, way, box.walls.home)
         path = os.pathsep.join(part for part in (launch.env.get("PATH"), self._path()) if part)
-        proxy = doors.environment(box.door_url()) if self._record.row.network else {}
-        return replace(launch, env={**proxy, **launch.env, "PATH": path})
+        proxy = doors.environment(box.door_url()) if self.terms.opens() else {}
+        return replace(launch, env={**environment(self.terms.secrets()), **proxy, **launch.env, "PATH": path})
 
     def _tools(self) -> Sequence[Path]:
         paths: list[Path] = []

@@ -245,6 +245,16 @@ async def unused_answer(store: Store, session: SessionId, signature: str) -> App
     return await first(store, ApprovalRow, answers.where(approvals.c.signature == signature))
 
 
+async def last_answer(store: Store, session: SessionId, signature: str) -> ApprovalRow | None:
+    """The last answer to a question that is answered once for a whole session."""
+    answers = select(approvals).where(
+        approvals.c.session == session,
+        approvals.c.state == ApprovalState.ANSWERED,
+        approvals.c.signature == signature,
+    )
+    return await first(store, ApprovalRow, answers.order_by(approvals.c.answered.desc(), approvals.c.id))
+
+
 def _of(session: SessionId, state: ApprovalState) -> Select[*tuple[object, ...]]:
     return (
         select(approvals)

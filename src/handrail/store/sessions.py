@@ -52,6 +52,8 @@ class SessionRow:
     """what its agent may reach: registries and host:port; nothing by default"""
     login: bool = False
     """it holds a copy of the user's login of its agent"""
+    secrets: Sequence[str] = ()
+    """names of what its agent's requests may carry"""
     permissions: Permissions | None = None
     """None: by who holds it"""
     policy: str | None = None
@@ -93,6 +95,7 @@ class SessionChanges(TypedDict, total=False):
     holds: Sequence[str]
     tools: Sequence[str]
     network: Sequence[str]
+    secrets: Sequence[str]
     permissions: Permissions | None
     policy: str | None
     control: Control

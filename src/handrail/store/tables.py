@@ -98,6 +98,7 @@ sessions = Table(
     Column("tools", _JSON, nullable=False),
     Column("network", _JSON, nullable=False),
     Column("login", Boolean, nullable=False),
+    Column("secrets", _JSON, nullable=False),
     Column("permissions", Word(Permissions)),
     Column("policy", Text),
     Column("control", Word(Control), nullable=False),
@@ -251,6 +252,17 @@ providers = Table(
     Column("base_url", Text, nullable=False),
     Column("model", String),
     Column("key", LargeBinary, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("host", String, nullable=False),
+    Column("header", Text, nullable=False),
+    Column("permits", _JSON, nullable=False),
+    Column("value", LargeBinary, nullable=False),
     Column("created", UtcDateTime, nullable=False),
 )
 

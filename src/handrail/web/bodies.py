@@ -74,6 +74,9 @@ class SessionBody(Given):
         Field(default_factory=list, description="what may be reached: registries (`pypi`), host:port, *.host"),
     ]
     login: Annotated[bool, Field(description="give the agent a copy of your login, in place of the gateway")] = False
+    secrets: Annotated[
+        list[str], Field(default_factory=list, description="names of secrets that the agent's requests may carry")
+    ]
     prompt: str | None = None
     goal: GoalBody | None = None
 
@@ -177,3 +180,14 @@ class EnableBody(Given):
 
     version: Annotated[str | None, Field(description="null: the newest")] = None
     unproven: Annotated[bool, Field(description="also when it was not rehearsed")] = False
+
+
+class SecretBody(Given):
+    """A secret that tasks need: the proxy puts it into requests to its host."""
+
+    host: Annotated[str, Field(description="host or host:port, called over TLS")]
+    header: Annotated[str, Field(description="header that carries it, such as `Authorization: Bearer {}`")]
+    value: Annotated[str, Field(repr=False, description="never shown again")]
+    permits: Annotated[
+        list[str], Field(default_factory=list, description="methods and paths, such as `GET /v1`; none is everything")
+    ]

@@ -25,6 +25,7 @@ _TAGS = {
     "notify": "Who is told of what waits and what came out, and how.",
     "agents": "The programs that do the work.",
     "providers": "Where models come from, and what they cost.",
+    "secrets": "What tasks need and no agent holds.",
     "forges": "Git hosts where effects are carried out.",
     "workflows": "What is repeatable, and what starts it.",
     "system": "The server itself.",

@@ -37,6 +37,7 @@ def session(seen: Seen) -> Json:
         "tools": list(row.tools),
         "network": list(row.network),
         "login": row.login,
+        "secrets": list(row.secrets),
         "permissions": row.permissions,
         "policy": row.policy,
         "control": row.control,

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 
 from handrail.agents.roster import Roster
-from handrail.commands import shelf
+from handrail.commands import secrets, shelf
 from handrail.commands.desk import Desk, Running
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.walls import Probes
@@ -48,6 +48,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         providers = await shelf.load(store, master, environ)
         forges = ForgeShelf(store, master)
         closing.push_async_callback(forges.close)
+        vault = await secrets.load(store, master)
         post = Post(store, config.data, environ, url=running.url, links=Links(master))
         closing.push_async_callback(post.stop)
         gateway = Gateway(providers.registry)
@@ -64,7 +65,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
             for runs in bell:
                 runs.settled(session)
 
-        rooms = Rooms(config, store, roster, gateway, probes.backend, egress, post.writes, settled=settled)
+        rooms = Rooms(config, store, roster, gateway, probes.backend, egress, vault, post.writes, settled=settled)
         sessions = Sessions(rooms)
         closing.push_async_callback(_stop, sessions)
         runs = Runs(RunRooms(config, store, sessions, LocalCarrier(), LocalSources(), post.writes))
@@ -74,7 +75,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         await sessions.start()
         await post.start()
         await runs.start()
-        yield Desk(config, store, sessions, runs, providers, forges, gateway, probes, roster, post, running)
+        yield Desk(config, store, sessions, runs, providers, forges, vault, gateway, probes, roster, post, running)
 
 
 async def _stop(sessions: Sessions) -> None:

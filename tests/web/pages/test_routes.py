@@ -8,6 +8,7 @@ import pytest
 from handrail.commands.desk import Desk
 from handrail.kinds import Kind
 from handrail.store import approvals
+from handrail.store import sessions as rows
 from handrail.store.log import Draft
 from handrail.types import Check, Control, Goal, Outcome, SandboxKind, SessionState
 from handrail.web.guard import Keys
@@ -172,6 +173,31 @@ async def test_an_approval_is_answered_on_the_page(desk: Desk, browser: httpx2.A
     again = await browser.post(f"/approvals/{asked}", data=form)
     assert again.status_code == 409
     assert "answered before, with deny by you" in again.text
+
+
+async def test_always_shows_its_rule_before_it_is_written(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
+    session = await begin(desk, "s-alice", state=SessionState.WAITING)
+    commands = ("make run-1234", "make run-5678", "python3 -c x")
+    first, second, vague = [
+        await ask(desk, session, f"a-{at}", title=command, input={"command": command})
+        for at, command in enumerate(commands)
+    ]
+    inbox = await page(browser, "/inbox")
+    assert f"/approvals/{first}/always" in [given.get("href") for given in inbox.all("a")]
+    shown = await page(browser, f"/approvals/{first}/always")
+    assert "shell: allow make run-*" in shown.words
+    assert "would have allowed 1 of 2 asked before in this session" in shown.words
+    assert (await approvals.get(desk.store, first)).decision is None  # looking answers nothing
+    assert "No narrow rule can be given" in (await page(browser, f"/approvals/{vague}/always")).words
+    form = {"csrf": keys.form, "back": "/sessions/s-alice", "decision": "allow"}
+    other = await browser.post(f"/approvals/{first}", data=form | {"always": "shell: allow make *"})
+    assert (other.status_code, "look at it again" in other.text) == (409, True)
+    answer = await browser.post(f"/approvals/{first}", data=form | {"always": "shell: allow make run-*"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sessions/s-alice")
+    assert (await approvals.get(desk.store, first)).decision == "allow"
+    assert "make run-*" in ((await rows.get(desk.store, session)).policy or "")
+    assert "answered already" in (await page(browser, f"/approvals/{first}/always")).words
+    assert (await approvals.get(desk.store, second)).decision is None
 
 
 @pytest.mark.parametrize(

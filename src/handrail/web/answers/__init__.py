@@ -108,6 +108,7 @@ class Session(Answer):
     tools: list[str]
     network: Annotated[list[str], Field(description="what the agent may reach: registries and host:port")]
     login: Annotated[bool, Field(description="it holds a secret: a copy of the user's login of its agent")]
+    secrets: Annotated[list[str], Field(description="secrets that the agent's requests may carry")]
     policy: Annotated[str | None, Field(description="the session's own policy, as YAML")]
     permissions: Annotated[
         Permissions | None, Field(description="null: asks while you hold it, allows while handed off")
@@ -318,8 +319,23 @@ class ProviderList(Answer):
     providers: list[ProviderShown]
 
 
+class SecretShown(Answer):
+    """A secret; its value is never shown."""
+
+    name: str
+    host: str
+    header: str
+    permits: list[str]
+
+
+class SecretList(Answer):
+    """Secrets of tasks."""
+
+    secrets: list[SecretShown]
+
+
 class Removed(Answer):
-    """A provider that is gone."""
+    """A provider or secret that is gone."""
 
     name: str
     removed: bool
@@ -434,7 +450,7 @@ MODELS: dict[str, type[BaseModel]] = {
     for model in (
         *(Session, SessionList, EventPage, EventShown, Prompted, Withdrawn, Cancelling),
         *(Change, Undone, Applied, Approval, ApprovalWhole, ApprovalList),
-        *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, Removed, Spend),
+        *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, SecretShown, SecretList, Removed, Spend),
         *(NotifyShown, NotifyTried, Status, Doctor, Stopping, Problem),
     )
 } | {model.__name__: model for model in (*events.MODELS, *outside.MODELS, *workflows.MODELS)}

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from handrail.web.api import agents, approvals, changes, events, forges, notify, providers, sessions, system, workflows
+from handrail.web.api import (
+    agents,
+    approvals,
+    changes,
+    events,
+    forges,
+    notify,
+    providers,
+    secrets,
+    sessions,
+    system,
+    workflows,
+)
 
 TABLE = (
     *sessions.TABLE,
@@ -14,5 +26,6 @@ TABLE = (
     *providers.TABLE,
     *forges.TABLE,
     *workflows.TABLE,
+    *secrets.TABLE,
     *system.TABLE,
 )

@@ -17,8 +17,9 @@ from handrail.commands.actor import Actor
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Seen, Wanted
 from handrail.commands.values import GoalSpec
-from handrail.errors import HandrailError, InvalidInput
+from handrail.errors import Conflict, HandrailError, InvalidInput
 from handrail.kinds import Kind
+from handrail.store.tables import ApprovalState
 from handrail.types import ApprovalId, Event, SessionState
 from handrail.web.guard import Keys
 from handrail.web.pages import forms, render
@@ -49,6 +50,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         get("/inbox", pages.inbox),
         get("/sessions/{id}", pages.session),
         get("/sessions/{id}/diff", pages.diff),
+        get("/approvals/{id}/always", pages.always),
         get("/static/handrail.css", _style),
         post("/sessions", acts.create),
         post("/sessions/{id}/prompts", acts.prompt),
@@ -133,6 +135,11 @@ class Pages:
         waiting = await approvals.waiting(self._desk, _actor(request))
         return await self._page(request, "inbox.html", here="inbox", refresh=REFRESH * 5, approvals=waiting)
 
+    async def always(self, request: Request) -> Response:
+        """What "always" would write for a question, and a button that confirms it."""
+        row, found = await approvals.show(self._desk, _actor(request), ApprovalId(_id(request)))
+        return await self._page(request, "always.html", here="inbox", asked=row, always=found)
+
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
         waiting = len(await approvals.waiting(self._desk, _actor(request)))
         context = {"here": "", "csrf": self._keys.form, "waiting": waiting, "refresh": refresh} | context
@@ -199,14 +206,21 @@ class Acts:
         await changes.apply(self._desk, _actor(request), _id(request), mode, branch)
 
     async def answer(self, request: Request, form: Form) -> None:
-        """Answer an approval."""
+        """Answer an approval; `always` holds the rules that the person was shown, a line each."""
+        actor, asked = _actor(request), ApprovalId(_id(request))
+        confirmed = form.get("always")
+        if confirmed is not None:
+            row, found = await approvals.show(self._desk, actor, asked)
+            if row.state is ApprovalState.OPEN and (found is None or "\n".join(found.rules) != confirmed):
+                raise Conflict("the rule that would be written is another one by now: look at it again")
         await approvals.answer(
             self._desk,
-            _actor(request),
-            ApprovalId(_id(request)),
+            actor,
+            asked,
             form.get("decision", ""),
             option=None,
             because=form.get("because", "").strip() or None,
+            always=confirmed is not None,
         )
 
 

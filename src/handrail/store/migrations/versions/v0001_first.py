@@ -21,6 +21,7 @@ def upgrade() -> None:
     _approvals()
     _calls()
     _providers()
+    _secrets()
     _snapshots()
     _outbox()
     _links()
@@ -46,6 +47,7 @@ def _sessions() -> None:
         sa.Column("tools", sa.JSON(), nullable=False),
         sa.Column("network", sa.JSON(), nullable=False),
         sa.Column("login", sa.Boolean(), nullable=False),
+        sa.Column("secrets", sa.JSON(), nullable=False),
         sa.Column("permissions", sa.String()),
         sa.Column("policy", sa.Text()),
         sa.Column("control", sa.String(), nullable=False),
@@ -193,6 +195,19 @@ def _providers() -> None:
         sa.Column("key", sa.LargeBinary(), nullable=False),
         sa.Column("created", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_providers")),
+    )
+
+
+def _secrets() -> None:
+    op.create_table(
+        "secrets",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("header", sa.Text(), nullable=False),
+        sa.Column("permits", sa.JSON(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("created", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_secrets")),
     )
 
 
