@@ -3,42 +3,32 @@ from __future__ import annotations
 import json
 
 from handrail.agents.own.history import History
-from handrail.agents.own.messages import Answer, Call, Message, Result, Results, User
-from handrail.agents.own.wires.chat import Chat
+from handrail.agents.own.messages import Call, Message
+from handrail.agents.own.wires.chat import CHAT
 from tests.agents.own.conftest import MakeOwn
 from tests.fake_provider import FakeProvider, prompt
 
 
 def step(number: int, output: str) -> list[Message]:
-    call = Call(number, f"id{number}", "shell", {"command": f"c{number}"})
-    return [Answer("", (call,)), Results((Result(number, f"id{number}", "shell", output),))]
+    call = Call(number, f"id{number}", "shell", {"command": f"c{number}"}, result=output, ok=True)
+    return [Message("agent", "", [call])]
 
 
 def history(window: int, *messages: Message) -> History:
-    made = History(Chat(), b'{"messages":[{},', window)
+    made = History(CHAT, b'{"messages":[{}', window)
     for message in messages:
         made.add(message)
     return made
 
 
-def paired(messages: list[Message]) -> bool:
-    """Each answer with calls is followed by its results, and results never stand alone."""
-    after = [*messages[1:], None]
-    return all(
-        isinstance(later, Results) == bool(isinstance(message, Answer) and message.calls)
-        for message, later in zip(messages, after, strict=True)
-    )
-
-
 def test_old_results_are_shortened_first() -> None:
-    past = history(11_000, User("goal"), *(m for n in range(1, 11) for m in step(n, f"{n}" * 3000)))
+    past = history(11_000, Message("user", "goal"), *(m for n in range(1, 11) for m in step(n, f"{n}" * 3000)))
     assert not past.full
     past = history(9000, *past.messages)
     assert past.full
     smaller = past.shortened()
     assert smaller is not None
-    assert paired(smaller)
-    lengths = [len(message.items[0].text) for message in smaller if isinstance(message, Results)]
+    lengths = [len(call.result or "") for message in smaller for call in message.calls]
     assert max(lengths[:-3]) < 800
     assert lengths[-3:] == [3000, 3000, 6000]
     past.replace(smaller)
@@ -48,33 +38,33 @@ def test_old_results_are_shortened_first() -> None:
 
 def test_a_summary_keeps_goal_newest_request_and_last_steps() -> None:
     steps = [m for n in range(1, 41) for m in step(n, f"out{n} " * 60)]
-    past = history(4000, User("the goal"), Answer("yes"), User("the newest wish"), *steps)
+    past = history(
+        4000, Message("user", "the goal"), Message("agent", "yes"), Message("user", "the newest wish"), *steps
+    )
     assert past.shortened() is None
     old, kept = past.halves()
     assert [*old, *kept] == past.messages
-    assert paired(old)
-    assert paired(kept)
-    assert isinstance(kept[0], Answer)
-    assert b"out1 out1" in past.question(old)
+    assert kept[0].role == "agent"
+    assert "out1 out1" in past.question(old).text
     past.replace(past.summarised("NOTES", old, kept))
     first = past.messages[0]
-    assert isinstance(first, User)
+    assert first.role == "user"
     assert all(text in first.text for text in ("the goal", "the newest wish", "NOTES"))
     assert past.used < 0.5 * 4000
     assert past.messages[1:] == kept
 
 
 def test_a_second_summary_keeps_the_first_goal() -> None:
-    past = history(4000, User("the goal"), *step(1, "x"))
+    past = history(4000, Message("user", "the goal"), *step(1, "x"))
     once = past.summarised("NOTES 1", past.messages, [])
-    twice = past.summarised("NOTES 2", [*once, Answer("ok"), User("wish")], [])
-    assert isinstance(twice[0], User)
+    twice = past.summarised("NOTES 2", [*once, Message("agent", "ok"), Message("user", "wish")], [])
+    assert twice[0].role == "user"
     assert twice[0].text.count("<goal>") == 1
     assert all(text in twice[0].text for text in ("<goal>\nthe goal\n</goal>", "NOTES 2", "wish"))
 
 
 def test_a_window_that_cannot_be_emptied_is_left_alone() -> None:
-    past = history(100, User("x" * 2000))
+    past = history(100, Message("user", "x" * 2000))
     assert past.full
     past.replace(past.messages)
     assert not past.full

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handrail.agents.own.journal import NOT_RUN, UNKNOWN, Journal
-from handrail.agents.own.messages import Answer, Call, Result, Results, User, to_json
+from handrail.agents.own.messages import Call, Message
 from handrail.errors import Conflict, NotFound
 from tests.agents.own.conftest import MakeOwn
 from tests.agents.own.driver import Refused
@@ -109,31 +109,31 @@ async def test_unknown_sessions_are_refused(make: MakeOwn, session: str) -> None
 
 def test_a_torn_tail_is_left_out(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "s", create=True)
-    journal.write("session", cwd="/w")
-    journal.append(to_json(User("hello")))
+    journal.write("state", cwd="/w")
+    journal.write("message", message=Message("user", "hello"))
     journal.close()
     whole = journal.path.read_bytes()
     for tail in (b'{"k":"answer","te', b'{"k":"answer"', b"\xff\xfe", b"[1]"):
         journal.path.write_bytes(whole + tail)
         journal = Journal(tmp_path, "s")
-        assert journal.read().live == [User("hello")]
-        journal.append(to_json(Answer("hi")))
-        assert journal.read().live == [User("hello"), Answer("hi")]
+        assert journal.read().live == [Message("user", "hello")]
+        journal.write("message", message=Message("agent", "hi"))
+        assert journal.read().live == [Message("user", "hello"), Message("agent", "hi")]
         journal.close()
 
 
 def test_calls_and_results_are_paired(tmp_path: Path) -> None:
-    calls = (Call(1, "a", "shell", {"command": "x"}), Call(2, "b", "shell", {}), Call(3, "c", "shell", {}))
+    calls = [Call(1, "a", "shell", {"command": "x"}), Call(2, "b", "shell", {}), Call(3, "c", "shell", {})]
     journal = Journal(tmp_path, "s", create=True)
-    journal.append(to_json(Answer("", calls)))
-    journal.write("begun", number=1)
-    journal.write("result", item=[1, "a", "shell", "out", True])
-    journal.write("begun", number=2)
+    journal.write("message", message=Message("agent", "", calls))
+    journal.write("call", number=1, result=UNKNOWN, ok=False)
+    journal.write("call", number=1, result="out", ok=True)
+    journal.write("call", number=2, result=UNKNOWN, ok=False)
     memory = journal.read()
     journal.close()
-    done, begun, never = memory.live[1].items if isinstance(memory.live[1], Results) else ()
-    assert done == Result(1, "a", "shell", "out")
-    assert (begun.text, never.text, begun.ok, never.ok) == (UNKNOWN, NOT_RUN, False, False)
+    done, begun, never = memory.live[0].calls
+    assert done == Call(1, "a", "shell", {"command": "x"}, result="out", ok=True)
+    assert (begun.result, never.result, begun.ok, never.ok) == (UNKNOWN, NOT_RUN, False, False)
     assert memory.calls == 3
 
 

@@ -92,7 +92,9 @@ async def test_silence_can_be_cancelled(make: MakeOwn, fake: FakeProvider, fault
         turn = own.begin(
             "session/prompt", sessionId=own.session, prompt=[{"type": "text", "text": prompt([{"fault": fault}])}]
         )
-        await asyncio.sleep(0.4)
+        while not fake.calls:  # noqa: ASYNC110  # the provider tells nobody
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
         began = asyncio.get_running_loop().time()
         own.cancel()
         assert (await turn)["stopReason"] == "cancelled"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.messages import Call, arguments
 from handrail.agents.own.tools import Act, Outcome, ToolFault, Workbench
+from handrail.agents.own.tools import prepare as prepared
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def bench(tmp_path: Path) -> Workbench:
 
 
 def prepare(bench: Workbench, name: str, **args: Any) -> Act:
-    return bench.prepare(Call(1, "1", name, args))
+    return prepared(bench.tools, Call(1, "1", name, args))
 
 
 def do(bench: Workbench, name: str, **args: Any) -> Outcome:
@@ -62,8 +63,7 @@ def test_edit_keeps_bytes_line_ends_mode_and_links(bench: Workbench, tmp_path: P
     file.chmod(0o755)
     (tmp_path / "link").symlink_to("f")
     act = prepare(bench, "edit", path="link", old="one\ntwo", new="1\n2")
-    assert act.diff is not None
-    assert act.diff.new == "\ufffd\r\n1\r\n2\r\n"
+    assert act.card(Call(1, "1", "edit", {}))["content"][0]["newText"] == "\ufffd\r\n1\r\n2\r\n"
     act.run(Cancel(), lambda _: None)
     assert file.read_bytes() == b"\xff\r\n1\r\n2\r\n"
     assert file.stat().st_mode & 0o777 == 0o755
@@ -74,16 +74,15 @@ def test_edit_keeps_bytes_line_ends_mode_and_links(bench: Workbench, tmp_path: P
 def test_a_large_file_shows_only_what_changes(bench: Workbench, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x" * 300_000 + "old")
     act = prepare(bench, "edit", path="f", old="old", new="new")
-    assert act.diff is not None
-    assert (act.diff.old, act.diff.new) == ("old", "new")
+    assert act.diff == ("old", "new")
 
 
-@pytest.mark.parametrize("rg", [False, True])
-def test_search(bench: Workbench, tmp_path: Path, rg: bool) -> None:
-    ripgrep = shutil.which("rg")
-    if rg and not ripgrep:
-        pytest.skip("ripgrep is not installed")
-    bench.env["PATH"] = str(Path(ripgrep).parent) if rg and ripgrep else "/nowhere"
+@pytest.mark.parametrize("repository", [False, True])
+def test_search(bench: Workbench, tmp_path: Path, repository: bool) -> None:
+    if repository:
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+        (tmp_path / ".gitignore").write_text("ignored\n")
+        (tmp_path / "ignored").write_text("find me")
     for name in ("a.py", "b.txt", "sub/c.py", ".git/d.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"one\nfind me 1\n\xff find me 2\n")
@@ -97,6 +96,8 @@ def test_search(bench: Workbench, tmp_path: Path, rg: bool) -> None:
     ]
     assert do(bench, "search", pattern="", glob="*.py").text.splitlines() == ["a.py", "re.py", "sub/c.py"]
     assert do(bench, "search", pattern="find", path="b.txt").text.startswith("b.txt:2:")
+    assert do(bench, "search", pattern="find", path="sub").text.startswith("sub/c.py:2:")
+    assert do(bench, "search", pattern="", glob="sub/*").text == "sub/c.py\n"
     assert do(bench, "search", pattern="nowhere").text == "nothing found"
     with pytest.raises(ToolFault, match=r"(?i)regular expression|regex"):
         do(bench, "search", pattern="(")
@@ -108,7 +109,7 @@ def test_search(bench: Workbench, tmp_path: Path, rg: bool) -> None:
 
 def test_tools_do_not_get_our_secrets(bench: Workbench) -> None:
     assert do(bench, "shell", command="env | grep -c HANDRAIL").text == "0\n[exit status 1]"
-    bench.shell.close()
+    bench.bash.close()
 
 
 def test_bad_arguments_are_explained() -> None:

@@ -7,31 +7,33 @@ from typing import Any
 
 import pytest
 
-from handrail.agents.own.messages import Answer, Call, Result, Results, User
-from handrail.agents.own.tools import TOOLS
+from handrail.agents.own.history import History
+from handrail.agents.own.messages import Call, Message
 from handrail.agents.own.wires import Draft, StreamBroken, Wire
-from handrail.agents.own.wires.anthropic import Anthropic
-from handrail.agents.own.wires.chat import Chat
-from handrail.agents.own.wires.gemini import Gemini
-from handrail.agents.own.wires.responses import Responses
+from handrail.agents.own.wires.anthropic import ANTHROPIC
+from handrail.agents.own.wires.chat import CHAT
+from handrail.agents.own.wires.gemini import GEMINI
+from handrail.agents.own.wires.responses import RESPONSES
 
-WIRES: list[Wire] = [Anthropic(), Chat(), Gemini(), Responses()]
+WIRES: list[Wire] = [ANTHROPIC, CHAT, GEMINI, RESPONSES]
 
 
-def answer(wire: Wire, *events: dict[str, Any]) -> Answer:
+def answer(wire: Wire, *events: dict[str, Any]) -> Message:
     draft = Draft()
     for event in events:
         wire.read(draft, event)
-    return wire.finish(draft, 1)
+    return draft.finish(wire.name, 1)
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 def test_what_another_wire_said_is_told_in_this_ones_words(wire: Wire) -> None:
-    body = bytearray(wire.head("m", "SYSTEM", TOOLS, 100))
-    said = Answer("text", (Call(1, "id:1", "shell", {"command": "x"}),), wire="other", native=({"type": "alien"},))
-    results = Results((Result(1, "id:1", "shell", "out", ok=False),))
-    body += b",".join([wire.message(User("hello")), wire.message(said), wire.message(results)])
-    request = json.dumps(json.loads(wire.close(body)))
+    tool = {"name": "ask", "description": "d", "parameters": {"type": "object", "properties": {}}}
+    call = Call(1, "id:1", "shell", {"command": "x"}, result="out")
+    said = Message("agent", "text", [call], wire="other", native=[{"type": "alien"}])
+    history = History(wire, wire.begin("m", "SYSTEM", [tool], 100), 1000)
+    for message in (Message("user", "hello"), said):
+        history.add(message)
+    request = json.dumps(json.loads(history.request()))
     assert all(part in request for part in ("SYSTEM", "hello", "text", "command", "out", '"name": "ask"'))
     assert "alien" not in request
 
@@ -45,18 +47,18 @@ def test_an_answer_without_an_end_is_broken(wire: Wire) -> None:
 def test_chat_calls_without_index_and_usage_of_the_last_chunk() -> None:
     calls = [{"id": name, "function": {"name": name, "arguments": '{"x": 1}'}} for name in ("a", "b")]
     got = answer(
-        Chat(),
+        CHAT,
         {"choices": [{"delta": {"reasoning_content": "hm", "tool_calls": calls}}]},
         {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
         {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": None}},
     )
     assert [(call.number, call.name, call.args) for call in got.calls] == [(1, "a", {"x": 1}), (2, "b", {"x": 1})]
-    assert (got.thought, got.usage) == ("hm", (5, 0, 2))
+    assert (got.thought, got.usage) == ("hm", [5, 0, 2])
 
 
 def test_chat_calls_cut_short_are_told_to_the_model() -> None:
     piece = {"index": 0, "id": "a", "function": {"name": "write", "arguments": '{"path": "x", "content": "abc'}}
-    got = answer(Chat(), {"choices": [{"delta": {"tool_calls": [piece]}, "finish_reason": "length"}]})
+    got = answer(CHAT, {"choices": [{"delta": {"tool_calls": [piece]}, "finish_reason": "length"}]})
     assert got.stop == "length"
     assert "cut off" in (got.calls[0].fault or "")
 
@@ -64,11 +66,11 @@ def test_chat_calls_cut_short_are_told_to_the_model() -> None:
 @pytest.mark.parametrize(
     ("wire", "event"),
     [
-        (Chat(), {"error": {"message": "overloaded"}}),
-        (Anthropic(), {"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}),
-        (Responses(), {"type": "response.failed", "response": {"error": {"message": "overloaded"}}}),
-        (Responses(), {"type": "error", "message": "overloaded"}),
-        (Gemini(), {"error": {"message": "overloaded"}}),
+        (CHAT, {"error": {"message": "overloaded"}}),
+        (ANTHROPIC, {"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}),
+        (RESPONSES, {"type": "response.failed", "response": {"error": {"message": "overloaded"}}}),
+        (RESPONSES, {"type": "error", "message": "overloaded"}),
+        (GEMINI, {"error": {"message": "overloaded"}}),
     ],
 )
 def test_errors_in_mid_stream(wire: Wire, event: dict[str, Any]) -> None:
@@ -87,13 +89,13 @@ def test_responses_hand_encrypted_reasoning_back_and_nothing_by_id() -> None:
     call = {"type": "function_call", "id": "fc", "call_id": "c", "name": "read", "arguments": '{"path": "x"}'}
     items = [reasoning, {"type": "reasoning", "id": "rs2", "summary": []}, call]
     done = [{"type": "response.output_item.done", "item": item} for item in items]
-    got = answer(Responses(), *done, {"type": "response.completed", "response": {}})
+    got = answer(RESPONSES, *done, {"type": "response.completed", "response": {}})
     assert [item["type"] for item in got.native] == ["reasoning", "function_call"]
     assert not any("id" in item for item in got.native)
     incomplete = {"incomplete_details": {"reason": "max_output_tokens"}}
-    assert answer(Responses(), {"type": "response.incomplete", "response": incomplete}).stop == "length"
-    assert b"encrypted_content" in Responses().head("gpt-5.5", "", (), 1)
-    assert b"encrypted_content" not in Responses().head("gpt-4.1", "", (), 1)
+    assert answer(RESPONSES, {"type": "response.incomplete", "response": incomplete}).stop == "length"
+    assert b"encrypted_content" in RESPONSES.begin("gpt-5.5", "", [], 1)
+    assert b"encrypted_content" not in RESPONSES.begin("gpt-4.1", "", [], 1)
 
 
 def test_gemini_hands_signatures_back_where_they_stood() -> None:
@@ -106,12 +108,12 @@ def test_gemini_hands_signatures_back_where_they_stood() -> None:
         {"text": "", "thoughtSignature": "END"},
     ]
     events = [{"candidates": [{"content": {"parts": [part]}}]} for part in parts]
-    got = answer(Gemini(), *events, {"candidates": [{"finishReason": "STOP"}]})
+    got = answer(GEMINI, *events, {"candidates": [{"finishReason": "STOP"}]})
     assert list(got.native) == [{"text": "ab"}, call, {"text": "", "thoughtSignature": "END"}]
     assert (got.text, got.thought, got.calls[0].id) == ("ab", "t", "own_1")
-    assert answer(Gemini(), {"promptFeedback": {"blockReason": "SAFETY"}}).stop == "refusal"
+    assert answer(GEMINI, {"promptFeedback": {"blockReason": "SAFETY"}}).stop == "refusal"
     with pytest.raises(StreamBroken):
-        answer(Gemini(), {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]})
+        answer(GEMINI, {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]})
 
 
 def test_anthropic_keeps_no_empty_blocks() -> None:
@@ -122,5 +124,5 @@ def test_anthropic_keeps_no_empty_blocks() -> None:
     ]
     events = [{"type": "content_block_start", "index": at, "content_block": block} for at, block in enumerate(blocks)]
     delta = {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}}
-    got = answer(Anthropic(), *events, delta)
+    got = answer(ANTHROPIC, *events, delta)
     assert list(got.native) == [{"type": "tool_use", "id": "t", "name": "plan", "input": {}}]

@@ -5,5 +5,6 @@ environment (`settings`), and imports neither the server nor the ACP SDK: what i
 for. Threads instead of asyncio for the same reason: one reads stdin, one a turn works; no more are ever needed.
 
 The way of a turn: `server` (ACP) → `turn` (the loop) → `history` (the request as bytes) → `model` (HTTP, retries) →
-`wires` (four formats) → `tools`, `shell`, `search`; `journal` remembers each step before it is shown.
+`wires` (four formats) → `tools`, `shell`; `session` shows and asks; `journal` remembers each step before it is shown. A
+message is one value in all of them, and a tool call carries its result.
 """

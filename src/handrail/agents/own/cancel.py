@@ -15,8 +15,7 @@ class Cancel:
     """Set once for one turn; whatever the turn waits for is stopped then."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.Lock()
+        self._event, self._lock = threading.Event(), threading.Lock()
         self._stops: list[Callable[[], None]] = []
 
     def set(self) -> None:
@@ -31,18 +30,9 @@ class Cancel:
         """Whether it was set."""
         return self._event.is_set()
 
-    def check(self) -> None:
-        """Raise `Cancelled` if it was set."""
-        if self._event.is_set():
-            raise Cancelled
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, but not past a cancellation.
-
-        Raises:
-            Cancelled: it was set.
-        """
-        if self._event.wait(seconds):
+    def check(self, patience: float = 0.0) -> None:
+        """Raise `Cancelled` if it was set, or is within `patience` seconds."""
+        if self._event.wait(patience):
             raise Cancelled
 
     @contextmanager

@@ -28,18 +28,14 @@ _GUIDE_LIMIT = 16_000
 
 
 def system_prompt(cwd: Path) -> str:
-    """The system prompt of a session in `cwd`."""
+    """The system prompt of a session in `cwd`, with the guides up to the repository's top, outermost first."""
     system = os.uname()
     date = f"{datetime.now().astimezone():%A, %d %B %Y}"
     place = f"Working directory: {cwd}\nDate: {date}\nSystem: {system.sysname} {system.release} {system.machine}"
-    return "\n\n".join([_RULES, place, *map(told, _above(cwd))])
-
-
-def _above(cwd: Path) -> list[Path]:
-    """The guides of `cwd` and of the folders above it up to the repository's top, outermost first."""
     folders = [cwd, *cwd.parents]
     top = next((at for at, folder in enumerate(folders) if (folder / ".git").exists()), 0)
-    return [guide for folder in reversed(folders[: top + 1]) if (guide := in_folder(folder))]
+    guides = [guide for folder in reversed(folders[: top + 1]) if (guide := in_folder(folder))]
+    return "\n\n".join([_RULES, place, *map(told, guides)])
 
 
 def in_folder(folder: Path) -> Path | None:

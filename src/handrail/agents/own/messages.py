@@ -1,15 +1,15 @@
-"""What person, model and tools say to each other, in no wire's words."""
+"""What person, model and tools say to each other, in no wire's words, and as the journal keeps it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
 
-encode = json.JSONEncoder(separators=(",", ":")).encode
-"""compact JSON in ASCII: whatever a tool printed, the line stays valid UTF-8"""
+encode = json.JSONEncoder(separators=(",", ":"), default=vars).encode
+"""compact JSON in ASCII, of messages too: whatever a tool printed, the line stays valid UTF-8"""
 
 
 def clean(text: str) -> str:
@@ -25,61 +25,41 @@ def clip(text: str, limit: int, why: str = "") -> str:
     return f"{text[:head]}\n[… {len(text) - limit} characters left out{why} …]\n{text[len(text) - limit + head :]}"
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """What the person said."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Call:
-    """A tool call of the model. `number` is ours and unique in the session; `id` is the provider's."""
+    """A tool call and what it gave. `number` is ours and unique in the session; `id` is the provider's."""
 
     number: int
     id: str
     name: str
     args: Json
-    fault: str | None = None
-    """why the arguments cannot be used"""
+    fault: str | None = None  # why the arguments cannot be used
+    result: str | None = None  # None until there is one
+    ok: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer of the model. `native` is the same in the words of `wire`, with what only that wire understands."""
+@dataclass
+class Message:
+    """What the `user` said, or one answer of the `agent`. A call carries its result, so no pair is ever torn."""
 
-    text: str
-    calls: tuple[Call, ...] = ()
+    role: str
+    text: str = ""
+    calls: list[Call] = field(default_factory=list)
     thought: str = ""
-    stop: str = "end"
-    """end, length or refusal"""
+    stop: str = "end"  # end, length or refusal
     wire: str = ""
-    native: tuple[Json, ...] = ()
-    tokens: int = 0
-    """input and output together; 0 where the provider did not tell"""
-    usage: tuple[int, int, int] = (0, 0, 0)
-    """input (all), of it cached, output"""
+    native: list[Json] = field(default_factory=list)  # the same in the words of `wire`, with what only it understands
+    usage: list[int] = field(default_factory=lambda: [0, 0, 0])  # tokens: input (all), of it cached, output
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says nothing; some providers refuse such a message."""
+        return not self.text.strip() and not self.calls
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a tool gave for the call of that number."""
-
-    number: int
-    id: str
-    name: str
-    text: str
-    ok: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """The results of all calls of one answer, in their order."""
-
-    items: tuple[Result, ...]
-
-
-Message = User | Answer | Results
+def from_json(record: Json) -> Message:
+    """The message that `encode` wrote."""
+    return Message(**{**record, "calls": [Call(**call) for call in record["calls"]]})
 
 
 def arguments(raw: str) -> tuple[Json, str | None]:
@@ -91,28 +71,3 @@ def arguments(raw: str) -> tuple[Json, str | None]:
     except ValueError as error:
         return {}, f"the arguments are not JSON ({error}); were they cut off? Give them again, shorter"
     return (value, None) if isinstance(value, dict) else ({}, "the arguments are no JSON object")
-
-
-def to_json(message: Message) -> Json:
-    """A message as the journal keeps it."""
-    match message:
-        case User():
-            return {"k": "user", "text": message.text}
-        case Answer():
-            calls = [[c.number, c.id, c.name, c.args, c.fault] for c in message.calls]
-            record = {"k": "answer", "text": message.text, "calls": calls, "stop": message.stop, "wire": message.wire}
-            return record | {"thought": message.thought, "native": message.native, "tokens": message.tokens}
-        case Results():
-            return {"k": "results", "items": [[r.number, r.id, r.name, r.text, r.ok] for r in message.items]}
-
-
-def from_json(record: Json) -> Message:
-    """The message that `to_json` wrote."""
-    match record["k"]:
-        case "user":
-            return User(record["text"])
-        case "results":
-            return Results(tuple(Result(*item) for item in record["items"]))
-    calls = tuple(Call(*item) for item in record["calls"])
-    native, tokens = tuple(record["native"]), record["tokens"]
-    return Answer(record["text"], calls, record["thought"], record["stop"], record["wire"], native, tokens)

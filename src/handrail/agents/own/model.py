@@ -14,24 +14,34 @@ from contextlib import suppress
 import httpx2
 
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import Answer, Json
+from handrail.agents.own.messages import Json, Message
 from handrail.agents.own.settings import Settings
-from handrail.agents.own.wires import Draft, ModelError, StreamBroken, Wire
+from handrail.agents.own.wires import Draft, StreamBroken, Wire
+from handrail.errors import ProviderError
 
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _KINDS = {401: "authentication_failed", 403: "authentication_failed", 402: "billing_error", 429: "rate_limit"}
 _SPENT = re.compile(r"insufficient_quota|quota exceeded|budget|billing|credit balance", re.IGNORECASE)
 _TOO_LONG = re.compile(r"context.{0,20}(length|window)|(prompt|input).{0,20}too long|token count", re.IGNORECASE)
+_LARGEST = 64 << 20
+"""bytes of one event; OpenAI's last one repeats the whole answer"""
 _LONGEST_WAIT = 60.0
 """seconds; a provider that asks for more is not waited for"""
 
 
-class _AgainError(Exception):
+class ModelError(ProviderError):
+    """No answer can be had. `kind` is in Claude Code's words, which drivers know; `too_long`: the window is full."""
+
+    def __init__(self, message: str, kind: str, *, too_long: bool = False) -> None:
+        super().__init__(message)
+        self.kind, self.too_long = kind, too_long
+
+
+class _AgainError(ModelError):
     """An attempt failed in a way that may pass; `after` is how many seconds the provider asks for."""
 
-    def __init__(self, reason: str, kind: str = "server_error", after: float | None = None) -> None:
-        super().__init__(reason)
-        self.kind = kind
+    def __init__(self, message: str, kind: str = "server_error", after: float | None = None) -> None:
+        super().__init__(message, kind)
         self.after = after
 
 
@@ -39,109 +49,69 @@ class Model:
     """The provider as one session's turns see it; one call at a time."""
 
     def __init__(self, settings: Settings, wire: Wire) -> None:
-        self.wire = wire
-        self._settings = settings
+        self._settings, self._wire = settings, wire
         self._socket: socket.socket | None = None
-        local = settings.url.startswith("http://")
+        self._url = f"{settings.model_url}{wire.path.format(settings.model.removeprefix('models/'))}"
+        headers = {name: value.format(settings.token) for name, value in wire.headers.items()}
+        headers |= {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
+        local = settings.model_url.startswith("http://")
         # Loading the certificates takes 20 ms: not for a gateway on loopback. Proxies are for the world outside.
-        self._client = httpx2.Client(verify=not local, trust_env=not local)
-        self._url = httpx2.URL(f"{settings.url or 'http://127.0.0.1:1'}{wire.path(settings.model)}")
-        self._headers = wire.headers(settings.token) | {
-            "content-type": "application/json",
-            "accept-encoding": "identity",
-            "user-agent": "handrail",
-        }
-        self._timeout = {"connect": 10.0, "read": settings.idle, "write": 60.0, "pool": 10.0}
+        timeout = httpx2.Timeout(60, connect=10, read=settings.idle)
+        self._client = httpx2.Client(verify=not local, trust_env=not local, headers=headers, timeout=timeout)
 
     def ask(
         self, body: bytes, first: int, cancel: Cancel, told: Callable[[Draft], None], failed: Callable[[str], None]
-    ) -> Answer:
-        """One answer, tool calls numbered from `first`.
+    ) -> Message:
+        """The answer to the request `body`, its calls numbered from `first`.
 
-        Args:
-            body: the whole request.
-            first: number of the first tool call.
-            cancel: ends the call at once.
-            told: called whenever something new was streamed.
-            failed: called with a sentence before an attempt is repeated.
-
-        Raises:
-            Cancelled: by `cancel`.
-            ModelError: refused, or still failing at the last attempt.
+        `told` is called whenever something came, `failed` with a sentence before an attempt is repeated. Raises
+        Cancelled by `cancel`, ModelError where it is refused or still fails at the last attempt.
         """
-        for name, value in (("HANDRAIL_MODEL_URL", self._settings.url), ("HANDRAIL_MODEL", self._settings.model)):
-            if not value:
-                raise ModelError(f"{name} is not set: no model can be asked", "invalid_request")
-        attempt = 1
+        for name in ("model_url", "model"):
+            if not getattr(self._settings, name):
+                raise ModelError(f"HANDRAIL_{name.upper()} is not set: no model can be asked", "invalid_request")
+        attempts, attempt = self._settings.attempts, 1
         while True:
             try:
                 return self._once(body, first, cancel, told)
             except _AgainError as problem:
                 cancel.check()
-                wait = problem.after
-                if wait is None:
-                    wait = self._settings.backoff * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
-                if attempt == self._settings.attempts or wait > _LONGEST_WAIT:
+                backoff = self._settings.backoff * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
+                wait = backoff if problem.after is None else problem.after
+                if attempt == attempts or wait > _LONGEST_WAIT:
                     tries = f"{attempt} attempt{'s' if attempt > 1 else ''}"
                     raise ModelError(f"{problem} (given up after {tries})", problem.kind) from problem
                 attempt += 1
-                failed(f"{problem}; trying again in {wait:.1f} s, attempt {attempt} of {self._settings.attempts}")
-                cancel.sleep(wait)
+                failed(f"{problem}; trying again in {wait:.1f} s, attempt {attempt} of {attempts}")
+                cancel.check(wait)
 
-    def close(self) -> None:
-        """Drop the connection."""
-        self._client.close()
-
-    def _once(self, body: bytes, first: int, cancel: Cancel, told: Callable[[Draft], None]) -> Answer:
+    def _once(self, body: bytes, first: int, cancel: Cancel, told: Callable[[Draft], None]) -> Message:
         def watch(event: str, info: Json) -> None:
             # A cancellation must find the socket to shut; a new one may be connected at any attempt.
             if event.endswith(("connect_tcp.complete", "start_tls.complete")):
                 self._socket = info["return_value"].get_extra_info("socket")
                 cancel.check()
 
-        extensions = {"timeout": self._timeout, "trace": watch}
-        request = httpx2.Request("POST", self._url, headers=self._headers, content=body, extensions=extensions)
+        draft = Draft()
+        call = self._client.stream("POST", self._url, content=body, extensions={"trace": watch})
         try:
-            with cancel.stopping(self._shut):
-                response = self._client.send(request, stream=True)
-                try:
-                    if response.status_code != 200:
-                        raise self._refusal(response.status_code, response.headers, response.read())
-                    return self._stream(response, first, cancel, told)
-                finally:
-                    response.close()
-        except (httpx2.TransportError, StreamBroken, json.JSONDecodeError) as error:
-            cancel.check()
-            reason = "the stream holds what is not JSON" if isinstance(error, json.JSONDecodeError) else str(error)
-            raise _AgainError(f"model call failed: {reason or type(error).__name__}") from error
+            with cancel.stopping(self._shut), call as response:
+                if response.status_code != 200:
+                    raise _refusal(response.status_code, response.headers, response.read())
+                for event in httpx2.EventSource(response, max_event_size=_LARGEST):
+                    cancel.check()
+                    if event.data == "[DONE]":
+                        draft.stop = draft.stop or "end"
+                    elif event.data:
+                        self._wire.read(draft, json.loads(event.data))
+                        told(draft)
+                return draft.finish(self._wire.name, first)
+        except json.JSONDecodeError as error:
+            raise _AgainError("model call failed: the stream holds what is not JSON") from error
+        except (httpx2.TransportError, StreamBroken) as error:
+            raise _AgainError(f"model call failed: {str(error) or type(error).__name__}") from error
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise _AgainError(f"model call failed: an event without what it must have ({error!r})") from error
-
-    def _stream(self, response: httpx2.Response, first: int, cancel: Cancel, told: Callable[[Draft], None]) -> Answer:
-        draft, rest, read = Draft(), b"", self.wire.read
-        for chunk in response.iter_raw():
-            cancel.check()
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                # These four send one line of data an event, so the format's other corners are not needed.
-                if not line.startswith(b"data:"):
-                    continue
-                if (data := line[5:].strip()) == b"[DONE]":
-                    draft.stop = draft.stop or "end"
-                else:
-                    read(draft, json.loads(data))
-            if draft.fresh or draft.fresh_thought:
-                told(draft)
-                draft.fresh = draft.fresh_thought = ""
-        return self.wire.finish(draft, first)
-
-    def _refusal(self, status: int, headers: httpx2.Headers, raw: bytes) -> Exception:
-        message, spent = _message(raw), bool(_SPENT.search(raw.decode("utf-8", "replace")))
-        said = f"model call refused, HTTP {status}: {message}"
-        kind = "billing_error" if spent else _KINDS.get(status, "server_error" if status >= 500 else "invalid_request")
-        if status in _AGAIN and not (spent and status == 429):
-            return _AgainError(said, kind, _retry_after(headers.get("retry-after")))
-        return ModelError(said, kind, too_long=status in {400, 413} and bool(_TOO_LONG.search(message)))
 
     def _shut(self) -> None:
         # Closing would not wake the thread that reads; shutting down does.
@@ -150,22 +120,27 @@ class Model:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def _message(raw: bytes) -> str:
+def _refusal(status: int, headers: httpx2.Headers, raw: bytes) -> ModelError:
     text = raw.decode("utf-8", "replace")
-    try:
+    spent, message = bool(_SPENT.search(text)), _message(text)
+    said = f"model call refused, HTTP {status}: {message}"
+    kind = "billing_error" if spent else _KINDS.get(status, "server_error" if status >= 500 else "invalid_request")
+    if status in _AGAIN and not (spent and status == 429):
+        return _AgainError(said, kind, _retry_after(headers.get("retry-after", "")))
+    return ModelError(said, kind, too_long=status in {400, 413} and bool(_TOO_LONG.search(message)))
+
+
+def _message(text: str) -> str:
+    with suppress(ValueError, AttributeError, IndexError):
         value = json.loads(text)
         value = value[0] if isinstance(value, list) else value
         error = value.get("error", value)
         text = error.get("message", text) if isinstance(error, dict) else str(error)
-    except (ValueError, AttributeError, IndexError):
-        pass
     return " ".join(text.split())[:500] or "no reason given"
 
 
-def _retry_after(value: str | None) -> float | None:
+def _retry_after(value: str) -> float | None:
     """Seconds of a `retry-after` header, which may also be a date (RFC 9110 section 10.2.3)."""
-    if not value:
-        return None
     with suppress(ValueError):
         return max(0.0, float(value))
     with suppress(ValueError):

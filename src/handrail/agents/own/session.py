@@ -1,47 +1,39 @@
-"""One session in this process: what it remembers, and what it shows the client. A turn works on it."""
+"""One session in this process: what it remembers, and what it shows to and asks of the person. A turn works on it."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import secrets
 import threading
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from handrail.agents.own import guide, history
-from handrail.agents.own.cancel import Cancel
+from handrail.agents.own import guide
+from handrail.agents.own.cancel import Cancel, Cancelled
+from handrail.agents.own.history import History
 from handrail.agents.own.journal import Journal, Memory
-from handrail.agents.own.messages import Answer, Call, Json, Message, Result, Results, User, to_json
+from handrail.agents.own.messages import Call, Json, Message
+from handrail.agents.own.model import Model
 from handrail.agents.own.rpc import Peer
 from handrail.agents.own.settings import Settings
-from handrail.agents.own.tools import Act, Workbench
+from handrail.agents.own.tools import Act, Outcome, ToolFault, Workbench, table
 from handrail.agents.own.wires import Wire
 from handrail.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from handrail.agents.own.model import Model
-
 MODES = {"ask": "Asks before it edits, writes or runs a command", "auto": "Asks nothing"}
+_KINDS = {"read": "read", "write": "edit", "edit": "edit", "search": "search", "shell": "execute"}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_STATUS = ["pending", "in_progress", "completed"]
+_STEP = {"text": {"type": "string"}, "status": {"type": "string", "enum": _STATUS}}
+_Entries = Annotated[list[Json], {"items": {"type": "object", "properties": _STEP, "required": ["text", "status"]}}]
+_Options = Annotated[list[str], {"items": {"type": "string"}}]
 
 
 class Session:
-    """A conversation in a working directory.
+    """A conversation in a working directory; without an identity a new one.
 
-    Args:
-        identity: its id; None makes a new session.
-        cwd: the working directory.
-        settings: of the process.
-        wire: how the model is spoken to.
-        peer: the client.
-
-    Raises:
-        NotFound: no session of that id is known here.
-        Conflict: another process has it open.
-        InvalidInput: `cwd` is no absolute folder, or the id is no id.
+    Raises NotFound or Conflict as its journal does, InvalidInput where `cwd` is no absolute folder or the id no id.
     """
 
     def __init__(self, identity: str | None, cwd: str, settings: Settings, wire: Wire, peer: Peer) -> None:
@@ -50,147 +42,148 @@ class Session:
         if identity is not None and not _ID.fullmatch(identity):
             raise InvalidInput("sessionId", identity, "give an id as `session/new` returned it")
         self.id = identity or f"own-{secrets.token_hex(8)}"
-        self.settings = settings
-        self.peer = peer
-        self.client_takes_failures = False
-        self.cancel: Cancel | None = None
-        """of the turn under way"""
+        self.settings, self.wire, self.peer = settings, wire, peer
+        self.cancel: Cancel | None = None  # of the turn under way
         self.worker: threading.Thread | None = None
-        self.journal = Journal(settings.journals, self.id, create=identity is None)
+        self.journal = Journal(Path.home() / ".handrail-agent", self.id, create=identity is None)
+        self.memory = self.journal.read() if identity else Memory()
         if identity is None:
-            self.journal.write("session", cwd=cwd)
-        self.memory = self.journal.read() if identity else Memory(cwd=cwd)
+            self.set(cwd=cwd)
         root = Path(os.path.normpath(cwd))
-        self.bench = Workbench(root, os.environ, min(32_000, settings.window // 2))
-        self.wire = wire
-        head = history.head(wire, settings.model, guide.system_prompt(root), settings.max_output)
-        self.history = history.History(wire, head, settings.window)
+        self.bench = Workbench(root, os.environ, min(32_000, settings.context // 2))
+        self.tools = self.bench.tools | table(self.plan, self.ask)
+        told = [tool.told for tool in self.tools.values()]
+        head = wire.begin(settings.model, guide.system_prompt(root), told, settings.max_output)
+        self.history = History(wire, head, settings.context)
         self.history.replace(self.memory.live)
-        self._shown_used = 0
+        self.model = Model(settings, wire)
+        self._shown_used = self.running = 0
 
-    @cached_property
-    def model(self) -> Model:
-        """How the model is reached."""
-        return connect(self.settings, self.wire)
+    def set(self, **state: object) -> None:
+        """Change what lasts: the mode, the plan, what is always allowed."""
+        self.journal.write("state", **state)
+        for name, value in state.items():
+            setattr(self.memory, name, value)
 
     def remember(self, message: Message) -> None:
-        """Keep a message, on disk first. Results are there already, one by one."""
-        if not isinstance(message, Results):
-            self.journal.append(to_json(message))
-        self.history.add(message)
+        """Keep a message on disk, and where it calls for nothing in the history; else that waits for the results."""
+        self.journal.write("message", message=message)
+        if not message.calls:
+            self.history.add(message)
 
     def forget(self, messages: list[Message]) -> None:
         """From now on the model knows only `messages`."""
-        self.journal.write("compacted", messages=[to_json(message) for message in messages])
+        self.journal.write("compacted", messages=messages)
         self.history.replace(messages)
 
-    def set_mode(self, mode: str) -> None:
-        """Change the mode; it lasts."""
-        self.memory.mode = mode
-        self.journal.write("mode", mode=mode)
+    def came(self, call: Call, result: str, *, ok: bool) -> None:
+        """Keep what came of a call; unknown once it has begun."""
+        self.running = call.number
+        self.journal.write("call", number=call.number, result=result, ok=ok)
+        call.result, call.ok = result, ok
 
     def modes(self) -> Json:
         """ACP's `modes`."""
         modes = [{"id": name, "name": name.capitalize(), "description": text} for name, text in MODES.items()]
-        return {"currentModeId": self.memory.mode, "availableModes": modes}
+        return {"modes": {"currentModeId": self.memory.mode, "availableModes": modes}}
 
     def stop(self) -> None:
         """End the turn under way and all that was started, at once."""
         if self.cancel:
             self.cancel.set()
-        self.bench.shell.kill()
+        self.bench.bash.kill()
 
     def close(self) -> None:
-        """Let another process have it; no turn may be under way."""
-        self.bench.shell.close()
+        """Let another process have it, once the turn under way has ended."""
+        self.stop()
+        if self.worker:
+            self.worker.join()
+        self.bench.bash.close()
         self.journal.close()
 
-    # --- what the client is shown -------------------------------------------------------------------------------------
+    # --- what the person is shown -------------------------------------------------------------------------------------
 
     def show(self, update_kind: str, /, **update: object) -> None:
         """Send one `session/update`."""
         params = {"sessionId": self.id, "update": {"sessionUpdate": update_kind, **update}}
-        self.peer.notify("session/update", params)
+        self.peer.send(method="session/update", params=params)
 
     def say(self, kind: str, text: str, message_id: str | None = None) -> None:
         """Send a chunk of text: `agent_message_chunk`, `agent_thought_chunk` or `user_message_chunk`."""
         more = {"messageId": message_id} if message_id else {}
         self.show(kind, content={"type": "text", "text": text}, **more)
 
-    def show_usage(self, *, now: bool = False) -> None:
-        """Send how full the window is, where that has changed by a hundredth of it, or `now`."""
-        used = self.history.used
-        if now or abs(used - self._shown_used) * 100 >= self.settings.window:
-            self._shown_used = used
-            self.show("usage_update", used=used, size=self.settings.window)
+    def show_usage(self) -> None:
+        """Send how full the window is, where that has changed by a hundredth of it."""
+        if abs(self.history.used - self._shown_used) * 100 >= self.settings.context or not self.cancel:
+            self._shown_used = self.history.used
+            self.show("usage_update", used=self.history.used, size=self.settings.context)
+
+    def show_call(self, update_kind: str, call: Call, text: str | None = None, **update: object) -> None:
+        """Send a `tool_call` or `tool_call_update`, with `text` as its content. A plan is shown as what it is."""
+        if text is not None:
+            update["content"] = [{"type": "content", "content": {"type": "text", "text": text}}]
+        if call.name != "plan":
+            self.show(update_kind, toolCallId=f"call-{call.number}", **update)
 
     def replay(self) -> None:
         """Send the whole history as updates, for `session/load`."""
         for number, message in enumerate(self.memory.said):
-            match message:
-                case User():
-                    self.say("user_message_chunk", message.text)
-                case Answer():
-                    if message.thought:
-                        self.say("agent_thought_chunk", message.thought, f"old-{number}")
-                    if message.text:
-                        self.say("agent_message_chunk", message.text, f"old-{number}")
-                case Results(items):
-                    answer = self.memory.said[number - 1]
-                    calls = answer.calls if isinstance(answer, Answer) else ()
-                    for call, item in zip(calls, items, strict=True):
-                        self._replay_call(call, item)
+            if message.role == "user":
+                self.say("user_message_chunk", message.text)
+                continue
+            for kind, text in (("agent_thought_chunk", message.thought), ("agent_message_chunk", message.text)):
+                if text:
+                    self.say(kind, text, f"old-{number}")
+            for call in message.calls:
+                about = next((str(call.args[key]) for key in ("command", "path", "pattern") if key in call.args), "")
+                title = f"{call.name.capitalize()} {about[:120]}".strip()
+                more: Json = {"status": "completed" if call.ok else "failed", "kind": _KINDS.get(call.name, "other")}
+                self.show_call("tool_call", call, call.result, title=title, rawInput=call.args, **more)
         if self.memory.plan:
             self.show("plan", entries=self.memory.plan)
-        self.show_usage(now=True)
+        self.show_usage()
 
-    def _replay_call(self, call: Call, result: Result) -> None:
-        if call.name == "plan":
-            return
-        kind = {"read": "read", "write": "edit", "edit": "edit", "search": "search", "shell": "execute"}
-        title = str(call.args.get("command") or call.args.get("path") or call.args.get("pattern") or "")[:120]
-        status = "completed" if result.ok else "failed"
-        self.show(
-            "tool_call",
-            toolCallId=call_id(call),
-            title=f"{call.name.capitalize()} {title}".strip(),
-            kind=kind.get(call.name, "other"),
-            status=status,
-            rawInput=call.args,
-            content=[text_content(result.text)],
-        )
+    # --- what the person is asked -------------------------------------------------------------------------------------
 
+    def choose(self, shown: Json, options: list[tuple[str, str, str]]) -> str:
+        """`session/request_permission`: the id of the chosen one of (id, name, kind). None chosen ends the turn."""
+        offered = [{"optionId": identity, "name": name, "kind": kind} for identity, name, kind in options]
+        params = {"sessionId": self.id, "toolCall": {**shown, "status": "pending"}, "options": offered}
+        outcome = self.peer.request("session/request_permission", params, self.cancel or Cancel()).get("outcome")
+        if not isinstance(outcome, dict) or outcome.get("outcome") != "selected":
+            raise Cancelled
+        return str(outcome.get("optionId"))
 
-def connect(settings: Settings, wire: Wire) -> Model:
-    """The model of `settings`; waits until the HTTP client is loaded.
+    def plan(self, entries: _Entries) -> Act:
+        """Show the person your plan, whole, each time it changes."""
+        if not all(isinstance(entry, dict) and isinstance(entry.get("text"), str) for entry in entries):
+            raise ToolFault("each entry is an object with `text` and `status`")
 
-    That is half of what the process costs to start, so it goes on beside the client's first messages.
-    """
-    model: Model = importlib.import_module("handrail.agents.own.model").Model(settings, wire)
-    return model
+        def run(*_: object) -> Outcome:
+            known = ((entry["text"], entry.get("status")) for entry in entries)
+            plan = [{"content": t, "priority": "medium", "status": s if s in _STATUS else "pending"} for t, s in known]
+            self.set(plan=plan)
+            self.show("plan", entries=plan)
+            return Outcome("The person sees the plan.")
 
+        return Act("Plan", "think", run)
 
-def call_id(call: Call) -> str:
-    """The id of a tool call in ACP, unique within the session."""
-    return f"call-{call.number}"
+    def ask(self, question: str, options: _Options = []) -> Act:  # noqa: B006  # a default is told to the model
+        """Ask the person a question. With options they choose one; without, the turn ends and they answer in words."""
 
+        def run(*_: object) -> Outcome:
+            if self.memory.mode == "auto" and options:
+                return Outcome(
+                    "Nobody is there to choose. Take the most sensible answer yourself, and say so at the end."
+                )
+            if not options:
+                self.say("agent_message_chunk", f"{question}\n", f"m-{secrets.token_hex(4)}")
+                return Outcome("The person was asked; their answer comes next.", ends=True)
+            offered = [(f"answer-{at}", str(answer), "allow_once") for at, answer in enumerate(options)]
+            skip = ("reject", "None of these", "reject_once")
+            chosen = self.choose({"toolCallId": f"call-{self.running}", "title": question}, [*offered, skip])
+            said = next((name for identity, name, _ in offered if identity == chosen), None)
+            return Outcome(f"The person chose: {said}" if said else "The person chose none of the answers.")
 
-def text_content(text: str) -> Json:
-    """ACP's content of a tool call: text."""
-    return {"type": "content", "content": {"type": "text", "text": text}}
-
-
-def card(call: Call, act: Act) -> Json:
-    """What `tool_call` and a permission request tell of a call before it runs."""
-    location: Json = {} if act.line is None else {"line": act.line}
-    told: Json = {
-        "toolCallId": call_id(call),
-        "title": act.title,
-        "kind": act.kind,
-        "rawInput": call.args,
-        "locations": [{"path": str(path), **location} for path in act.paths],
-    }
-    if act.diff:
-        old = {} if act.diff.old is None else {"oldText": act.diff.old}
-        told["content"] = [{"type": "diff", "path": act.diff.path, **old, "newText": act.diff.new}]
-    return told
+        return Act(question, "other", run)

@@ -3,63 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields
+from typing import Any
 
 from handrail.errors import InvalidInput
 
-WIRES = ("openai-chat", "openai-responses", "anthropic", "gemini")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
-    """Times are seconds, the window is tokens. Each value is `HANDRAIL_<what its comment names>`."""
+    """Each is told as `HANDRAIL_<ITS NAME>`. Times are seconds."""
 
-    wire: str  # WIRE
-    url: str  # MODEL_URL, without a path
-    token: str  # TOKEN
-    model: str  # MODEL
-    journals: Path  # HOME: sessions are kept in `.handrail-agent` there
-    window: int = 128_000  # CONTEXT
-    max_steps: int = 1000  # MAX_STEPS: model calls a turn
-    max_output: int = 16_000  # MAX_OUTPUT: tokens of one answer, where a wire must be told
-    attempts: int = 5  # ATTEMPTS of one model call
-    backoff: float = 0.5  # BACKOFF: wait after the first failed attempt, doubled each time
-    idle: float = 300.0  # IDLE: longest silence of a model's answer
+    wire: str = "openai-chat"
+    model_url: str = ""  # without a path
+    token: str = ""
+    model: str = ""
+    context: int = 128_000  # the window, in tokens
+    max_steps: int = 1000  # model calls a turn
+    max_output: int = 16_000  # tokens of one answer, where a wire must be told; at most a quarter of the window
+    attempts: int = 5  # of one model call
+    backoff: float = 0.5  # wait after the first failed attempt, doubled each time
+    idle: float = 300.0  # longest silence of a model's answer
 
 
 def read(environ: Mapping[str, str]) -> Settings:
-    """The settings in `environ`.
-
-    Raises:
-        InvalidInput: a value is not of its kind.
-    """
-    wire = environ.get("HANDRAIL_WIRE", WIRES[0])
-    if wire not in WIRES:
-        raise InvalidInput("HANDRAIL_WIRE", wire, f"give one of {', '.join(WIRES)}")
-    url = environ.get("HANDRAIL_MODEL_URL", "").rstrip("/")
+    """The settings in `environ`; InvalidInput where a value is not of its kind."""
+    told: dict[str, Any] = {}
+    for field in fields(Settings):
+        name = f"HANDRAIL_{field.name.upper()}"
+        if text := environ.get(name):
+            kind = type(getattr(Settings, field.name))
+            told[field.name] = text if kind is str else kind(_positive(name, text))
+    url = told["model_url"] = told.get("model_url", "").rstrip("/").removesuffix("/v1beta").removesuffix("/v1")
     if url and not url.startswith(("http://", "https://")):
         raise InvalidInput("HANDRAIL_MODEL_URL", url, "give a URL that starts with http:// or https://")
-    window = int(_positive(environ, "HANDRAIL_CONTEXT", 128_000))
-    return Settings(
-        wire,
-        url.removesuffix("/v1beta").removesuffix("/v1"),
-        environ.get("HANDRAIL_TOKEN", ""),
-        environ.get("HANDRAIL_MODEL", ""),
-        Path(environ.get("HOME", "/")) / ".handrail-agent",
-        window,
-        int(_positive(environ, "HANDRAIL_MAX_STEPS", 1000)),
-        int(_positive(environ, "HANDRAIL_MAX_OUTPUT", min(16_000, window // 4))),
-        int(_positive(environ, "HANDRAIL_ATTEMPTS", 5)),
-        _positive(environ, "HANDRAIL_BACKOFF", 0.5),
-        _positive(environ, "HANDRAIL_IDLE", 300.0),
-    )
+    told.setdefault("max_output", min(Settings.max_output, told.get("context", Settings.context) // 4))
+    return Settings(**told)
 
 
-def _positive(environ: Mapping[str, str], name: str, default: float) -> float:
-    text = environ.get(name, "")
+def _positive(name: str, text: str) -> float:
     try:
-        value = float(text) if text else default
+        value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < 1e9:

@@ -31,8 +31,7 @@ class Output:
     """The beginning and the end of a stream of bytes, at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:
-        self._head = bytearray()
-        self._tail = bytearray()
+        self._head, self._tail = bytearray(), bytearray()
         self._first = limit // 3
         self._last = limit - self._first
         self.total = 0
@@ -48,11 +47,9 @@ class Output:
 
     def text(self) -> str:
         """What was kept, as text: invalid UTF-8 replaced, colours and other control characters left out."""
-        missing = self.total - self._first - self._last
-        kept = self._head + self._tail
+        kept, missing = self._head + self._tail, self.total - self._first - self._last
         if missing > 0:
-            note = f"\n[… {missing} bytes left out …]\n".encode()
-            kept = self._head + note + self._tail[-self._last :]
+            kept = self._head + f"\n[… {missing} bytes left out …]\n".encode() + self._tail[-self._last :]
         return _CONTROL.sub("", kept.decode("utf-8", "replace"))
 
 
@@ -63,57 +60,47 @@ class Ran:
     output: str
     code: int
     seconds: float
-    note: str = ""
-    """what the model has to know beside: a timeout, a new shell"""
+    note: str = ""  # what the model has to know beside: a timeout, a new shell
 
 
 class Shell:
-    """One session's bash.
-
-    Args:
-        cwd: where it starts.
-        env: its environment.
-        limit: bytes of output kept of one command.
-    """
+    """One session's bash: starts in `cwd`, keeps `limit` bytes of a command's output."""
 
     def __init__(self, cwd: Path, env: Mapping[str, str], limit: int) -> None:
-        self.cwd = str(cwd)
-        self._env = dict(env)
-        self._limit = limit
+        self.cwd, self._env, self._limit = str(cwd), env, limit
         self._process: subprocess.Popen[bytes] | None = None
         self._status = self._out = -1
 
     def run(self, command: str, timeout: float, cancel: Cancel, progress: Callable[[str], None]) -> Ran:
         """Run `command` to its end; `progress` is told the output so far once a second.
 
-        Raises:
-            Cancelled: by `cancel`; everything that the shell had started in its group is dead then.
-            MissingPart: there is no bash.
+        Raises Cancelled by `cancel`, when everything that the shell had started in its group is dead; MissingPart
+        where there is no bash.
         """
-        began = time.monotonic()
+        began, output = time.monotonic(), Output(self._limit)
         quoted = clean(command).replace("\0", "").replace("'", "'\\''")
-        script = (
-            f"eval '{quoted}' </dev/null >&4 2>&4 3>&- 4>&-\nbuiltin printf '%d\\0%s\\0' $? \"$PWD\" >&3\n".encode()
-        )
-        output = Output(self._limit)
+        script = f"eval '{quoted}' </dev/null >&4 2>&4 3>&- 4>&-\nbuiltin printf '%d\\0%s\\0' $? \"$PWD\" >&3\n"
         with cancel.stopping(self.kill):
             try:
-                self._feed(script)
+                process = self._feed(script)
             except BrokenPipeError:  # it died while nobody looked, by a signal or a background job
                 self.close()
-                self._feed(script)
+                process = self._feed(script)
             if cancel.wanted:  # it came before there was a shell to kill
                 self.kill()
-            ended = self._wait(output, began + timeout, progress)
+            code = self._wait(process, output, began + timeout, progress)
         cancel.check()
         seconds = time.monotonic() - began
-        if ended is not None:
-            return Ran(output.text(), ended, seconds)
-        code = self._process.returncode if self._process else 0
-        timed_out = time.monotonic() >= began + timeout
+        if code is not None:
+            return Ran(output.text(), code, seconds)
         self.close()
-        why = f"timed out after {timeout:g} s and was killed" if timed_out else "the command ended the shell itself"
-        return Ran(output.text(), code, seconds, f"{why}; the next command gets a new shell in {self.cwd}")
+        why = (
+            f"timed out after {timeout:g} s and was killed"
+            if seconds >= timeout
+            else "the command ended the shell itself"
+        )
+        note = f"{why}; the next command gets a new shell in {self.cwd}"
+        return Ran(output.text(), process.returncode, seconds, note)
 
     def kill(self) -> None:
         """End the shell and what it started, at once. From any thread; the next command gets a new shell."""
@@ -134,23 +121,21 @@ class Shell:
         os.close(self._status)
         self._process = None
 
-    def _feed(self, script: bytes) -> None:
+    def _feed(self, script: str) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
             self.close()
         process = self._process or self._start()
-        assert process.stdin is not None  # noqa: S101  # it was asked for
-        rest = memoryview(script)
-        while rest:
+        rest = memoryview(script.encode())
+        while rest and process.stdin:
             rest = rest[process.stdin.write(rest) :]
+        return process
 
     def _start(self) -> subprocess.Popen[bytes]:
         bash = shutil.which("bash", path=self._env.get("PATH"))
         if bash is None:
             raise MissingPart("bash is not installed: install the package `bash`")
-        if not Path(self.cwd).is_dir():
-            self.cwd = "/"
-        self._out, out = os.pipe()
-        self._status, status = os.pipe()
+        self.cwd = self.cwd if Path(self.cwd).is_dir() else "/"
+        (self._out, out), (self._status, status) = os.pipe(), os.pipe()
         self._process = subprocess.Popen(
             [bash, "--noprofile", "--norc"],
             stdin=subprocess.PIPE,
@@ -165,22 +150,21 @@ class Shell:
         os.close(out)
         os.close(status)
         os.set_blocking(self._out, False)
-        self._feed(f"exec 3>&{status} 4>&1 {status}>&-\n".encode())
-        return self._process
+        return self._feed(f"exec 3>&{status} 4>&1 {status}>&-\n")
 
-    def _wait(self, output: Output, deadline: float, progress: Callable[[str], None]) -> int | None:
+    def _wait(
+        self, process: subprocess.Popen[bytes], output: Output, deadline: float, progress: Callable[[str], None]
+    ) -> int | None:
         """Until the command has ended: its exit status, or None when the shell is dead."""
-        process, told, shown, status = self._process, time.monotonic() + _PROGRESS, 0, b""
-        assert process is not None  # noqa: S101  # it was fed before
+        told, shown, status, longest = time.monotonic() + _PROGRESS, 0, b"", _PROGRESS
         poll = select.poll()
         poll.register(self._out, select.POLLIN)
         poll.register(self._status, select.POLLIN)
-        longest = _PROGRESS
         while True:
-            now = time.monotonic()
-            if now >= deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 self.kill()
-            ready = poll.poll(1000 * max(0.0, min(longest, told - now, deadline - now if now < deadline else 0.02)))
+            ready = poll.poll(1000 * max(0.0, min(longest, told - time.monotonic(), left if left > 0 else 0.02)))
             self._drain(output)
             if any(fd == self._status for fd, _ in ready):
                 status += (data := os.read(self._status, 65536))

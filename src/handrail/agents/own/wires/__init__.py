@@ -2,124 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from handrail.agents.own.messages import Answer, Call, Json, Message, arguments, clean
-from handrail.errors import ProviderError
+from handrail.agents.own.messages import Call, Json, Message, arguments, clean, encode
 
 
 class StreamBroken(Exception):
     """The stream said that it failed, or made no sense; the call can be tried again."""
 
 
-class ModelError(ProviderError):
-    """The model cannot be had. `kind` is in Claude Code's words, which drivers know; `too_long`: the window is full."""
-
-    def __init__(self, message: str, kind: str, *, too_long: bool = False) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.too_long = too_long
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A tool as the model is told of it; `parameters` is a JSON schema of the subset that every wire takes."""
-
-    name: str
-    description: str
-    parameters: Json
-
-
-@dataclass(slots=True)
-class Pending:
-    """A call whose arguments still arrive."""
-
-    id: str
-    name: str
-    raw: str = ""
-
-
-@dataclass(slots=True)
+@dataclass
 class Draft:
-    """An answer as it grows. `fresh` and `fresh_thought` are what nobody was shown yet."""
+    """An answer as it grows. `calls` is index → id, name and JSON of the arguments so far."""
 
     text: str = ""
     thought: str = ""
-    fresh: str = ""
-    fresh_thought: str = ""
-    calls: dict[int, Pending] = field(default_factory=dict)
+    calls: dict[int, list[str]] = field(default_factory=dict)
     native: list[Json] = field(default_factory=list)
-    stop: str | None = None
-    """set once the provider has said that the answer is whole"""
-    input: int = 0
-    cached: int = 0
-    output: int = 0
+    stop: str | None = None  # set once the provider has said that the answer is whole
+    usage: list[int] = field(default_factory=lambda: [0, 0, 0])
 
-    def say(self, text: str) -> None:
-        """Add to the answer's text."""
-        self.text += text
-        self.fresh += text
-
-    def think(self, text: str) -> None:
-        """Add to the visible thinking."""
-        self.thought += text
-        self.fresh_thought += text
-
-    def finish(self, wire: str, native: list[Json], first: int) -> Answer:
-        """The answer; its calls are numbered from `first`.
-
-        Raises:
-            StreamBroken: the stream ended before the answer did.
-        """
+    def finish(self, wire: str, first: int) -> Message:
+        """The answer, its calls numbered from `first`; StreamBroken where the stream ended before it did."""
         if self.stop is None:
             raise StreamBroken("the answer broke off in mid-stream")
-        calls = []
-        for number, pending in enumerate(self.calls.values(), first):
-            args, fault = arguments(pending.raw)
-            calls.append(Call(number, pending.id or f"own_{number}", pending.name, args, fault))
-        usage = (self.input, self.cached, self.output)
+        calls = [
+            Call(number, identity or f"own_{number}", name, *arguments(raw))
+            for number, (identity, name, raw) in enumerate(self.calls.values(), first)
+        ]
         text, thought = clean(self.text), clean(self.thought)
-        return Answer(text, tuple(calls), thought, self.stop, wire, tuple(native), self.input + self.output, usage)
+        return Message("agent", text, calls, thought, self.stop, wire, self.native, self.usage)
 
 
-class Wire(Protocol):
-    """One format. Requests are bytes: `head`, the messages with commas between, `tail`; so a history only grows."""
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One format, as a table. A request is a head, messages with commas between, a tail; so a history only grows."""
 
     name: str
+    path: str  # `{}` is the model
+    headers: Mapping[str, str]  # `{}` is the token
+    head: Callable[[str, str, list[Json], int], Json]
+    """(model, system, tools, most tokens of output) → the request; its last value is the list of messages"""
+    items: Callable[[Message, list[Json]], list[Json]]
+    """(message, what this wire itself said then) → what stands for it in the list"""
+    read: Callable[[Draft, Json], None]
+    """take one event of the stream; StreamBroken where it tells of a failure"""
+    cut: int = 0
+    tail: bytes = b"]}"
+    """how a request ends, and how much of its last message gives way to that"""
 
-    def path(self, model: str) -> str:
-        """The path of the URL, with its query."""
-        ...
-
-    def headers(self, token: str) -> dict[str, str]:
-        """Headers beside the content type."""
-        ...
-
-    def head(self, model: str, system: str, tools: tuple[Tool, ...], max_output: int) -> bytes:
+    def begin(self, model: str, system: str, tools: list[Json], max_output: int) -> bytes:
         """The request up to its first message."""
-        ...
+        request = self.head(model, system, tools, max_output)
+        return encode({key: value for key, value in request.items() if value or key != "tools"})[:-2].encode()
 
     def message(self, message: Message) -> bytes:
         """One message, without a comma at either end."""
-        ...
+        native = message.native if message.wire == self.name else []
+        return ",".join(map(encode, self.items(message, native))).encode()
 
     def close(self, body: bytearray) -> bytes:
         """The whole request: `body` is the head and the messages."""
-        ...
-
-    def read(self, draft: Draft, event: Json) -> None:
-        """Take one event of the stream into `draft`.
-
-        Raises:
-            StreamBroken: the event tells of a failure.
-        """
-        ...
-
-    def finish(self, draft: Draft, first: int) -> Answer:
-        """The answer of a stream that has ended; calls are numbered from `first`.
-
-        Raises:
-            StreamBroken: it is not whole.
-        """
-        ...
+        return b"".join((memoryview(body)[: len(body) - self.cut], self.tail))
