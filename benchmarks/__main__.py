@@ -10,13 +10,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import egress, log, many, policy, sandbox, start, steps
+from benchmarks import egress, gateway, log, many, policy, sandbox, start, steps
 
 PARTS = {
     "start": start.run,
     "steps": steps.run,
     "many": many.run,
     "log": log.run,
+    "gateway": gateway.run,
     "egress": egress.run,
     "policy": policy.run,
     "sandbox": sandbox.run,

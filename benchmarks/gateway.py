@@ -1,0 +1,79 @@
+"""What the gateway adds to a model call, and how many calls it carries.
+
+The provider is the fake one, in a process of its own; the gateway, the ledger that counts and the client that asks
+share this one, so what is measured is more than the gateway alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import statistics
+import time
+from pathlib import Path
+
+from benchmarks import stage
+from benchmarks.figures import Figure
+from handrail.gateway import ModelCall, Provider, Wire
+from handrail.gateway.providers import Providers
+from handrail.gateway.server import Gateway
+from handrail.types import NanoUSD, SessionId
+
+CALLS, AT_ONCE, ROUNDS = 60, 50, 5
+BODY = (
+    b'{"model": "claude-sonnet-4-5", "max_tokens": 100, "stream": true, "messages": [{"role": "user", "content": '
+    b'"Go. @@[{\\"text\\": \\"some words in an answer\\", \\"chunks\\": 8}]@@' + b" filler" * 2000 + b'"}]}'
+)
+
+
+def run(folder: Path) -> list[Figure]:
+    """Calls one after the other, straight and through the gateway in turn; then fifty at once."""
+    with stage.provider(folder) as provider:
+        return asyncio.run(_run(provider.url))
+
+
+async def _run(url: str) -> list[Figure]:
+    gateway = Gateway(Providers((Provider("anthropic", Wire.ANTHROPIC, url, "sk-bench"),)))
+    told: list[ModelCall] = []
+
+    async def note(call: ModelCall) -> None:
+        told.append(call)
+
+    sock = socket.create_server(("127.0.0.1", 0), backlog=200)
+    await gateway.start()
+    await gateway.serve(sock)
+    token = gateway.grant(SessionId("bench"), budget=None, spent=NanoUSD(0), on_call=note).token
+    ports = {"bare": int(url.rsplit(":", 1)[1]), "ours": int(sock.getsockname()[1])}
+    first: dict[str, list[float]] = {name: [] for name in ports}
+    for number in range(ROUNDS + 1):
+        for name, port in ports.items():
+            times = await _calls(port, token, CALLS if number else 10)
+            first[name] += times if number else []
+    began, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(_calls(ports["ours"], token, CALLS) for _ in range(AT_ONCE)))
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    await gateway.close()
+    assert len(told) == CALLS * ROUNDS + 10 + CALLS * AT_ONCE
+    bare, ours = (1000 * statistics.median(first[name]) for name in ("bare", "ours"))
+    return [
+        Figure("gateway_first_byte", ours - bare, "ms more", None, "<= 5 ms"),
+        Figure("gateway_calls", CALLS * AT_ONCE / seconds, "calls/s", None, ">= 300 calls/s"),
+        Figure("gateway_call_cpu", 1000 * cpu / (CALLS * AT_ONCE), "ms", None, "(the client's share in it)"),
+    ]
+
+
+async def _calls(port: int, token: str, count: int) -> list[float]:
+    """Seconds to the first byte of each of `count` calls over one connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: %b\r\ncontent-type: application/json\r\n"
+    request = head % token.encode() + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        writer.write(request)
+        answer = await reader.readline()
+        times.append(time.perf_counter() - began)
+        assert b" 200 " in answer, answer
+        await reader.readuntil(b"0\r\n\r\n")
+    writer.close()
+    return times
