@@ -17,19 +17,21 @@ async def test_prompts_are_taken_in_order_once(alice: Store) -> None:
     assert [row.id for row in await prompts.queued(alice, ALICE)] == [f"p-{n}" for n in range(5)]
     assert await prompts.counts(alice) == {ALICE: 5, BOB: 1}
     await alice.log.write(guard=prompts.withdraw(ALICE, "p-1"))
-    taken = [await prompts.take(alice, ALICE) for _ in range(5)]
-    assert [row.id if row else None for row in taken] == ["p-0", "p-2", "p-3", "p-4", None]
-    assert await prompts.head(alice, ALICE) is None
+    taken = []
+    while row := await prompts.head(alice, ALICE):
+        await alice.log.write(guard=prompts.begin(ALICE, row.id))
+        taken.append(row.id)
+    assert taken == ["p-0", "p-2", "p-3", "p-4"]
     assert await prompts.counts(alice) == {BOB: 1}
 
 
 async def test_a_prompt_is_taken_or_withdrawn_never_both(alice: Store) -> None:
     await alice.log.write(prompts.insert("p-1", ALICE, "do it", "you"))
     taken, withdrawn = await asyncio.gather(
-        prompts.take(alice, ALICE),
+        alice.log.write(guard=prompts.begin(ALICE, "p-1")),
         alice.log.write(guard=prompts.withdraw(ALICE, "p-1")),
         return_exceptions=True,
     )
-    assert (taken is None) != isinstance(withdrawn, Conflict)
+    assert isinstance(taken, Conflict) != isinstance(withdrawn, Conflict)
     with pytest.raises(Conflict):
         await alice.log.write(guard=prompts.withdraw(BOB, "p-1"))

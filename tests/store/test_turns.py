@@ -17,7 +17,6 @@ async def test_a_turn_has_a_beginning_and_an_end(alice: Store) -> None:
     assert (first.snapshot, first.ended, first.stop_reason, first.error) == ("c0", ended, "error", "quota")
     assert (first.cost_nano, first.unpriced) == (7, 1)
     assert (second.ended, second.stop_reason, second.cost_nano) == (None, None, 0)
-    assert await turns.unfinished(alice) == [second]
     assert await turns.get(alice, ALICE, 2) == second
     assert await turns.get(alice, ALICE, 3) is None
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from sqlalchemy import Select, func, select, update
 from sqlalchemy import insert as sql_insert
 
-from handrail.errors import Conflict
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
@@ -57,21 +56,6 @@ def withdraw(session: SessionId, prompt: str) -> Write:
 def begin(session: SessionId, prompt: str) -> Write:
     """Guard: a turn begins with a prompt that still waits."""
     return _leave(session, prompt, PromptState.TAKEN)
-
-
-async def take(store: Store, session: SessionId) -> PromptRow | None:
-    """Take the first prompt that waits out of the queue; None when none waits.
-
-    A server that dies before the prompt's turn is on record has lost it: where that matters, read `head` and give
-    `begin` as the guard of the write that starts the turn.
-    """
-    while (found := await head(store, session)) is not None:
-        try:
-            await store.log.write(guard=begin(session, found.id))
-        except Conflict:  # withdrawn in between
-            continue
-        return found
-    return None
 
 
 async def head(store: Store, session: SessionId) -> PromptRow | None:

@@ -71,12 +71,6 @@ async def of(store: Store, session: SessionId) -> list[TurnRow]:
     return await every(store, TurnRow, select(turns).where(turns.c.session == session).order_by(turns.c.turn))
 
 
-async def unfinished(store: Store) -> list[TurnRow]:
-    """Every turn that has no end: at the start of a server, what was interrupted."""
-    statement = select(turns).where(turns.c.ended.is_(None)).order_by(turns.c.session, turns.c.turn)
-    return await every(store, TurnRow, statement)
-
-
 async def begun_by(store: Store, session: SessionId, turn: int) -> int:
     """The first of the turns that lead to `turn` without a break: those before it were parked or cut off."""
     statement = (

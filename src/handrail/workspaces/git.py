@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Required, TypedDict, Unpack
 
 from handrail.errors import HandrailError, MissingPart, StorageFull
 
 CHUNK = 1 << 16
+LIMIT = 64 << 20
 STDERR_LIMIT = 1 << 14
 UMASK = 0o022
 # an agent that runs as another user reads the mirror's objects
@@ -97,35 +99,37 @@ def environment(home: Home, settings: Mapping[str, str] | None = None) -> dict[s
     return built
 
 
-async def attempt(
-    arguments: Sequence[str | Path],
-    *,
-    cwd: Path,
-    home: Home = Home.OURS,
-    env: Mapping[str, str] | None = None,
-    settings: Mapping[str, str] | None = None,
-    stdin: bytes = b"",
-    limit: int = 64 << 20,
-    timeout: float = 60.0,
-    uid: int | None = None,
-) -> Ran:
+class How(TypedDict, total=False):
+    """How a git command runs; all but `cwd` may be left out."""
+
+    cwd: Required[Path]
+    home: Home
+    """whose configuration is read; ours by default"""
+    env: Mapping[str, str]
+    """more variables, such as `GIT_INDEX_FILE`"""
+    settings: Mapping[str, str]
+    """more git settings for this command"""
+    stdin: bytes
+    limit: int
+    """bytes of standard output kept, 64 MB by default"""
+    timeout: float
+    """seconds, 60 by default"""
+    uid: int | None
+    """run as this user (and group of the same number); only root may ask for it"""
+
+
+async def attempt(arguments: Sequence[str | Path], **how: Unpack[How]) -> Ran:
     """Run one git command to its end; it is killed when the caller is cancelled, the time is up or the limit reached.
 
     Args:
         arguments: what follows `git`.
-        cwd: where it runs.
-        home: whose configuration is read.
-        env: more variables, such as `GIT_INDEX_FILE`.
-        settings: more git settings for this command.
-        stdin: what it reads.
-        limit: bytes of standard output kept.
-        timeout: seconds.
-        uid: run as this user (and group of the same number); only root may ask for it.
+        how: see `How`.
 
     Raises:
         MissingPart: git is not installed.
         HandrailError: the time is up.
     """
+    cwd, stdin, uid, timeout = how["cwd"], how.get("stdin", b""), how.get("uid"), how.get("timeout", 60.0)
     program = shutil.which("git")
     if program is None:
         raise MissingPart("git is not installed: install the package `git`")
@@ -133,7 +137,7 @@ async def attempt(
         program,
         *map(str, arguments),
         cwd=cwd,
-        env={**environment(home, settings), **(env or {})},
+        env={**environment(how.get("home", Home.OURS), how.get("settings")), **how.get("env", {})},
         stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -145,7 +149,7 @@ async def attempt(
     try:
         async with asyncio.timeout(timeout):
             (out, truncated), (err, _), _ = await asyncio.gather(
-                _read(process, process.stdout, limit, end=True),
+                _read(process, process.stdout, how.get("limit", LIMIT), end=True),
                 _read(process, process.stderr, STDERR_LIMIT, end=False),
                 _feed(process, stdin),
             )
@@ -157,38 +161,20 @@ async def attempt(
     return Ran(code, out, err.decode("utf-8", "replace"), truncated)
 
 
-async def git(
-    *arguments: str | Path,
-    cwd: Path,
-    home: Home = Home.OURS,
-    env: Mapping[str, str] | None = None,
-    settings: Mapping[str, str] | None = None,
-    stdin: bytes = b"",
-    limit: int = 64 << 20,
-    timeout: float = 60.0,
-    uid: int | None = None,
-) -> bytes:
+async def git(*arguments: str | Path, **how: Unpack[How]) -> bytes:
     """As `attempt`, for commands that must succeed.
 
     Raises:
-        HandrailError: it failed, with git's own first line, or gave more than `limit` bytes.
+        HandrailError: it failed, with git's own first line, or gave more than its limit of bytes.
         StorageFull: the disk is full.
     """
-    ran = await attempt(
-        arguments,
-        cwd=cwd,
-        home=home,
-        env=env,
-        settings=settings,
-        stdin=stdin,
-        limit=limit,
-        timeout=timeout,
-        uid=uid,
-    )
+    cwd, ran = how["cwd"], await attempt(arguments, **how)
     if ran.code == 0 and not ran.truncated:
         return ran.out
     if ran.truncated:
-        raise HandrailError(f"git {arguments[0]} in {cwd} gave more than {limit >> 20} MB and was stopped")
+        raise HandrailError(
+            f"git {arguments[0]} in {cwd} gave more than {how.get('limit', LIMIT) >> 20} MB and was stopped"
+        )
     raise failure(f"git {arguments[0]} in {cwd}", ran.err)
 
 
