@@ -55,6 +55,7 @@ CONTRACT = {
     "GET /workflows/{name}/versions",
     "POST /workflows/{name}/enable",
     "POST /workflows/{name}/disable",
+    "POST /workflows/{name}/start",
     "DELETE /workflows/{name}",
     "GET /gallery",
     "POST /gallery/{name}",

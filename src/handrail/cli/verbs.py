@@ -97,7 +97,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb(
             "workflows",
             "workflows:workflows",
-            "List workflows, with what starts them; check, keep, edit, enable or disable one.",
+            "List workflows, with what starts them; check, keep, edit, enable or start one.",
             "handrail workflows enable nightly --unproven",
         ),
         Verb(

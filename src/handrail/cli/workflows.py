@@ -225,6 +225,37 @@ def enable(
     return 0
 
 
+@workflows.command("start", epilog="Example: handrail workflows start upgrade --input version=2.0")
+def start(
+    *,
+    name: Name,
+    given: Annotated[
+        list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="An input; may be given several times.")
+    ] = None,
+    repository: Annotated[
+        list[str] | None,
+        typer.Option("--repository", metavar="REPO", help="Work on this one instead; may be given several times."),
+    ] = None,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Start a workflow now, enabled or not; its schedule is not touched."""
+    inputs = {}
+    for item in given or ():
+        key, found, value = item.partition("=")
+        if not found:
+            raise InvalidInput("--input", item, "give NAME=VALUE")
+        inputs[key] = value
+    repositories = [str(Path(item).absolute()) if Path(item).is_dir() else item for item in repository or ()]
+    body = {"inputs": inputs, "repositories": repositories}
+    told = options.run(_asked(options.client(data), "post", f"/workflows/{quote(name)}/start", body))
+    if as_json:
+        options.put_json(told)
+    else:
+        options.put(f"run {told['run']} of {name} has begun, tasks: {told['tasks']}")
+    return 0
+
+
 @workflows.command("disable", epilog="Example: handrail workflows disable nightly")
 def disable(name: Name, data: options.Data = None) -> int:
     """Let a workflow start by itself no more; runs that have begun go on."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from handrail.agents.roster import Roster
 from handrail.commands.forge_shelf import ForgeShelf
+from handrail.commands.launch import Launch
 from handrail.commands.shelf import Shelf
 from handrail.commands.walls import Probes
 from handrail.config import Config
@@ -17,6 +18,7 @@ from handrail.notify.post import Post
 from handrail.runs.supervisor import Runs
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
+from handrail.triggers.ticker import Ticker
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Desk:
     store: Store
     sessions: Sessions
     runs: Runs
+    launch: Launch
+    ticker: Ticker
     shelf: Shelf
     forges: ForgeShelf
     vault: Vault

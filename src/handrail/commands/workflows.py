@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from handrail.automation import Trust
+from handrail.automation import TriggerKind, Trust
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, HandrailError, InvalidInput
+from handrail.runs.supervisor import NewRun
 from handrail.store import ticks as tick_rows
 from handrail.store import workflows as rows
 from handrail.store.ticks import TickRow
 from handrail.store.workflows import LastRun, VersionRow, WorkflowRow
-from handrail.types import now
+from handrail.types import Json, RunId, now
 from handrail.workflows import gallery
+from handrail.workflows.compile import Cause
 from handrail.workflows.cron import upcoming
 from handrail.workflows.document import Workflow
 from handrail.workflows.read import read, version_of
@@ -87,6 +89,14 @@ class Synced:
     result: str
     """added, changed, same, refused or gone"""
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that was begun, and how many tasks it has."""
+
+    run: RunId
+    tasks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +227,34 @@ async def enable(desk: Desk, actor: Actor, name: str, *, version: str | None, un
     at = now()
     changes = {"enabled": True, "version": chosen.version, "watermark": at, "trust": trust}
     await desk.store.log.write(guard=rows.update(name, at, **changes))
+    desk.ticker.wake()
     return await _listed(desk, await rows.get(desk.store, name), None)
+
+
+async def start(desk: Desk, actor: Actor, name: str, *, inputs: Json, repositories: Sequence[str] = ()) -> Started:
+    """Start a workflow now, enabled or not: the version that it stands at. Its schedule is not touched.
+
+    Args:
+        desk: the rooms.
+        actor: who asks.
+        name: of the workflow.
+        inputs: what it asks for.
+        repositories: in place of those that its file names.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidInput: an input or a repository cannot be used.
+    """
+    authorise(actor, Permission.WORKFLOWS_WRITE)
+    row = await rows.get(desk.store, name)
+    for at, repository in enumerate(repositories):
+        values.text(f"repositories[{at}]", repository, 2000)
+    cause = Cause(inputs)
+    made = await desk.launch.plan(row, cause, repositories or None)
+    run = await desk.runs.begin(
+        NewRun(plan=made, trigger=TriggerKind.MANUAL, by=actor.name, trust=row.trust, inputs=inputs)
+    )
+    return Started(run, len(made.targets))
 
 
 async def disable(desk: Desk, actor: Actor, name: str) -> Listed:
@@ -231,6 +268,7 @@ async def disable(desk: Desk, actor: Actor, name: str) -> Listed:
     if row.enabled:
         newest = (await rows.versions(desk.store, name))[0]
         await desk.store.log.write(guard=rows.update(name, now(), enabled=False, version=newest.version))
+        desk.ticker.wake()
     return await _listed(desk, await rows.get(desk.store, name), None)
 
 

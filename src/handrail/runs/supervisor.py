@@ -9,6 +9,7 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from handrail.automation import RunState, TaskState, TriggerKind, Trust
 from handrail.errors import Conflict, HandrailError, StorageFull
@@ -20,6 +21,7 @@ from handrail.runs.rooms import Rooms
 from handrail.runs.spread import choose
 from handrail.store import runs as run_rows
 from handrail.store import tasks as task_rows
+from handrail.store.log import Write
 from handrail.store.runs import RunRow
 from handrail.store.tasks import TaskRow
 from handrail.types import ArrivalId, Json, RunId, SessionId, TaskId
@@ -56,6 +58,27 @@ class NewRun:
     queued: bool = False
 
 
+def ready(rooms: Rooms, new: NewRun) -> tuple[RunId, tuple[Write, ...]]:
+    """A run as it is to be written, for callers that begin it in a transaction of theirs and then `poke` it."""
+    at = rooms.clock()
+    trusts = list(Trust)
+    trust = new.plan.trust if new.trust is None else min(new.plan.trust, new.trust, key=trusts.index)
+    row = RunRow(
+        id=RunId(f"r-{secrets.token_hex(4)}"), number=0, workflow=new.plan.workflow, version=new.plan.version,
+        trigger=new.trigger, plan=plans.as_json(new.plan), by=new.by, trust=trust, created=at, key=new.key,
+        arrival=new.arrival, due=new.due, inputs=new.inputs, worker=rooms.worker,
+        state=RunState.QUEUED if new.queued else RunState.RUNNING, started=None if new.queued else at,
+    )  # fmt: skip
+    tasks = [
+        TaskRow(id=TaskId(f"t-{row.id[2:]}-{at_position + 1}"), run=row.id, position=at_position,
+                repository=target.repository, ref=target.ref, created=at, results={})
+        for at_position, target in enumerate(new.plan.targets)
+    ]  # fmt: skip
+    told: Json = {"trigger": new.trigger, "by": new.by, "tasks": len(tasks), "trust": trust}
+    writes = [task_rows.insert(task) for task in tasks]
+    return row.id, (run_rows.insert(row), *writes, run_rows.told(row.id, "run.begun", told))
+
+
 class Runs:
     """All runs of one server.
 
@@ -65,6 +88,8 @@ class Runs:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self.ready = partial(ready, rooms)
+        """see `ready`"""
         self._store = rooms.store
         self._going: dict[TaskId, asyncio.Task[None]] = {}
         self._dirty: set[RunId] = set()
@@ -108,31 +133,16 @@ class Runs:
         """
         if new.key is not None and (there := await run_rows.by_key(self._store, new.key)) is not None:
             return there.id
-        at = self._rooms.clock()
-        trusts = list(Trust)
-        trust = new.plan.trust if new.trust is None else min(new.plan.trust, new.trust, key=trusts.index)
-        row = RunRow(
-            id=RunId(f"r-{secrets.token_hex(4)}"), number=0, workflow=new.plan.workflow, version=new.plan.version,
-            trigger=new.trigger, plan=plans.as_json(new.plan), by=new.by, trust=trust, created=at, key=new.key,
-            arrival=new.arrival, due=new.due, inputs=new.inputs, worker=self._rooms.worker,
-            state=RunState.QUEUED if new.queued else RunState.RUNNING, started=None if new.queued else at,
-        )  # fmt: skip
-        tasks = [
-            TaskRow(id=TaskId(f"t-{row.id[2:]}-{at_position + 1}"), run=row.id, position=at_position,
-                    repository=target.repository, ref=target.ref, created=at, results={})
-            for at_position, target in enumerate(new.plan.targets)
-        ]  # fmt: skip
-        told: Json = {"trigger": new.trigger, "by": new.by, "tasks": len(tasks), "trust": trust}
-        writes = [task_rows.insert(task) for task in tasks]
+        run, writes = ready(self._rooms, new)
         try:
-            await self._store.log.write(run_rows.insert(row), *writes, run_rows.told(row.id, "run.begun", told))
+            await self._store.log.write(*writes)
         except Conflict:
             there = None if new.key is None else await run_rows.by_key(self._store, new.key)
             if there is None:
                 raise
             return there.id
-        self.poke(row.id)
-        return row.id
+        self.poke(run)
+        return run
 
     async def cancel(self, run: RunId, by: str) -> None:
         """End a run: what waits is not begun, what works is stopped, what was made is kept.

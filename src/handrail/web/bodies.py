@@ -175,6 +175,13 @@ class SyncBody(Given):
     files: list[FileBody]
 
 
+class StartBody(Given):
+    """What a person gives who starts a workflow."""
+
+    inputs: Annotated[dict[str, str | int | float | bool], Field(default_factory=dict, description="name → value")]
+    repositories: Annotated[list[str], Field(default_factory=list, description="in place of those that its file names")]
+
+
 class EnableBody(Given):
     """Which version to enable, and whether also unrehearsed."""
 

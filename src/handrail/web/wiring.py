@@ -11,6 +11,7 @@ from handrail.agents.roster import Roster
 from handrail.commands import secrets, shelf
 from handrail.commands.desk import Desk, Running
 from handrail.commands.forge_shelf import ForgeShelf
+from handrail.commands.launch import Launch
 from handrail.commands.walls import Probes
 from handrail.config import Config
 from handrail.egress.addresses import Guard
@@ -26,6 +27,7 @@ from handrail.sandbox.backends import open_backend
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
+from handrail.triggers.ticker import Ticker
 from handrail.types import SandboxKind, SessionId
 
 LOG = logging.getLogger("handrail.server")
@@ -71,11 +73,18 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         runs = Runs(RunRooms(config, store, sessions, LocalCarrier(), LocalSources(), post.writes))
         bell.append(runs)
         closing.push_async_callback(runs.stop)
+        launch = Launch(store, runs, forges)
+        ticker = Ticker(store, launch.scheduled, launch)
+        closing.push_async_callback(ticker.stop)
         await gateway.start()
         await sessions.start()
         await post.start()
         await runs.start()
-        yield Desk(config, store, sessions, runs, providers, forges, vault, gateway, probes, roster, post, running)
+        await ticker.start()
+        yield Desk(
+            config, store, sessions, runs, launch, ticker, providers, forges, vault, gateway, probes, roster, post,
+            running,
+        )  # fmt: skip
 
 
 async def _stop(sessions: Sessions) -> None:

@@ -37,7 +37,7 @@ def _repository(value: str) -> str:
     name = value.removeprefix("!")
     if not name or name.startswith("-") or any(char.isspace() for char in name) or "\x00" in name:
         raise ValueError("give FORGE:owner/name, FORGE:owner/*, a URL or an absolute path")
-    if "*" in name and (":" not in name or "/" not in name or "*" in name.partition(":")[0]):
+    if "*" in value and value == name and (":" not in name or "/" not in name or "*" in name.partition(":")[0]):
         raise ValueError("put the star behind a forge and an owner, such as github:acme/*")
     if ".." in PurePosixPath(name).parts:
         raise ValueError("give it without ..")

@@ -99,6 +99,13 @@ class SyncShown(Answer):
     files: list[FileShown]
 
 
+class RunBegun(Answer):
+    """A run that was begun."""
+
+    run: str
+    tasks: Annotated[int, Field(description="one a repository")]
+
+
 class ReadyShown(Answer):
     """A workflow of the gallery."""
 
@@ -112,4 +119,12 @@ class GalleryList(Answer):
     workflows: list[ReadyShown]
 
 
-MODELS: tuple[type[BaseModel], ...] = (WorkflowList, WorkflowShown, WorkflowWhole, VersionList, SyncShown, GalleryList)
+MODELS: tuple[type[BaseModel], ...] = (
+    WorkflowList,
+    WorkflowShown,
+    WorkflowWhole,
+    VersionList,
+    SyncShown,
+    RunBegun,
+    GalleryList,
+)

@@ -9,7 +9,7 @@ from handrail.commands.workflows import File, Listed, Shown, Synced
 from handrail.store.ticks import TickRow
 from handrail.store.workflows import VersionRow
 from handrail.types import Json
-from handrail.web.bodies import EnableBody, SyncBody, WorkflowBody
+from handrail.web.bodies import EnableBody, StartBody, SyncBody, WorkflowBody
 from handrail.web.table import Call, Entry, Query
 from handrail.workflows import gallery
 from handrail.workflows.read import read
@@ -48,6 +48,13 @@ async def enable(call: Call, body: EnableBody) -> Json:
     """Switch one on."""
     name = call.path("name")
     return _listed(await workflows.enable(call.desk, call.actor, name, version=body.version, unproven=body.unproven))
+
+
+async def start(call: Call, body: StartBody) -> Json:
+    """Start one now."""
+    name = call.path("name")
+    begun = await workflows.start(call.desk, call.actor, name, inputs=dict(body.inputs), repositories=body.repositories)
+    return {"run": begun.run, "tasks": begun.tasks}
 
 
 async def disable(call: Call) -> Json:
@@ -160,6 +167,10 @@ TABLE = (
     Entry(
         "POST", "/workflows/{name}/enable", _TAG, "Let a workflow start by itself, from now on.",
         enable, "WorkflowShown", body=EnableBody, body_optional=True, problems=(404, 409),
+    ),
+    Entry(
+        "POST", "/workflows/{name}/start", _TAG, "Start a workflow now, enabled or not.",
+        start, "RunBegun", body=StartBody, body_optional=True, status=201, problems=(404, 409, 502, 507),
     ),
     Entry(
         "POST", "/workflows/{name}/disable", _TAG, "Let a workflow start by itself no more.",

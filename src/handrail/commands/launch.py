@@ -1,0 +1,142 @@
+"""From a workflow as it is kept to a run: its version read, its repositories found, its plan compiled.
+
+Schedules, events and people all start runs here, so that each of them gets the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from handrail.automation import TriggerKind
+from handrail.commands.forge_shelf import ForgeShelf
+from handrail.errors import HandrailError, InvalidInput
+from handrail.runs.plan import Plan, Target
+from handrail.runs.supervisor import NewRun, Runs
+from handrail.store import workflows as rows
+from handrail.store.engine import Store
+from handrail.store.workflows import WorkflowRow
+from handrail.triggers.ticker import Begun, Scheduled
+from handrail.types import RunId
+from handrail.workflows import compile as compiler
+from handrail.workflows.compile import Cause
+from handrail.workflows.document import EVENT, Workflow
+from handrail.workflows.read import read
+from handrail.workflows.template import plain
+
+_log = logging.getLogger("handrail.triggers")
+
+SCHEDULE = "schedule"
+"""by whom a run was started that no person started"""
+MOST_TARGETS = 500
+
+_read = lru_cache(maxsize=256)(read)
+"""texts that were read: a version never changes"""
+
+
+class Launch:
+    """Starts runs of workflows.
+
+    Args:
+        store: where workflows are.
+        runs: carries them.
+        forges: know which repositories an owner has.
+    """
+
+    def __init__(self, store: Store, runs: Runs, forges: ForgeShelf) -> None:
+        self._store = store
+        self._runs = runs
+        self._forges = forges
+
+    async def workflow(self, row: WorkflowRow) -> Workflow:
+        """The file of the version that a new run takes.
+
+        Raises:
+            InvalidInput: it cannot be read any more.
+        """
+        kept = await rows.version(self._store, row.name, row.version)
+        return await asyncio.to_thread(_read, kept.text, row.name)
+
+    async def plan(self, row: WorkflowRow, cause: Cause, repositories: Sequence[str] | None = None) -> Plan:
+        """The plan of a run.
+
+        Args:
+            row: the workflow.
+            cause: what starts it.
+            repositories: in place of those that its file names; of an event that is about one, that one.
+
+        Raises:
+            InvalidInput: an input or a repository is missing, or cannot be used.
+            HandrailError: a forge could not be asked.
+        """
+        workflow = await self.workflow(row)
+        named = workflow.repositories if repositories is None else tuple(repositories)
+        if not named and row.source == "repository" and row.origin:
+            named = (row.origin,)
+        if not named or EVENT in named:
+            raise InvalidInput("repositories", list(named), "name the repositories that it shall work on")
+        found = await self._found(named)
+        if not 0 < len(found) <= MOST_TARGETS:
+            raise InvalidInput("repositories", list(named), f"these are {len(found)}: name 1 to {MOST_TARGETS}")
+        values = compiler.given(workflow, cause.inputs)
+        ref = None if workflow.ref is None else plain(workflow.ref, values, cause.event)
+        return compiler.plan(workflow, row.version, [Target(name, ref) for name in found], cause)
+
+    async def _found(self, named: Sequence[str]) -> list[str]:
+        """Repositories by their names, patterns looked up at their forge, each once."""
+        found: dict[str, None] = {}
+        for pattern in named:
+            if "*" not in pattern or pattern.startswith("!"):
+                found.update({} if pattern.startswith("!") else {pattern: None})
+                continue
+            forge, _, path = pattern.partition(":")
+            owner = path.rpartition("/")[0]
+            if "*" in owner:
+                raise InvalidInput(
+                    "repositories", pattern, "name the owner: a star stands for names of repositories alone"
+                )
+            there = await (await self._forges.get(forge)).repositories(owner)
+            found.update({f"{forge}:{name}": None for name in there if fnmatch.fnmatchcase(name, path)})
+        out = [pattern[1:] for pattern in named if pattern.startswith("!")]
+        return [name for name in found if not any(fnmatch.fnmatchcase(name, pattern) for pattern in out)]
+
+    # --- for the ticker ---------------------------------------------------------------------------------------------
+
+    async def scheduled(self) -> list[Scheduled]:
+        """The enabled workflows with schedules."""
+        found = []
+        for row in await rows.enabled(self._store):
+            try:
+                rules = (await self.workflow(row)).rules()
+            except HandrailError as error:  # one that a newer Handrail reads differently must not stop the others
+                _log.error("the schedule of %s is out of use: %s", row.name, error)
+                continue
+            if rules:
+                found.append(Scheduled(row, rules))
+        return found
+
+    async def begin(self, row: WorkflowRow, due: datetime, *, queued: bool) -> Begun:
+        """Make the run of a tick ready; see `Starter`."""
+        plan = await self.plan(row, Cause(event={"due": due.isoformat()}))
+        new = NewRun(
+            plan=plan,
+            trigger=TriggerKind.SCHEDULE,
+            by=SCHEDULE,
+            trust=row.trust,
+            key=f"tick:{row.name}:{due.isoformat()}",
+            due=due,
+            queued=queued,
+        )
+        return Begun(*self._runs.ready(new))
+
+    async def begun(self, run: RunId) -> None:
+        """Carry a run that was written."""
+        self._runs.poke(run)
+
+    async def cancel(self, run: RunId) -> None:
+        """End a run because the next one is due."""
+        await self._runs.cancel(run, SCHEDULE)

@@ -1,0 +1,75 @@
+"""From a workflow to a run, with the real desk: what carries runs is shown in `tests/runs`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from handrail.automation import TickState, TriggerKind, Trust
+from handrail.commands import workflows
+from handrail.commands.actor import OWNER
+from handrail.commands.desk import Desk
+from handrail.errors import InvalidInput, NotFound
+from handrail.runs import plan as plans
+from handrail.store import runs, ticks
+from handrail.store import workflows as rows
+from tests.commands.desks import open_desk
+
+EACH_SECOND = """\
+name: busy
+on: {schedule: {cron: "* * * * * *", overlap: queue}, manual: {inputs: {what: {default: nothing}}}}
+goal: Do {{ inputs.what }} ({{ inputs.what }}).
+repositories: [/src/none, "!/src/o*"]
+trust: autonomous
+"""
+
+
+async def test_an_enabled_schedule_starts_runs_and_a_disabled_one_does_not(desk: Desk) -> None:
+    await workflows.add(desk, OWNER, EACH_SECOND)
+    await workflows.enable(desk, OWNER, "busy", version=None, unproven=True)
+    async with asyncio.timeout(30):
+        while not (found := await runs.newest(desk.store, workflow="busy")):  # noqa: ASYNC110 - the ticker writes it
+            await asyncio.sleep(0.05)
+    row = found[-1]
+    assert (row.trigger, row.by, row.trust) == (TriggerKind.SCHEDULE, "schedule", Trust.SUPERVISED)
+    fired = [tick for tick in await ticks.newest(desk.store, "busy") if tick.run == row.id]
+    assert [(tick.due, tick.state) for tick in fired] == [(row.due, TickState.FIRED)]
+    plan = plans.from_json(row.plan)
+    assert [target.repository for target in plan.targets] == ["/src/none"]
+    assert plan.stages[0].goal == "Do nothing (nothing)."
+    await workflows.disable(desk, OWNER, "busy")
+    before = len(await ticks.newest(desk.store, "busy", 1000))
+    await asyncio.sleep(1.2)
+    assert len(await ticks.newest(desk.store, "busy", 1000)) == before
+
+
+async def test_a_restart_decides_what_came_due_meanwhile(tmp_path: Path) -> None:
+    async with open_desk(tmp_path / "data") as desk:
+        await workflows.add(desk, OWNER, EACH_SECOND.replace("* * * * * *", "0 * * * *"))
+        item = await workflows.enable(desk, OWNER, "busy", version=None, unproven=True)
+        assert item.next is not None
+        await desk.ticker.stop()
+        early = item.next.replace(year=item.next.year - 1)
+        await desk.store.log.write(guard=rows.update("busy", early, watermark=early))
+    async with open_desk(tmp_path / "data") as desk:
+        async with asyncio.timeout(30):
+            while not await runs.newest(desk.store, workflow="busy"):  # noqa: ASYNC110 - the ticker writes it
+                await asyncio.sleep(0.05)
+        states = [(tick.state, tick.count > 1) for tick in await ticks.newest(desk.store, "busy")]
+        assert states == [(TickState.FIRED, False), (TickState.MISSED, True)]
+
+
+async def test_a_person_starts_it(desk: Desk) -> None:
+    await workflows.add(desk, OWNER, EACH_SECOND)
+    begun = await workflows.start(desk, OWNER, "busy", inputs={"what": "this"}, repositories=["/src/a", "/src/b"])
+    row = await runs.get(desk.store, begun.run)
+    assert (begun.tasks, row.trigger, row.by, row.inputs) == (2, TriggerKind.MANUAL, "you", {"what": "this"})
+    assert plans.from_json(row.plan).stages[0].goal == "Do this (this)."
+    with pytest.raises(InvalidInput, match=r"inputs\.wat"):
+        await workflows.start(desk, OWNER, "busy", inputs={"wat": "x"})
+    with pytest.raises(InvalidInput, match="name 1 to 500"):
+        await workflows.start(desk, OWNER, "busy", inputs={}, repositories=["!/src/*"])
+    with pytest.raises(NotFound, match="no forge 'github'"):
+        await workflows.start(desk, OWNER, "busy", inputs={}, repositories=["github:acme/*"])
