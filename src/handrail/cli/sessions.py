@@ -13,7 +13,11 @@ from handrail.cli.clean import one_line
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import Line, Span, colourful, columns, line, paint, printed
 from handrail.cli.render import ASCII, UNICODE, Stream, Transcript, walls
+from handrail.errors import InvalidInput
 from handrail.types import SessionState
+
+_TASK = "t-"
+"""how ids of tasks begin"""
 
 PAGE = 500  # events asked for at once
 
@@ -155,8 +159,17 @@ def cancel(session: options.Session = "last", as_json: options.AsJson = False, d
     return _said(options.run(_posted(data, f"/sessions/{session}/cancel")), "cancelling the turn", as_json=as_json)
 
 
-def take(session: options.Session = "last", as_json: options.AsJson = False, data: options.Data = None) -> int:
-    """Take control of a session back from its agent; nothing it made is lost."""
+def take(
+    session: Annotated[
+        str, typer.Argument(metavar="[SESSION|TASK]", help="Session (default: the last), or task of a run.")
+    ] = "last",
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Take a session, or a task of a run, into your own hands; nothing it made is lost, no run ends by it."""
+    if session.startswith(_TASK):
+        taken = options.run(_posted(data, f"/tasks/{session}/take"))
+        session = str(taken["session"])
     told = options.run(_posted(data, f"/sessions/{session}/take"))
     return _said(told, f"session {acts.short(told)} is yours", as_json=as_json)
 
@@ -170,7 +183,10 @@ def end(session: options.Sure, as_json: options.AsJson = False, data: options.Da
 def handoff(
     *,
     session: options.Sure,
-    goal: Annotated[str, typer.Option("--goal", metavar="TEXT", help="What to reach, in words.")],
+    goal: Annotated[
+        str | None,
+        typer.Option("--goal", metavar="TEXT", help="What to reach (default: the goal of the task that you took)."),
+    ] = None,
     check: options.Checks = None,
     budget: options.Budget = None,
     turns: options.Turns = None,
@@ -179,6 +195,11 @@ def handoff(
     data: options.Data = None,
 ) -> int:
     """Hand a session to its agent, which works on until the checks pass or a limit is met."""
+    if goal is None:
+        if check or budget or turns or time:
+            raise InvalidInput("--goal", "", "say the goal too, or none of its checks and limits")
+        back = options.run(_posted(data, f"/tasks/{session}/handoff"))
+        return _said(back, f"its run goes on; follow it: handrail attach {back['session']}", as_json=as_json)
     wanted = options.goal(goal, check, budget=budget, turns=turns, time=time)
     told = options.run(_posted(data, f"/sessions/{session}/handoff", wanted))
     name = acts.short(told)

@@ -43,10 +43,15 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb(
             "handoff",
             "sessions:handoff",
-            "Let a session's agent work on its own until checks pass or a limit is met.",
+            "Let a session's agent work on its own until checks pass or a limit is met; a task of a run goes on.",
             'handrail handoff last --goal "finish the migration" --check "make test"',
         ),
-        Verb("take", "sessions:take", "Take control of a session back; nothing it made is lost.", "handrail take last"),
+        Verb(
+            "take",
+            "sessions:take",
+            "Take a session, or a task of a run, into your own hands; nothing it made is lost.",
+            "handrail take last",
+        ),
         Verb("end", "sessions:end", "End a session for good; its change stays.", "handrail end 3f2a"),
     ),
     "Look": (
@@ -99,6 +104,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "workflows:workflows",
             "List workflows, with what starts them; check, keep, edit, enable or start one.",
             "handrail workflows enable nightly --unproven",
+        ),
+        Verb(
+            "runs",
+            "runs:runs",
+            "List runs, newest first; show one, cancel it, run it again, go on with it.",
+            "handrail runs show last",
         ),
         Verb(
             "gallery",

@@ -14,6 +14,8 @@ class Permission(StrEnum):
     SESSIONS_READ = "sessions.read"
     SESSIONS_WRITE = "sessions.write"
     APPROVALS_ANSWER = "approvals.answer"
+    RUNS_READ = "runs.read"
+    RUNS_WRITE = "runs.write"
     CHANGES_APPLY = "changes.apply"
     AGENTS_READ = "agents.read"
     AGENTS_INSTALL = "agents.install"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from handrail.automation import TaskState
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import InvalidInput
 from handrail.policy.document import LARGEST
 from handrail.sessions.rooms import NewSession
-from handrail.store import approvals, prompts
+from handrail.store import approvals, prompts, tasks
 from handrail.store import sessions as rows
 from handrail.store.approvals import ApprovalRow
 from handrail.store.prompts import PromptRow
@@ -173,6 +174,9 @@ async def handoff(desk: Desk, actor: Actor, word: str, goal: values.GoalSpec) ->
     judged = values.goal(goal, desk.config.prompt_limit)
     session = await _find(desk, word)
     await desk.sessions.handoff(session, judged, actor.name)
+    task = await tasks.of_session(desk.store, session)
+    if task is not None and task.state is TaskState.TAKEN:
+        await desk.runs.give_back(task.id, actor.name)
     return await _seen(desk, session)
 
 
@@ -180,7 +184,11 @@ async def take(desk: Desk, actor: Actor, word: str) -> Seen:
     """Take control back: the turn under way is cancelled, what was made stays."""
     authorise(actor, Permission.SESSIONS_WRITE)
     session = await _find(desk, word)
-    await desk.sessions.take(session, actor.name)
+    task = await tasks.of_session(desk.store, session)
+    if task is not None and task.state in (TaskState.RUNNING, TaskState.PARKED):  # its run must not wait for nobody
+        await desk.runs.take(task.id, actor.name)
+    else:
+        await desk.sessions.take(session, actor.name)
     return await _seen(desk, session)
 
 

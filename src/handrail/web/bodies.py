@@ -87,6 +87,20 @@ class PromptBody(Given):
     text: str
 
 
+class FailedBody(Given):
+    """Of what."""
+
+    failed: Annotated[bool, Field(description="only what did not succeed")] = False
+
+
+class ResumeBody(FailedBody):
+    """What goes on, and from where."""
+
+    step: Annotated[
+        str | None, Field(description="prepare, work, check, propose, gate or deliver; where each ended if missing")
+    ] = None
+
+
 class UndoBody(Given):
     """Where to go back to: the state after turn `to_turn` (0 is the start)."""
 

@@ -27,6 +27,7 @@ _TAGS = {
     "providers": "Where models come from, and what they cost.",
     "secrets": "What tasks need and no agent holds.",
     "forges": "Git hosts where effects are carried out.",
+    "runs": "What workflows do, a task a repository.",
     "workflows": "What is repeatable, and what starts it.",
     "system": "The server itself.",
 }

@@ -10,6 +10,7 @@ from handrail.web.api import (
     forges,
     notify,
     providers,
+    runs,
     secrets,
     sessions,
     system,
@@ -27,5 +28,6 @@ TABLE = (
     *forges.TABLE,
     *workflows.TABLE,
     *secrets.TABLE,
+    *runs.TABLE,
     *system.TABLE,
 )

@@ -1,0 +1,170 @@
+"""The verbs about runs: listed, shown, cancelled, run again, gone on with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from handrail.cli import options
+from handrail.cli.clean import one_line
+from handrail.cli.client import Client, Obj
+from handrail.cli.layout import Line, Span, columns, line, printed, table
+from handrail.cli.options import allowed
+
+runs = typer.Typer(rich_markup_mode=None, add_completion=False)
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Number or id of a run, a beginning of it, or `last`.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Only what did not succeed.")]
+_STATES = ("queued", "running", "stopped", "ended")
+_STEPS = ("prepare", "work", "check", "propose", "gate", "deliver")
+_GOOD = ("done", "nothing_to_do")
+_SHOWN = 5
+
+
+@runs.callback(invoke_without_command=True)
+def listed(
+    context: typer.Context,
+    workflow: Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this one.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only runs in this state.")] = None,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """List runs, newest first."""
+    if context.invoked_subcommand is not None:
+        return 0
+    asked = {"workflow": workflow, "state": allowed(state, "--state", *_STATES)}
+    given = {key: value for key, value in asked.items() if value is not None}
+    told = options.run(_get(options.client(data), "/runs", given))
+    if as_json:
+        options.put_json(told)
+        return 0
+    rows = [
+        (
+            str(item["number"]),
+            str(item["workflow"]),
+            str(item["outcome"] or item["state"]).replace("_", " "),
+            _counted(item["tasks"]),
+            str(item["trigger"]),
+            str(item["created"])[:16].replace("T", " "),
+        )
+        for item in told.get("runs") or []
+    ]
+    if rows:
+        head = ("run", "workflow", "state", "tasks", "started by", "began")
+        printed(table(head, rows, limit=columns() if sys.stdout.isatty() else 0))
+    else:
+        options.put("no runs yet: start one with `handrail workflows`")
+    return 0
+
+
+@runs.command("show", epilog="Example: handrail runs show last")
+def show(
+    run: Run = "last",
+    full: Annotated[bool, typer.Option("--full", help="Every task, not only those that need a look.")] = False,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Show a run: its tasks by how they ended, what they cost, and what was done outside, with the receipts."""
+    told = options.run(_get(options.client(data), f"/runs/{quote(run)}", {}))
+    if as_json:
+        options.put_json(told)
+    else:
+        printed(_whole(told, full=full))
+    return 0
+
+
+@runs.command("cancel", epilog="Example: handrail runs cancel last")
+def cancel(run: Run, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """End a run: its agents end within seconds; what was made is kept, what was delivered stays delivered."""
+    return _did(data, f"/runs/{quote(run)}/cancel", {}, "is cancelled", as_json=as_json)
+
+
+@runs.command("rerun", epilog="Example: handrail runs rerun last --failed")
+def rerun(run: Run, failed: Failed = False, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Begin a new run of the same plan."""
+    return _did(data, f"/runs/{quote(run)}/rerun", {"failed": failed}, "has begun", as_json=as_json)
+
+
+@runs.command("resume", epilog="Example: handrail runs resume last --failed --from deliver")
+def resume(
+    *,
+    run: Run,
+    failed: Annotated[bool, typer.Option("--failed", help="Also what did not succeed.")] = False,
+    step: Annotated[
+        str | None,
+        typer.Option("--from", metavar="STEP", help="Go on from this step (default: where each task ended)."),
+    ] = None,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Go on with a run that stopped itself, in the same sessions."""
+    body = {"failed": failed, "step": allowed(step, "--from", *_STEPS)}
+    return _did(data, f"/runs/{quote(run)}/resume", body, "goes on", as_json=as_json)
+
+
+def _did(data: object, path: str, body: Obj, what: str, *, as_json: bool) -> int:
+    told = options.run(_post(options.client(data), path, body))  # type: ignore[arg-type]  # a path or None
+    if as_json:
+        options.put_json(told)
+    else:
+        options.put(f"run {told['number']} of {told['workflow']} {what}; see it: handrail runs show {told['number']}")
+    return 0
+
+
+def _whole(told: Obj, *, full: bool) -> list[Line]:
+    outcome = str(told["outcome"] or told["state"]).replace("_", " ")
+    head = Span(f"run {told['number']} of {told['workflow']} (version {told['version']})", "bold")
+    rows = [line(head, Span(f"  {outcome}", "" if told["outcome"] in _GOOD else "yellow"))]
+    if told.get("reason"):
+        rows.append(line(Span(f"  {one_line(str(told['reason']), 200)}")))
+    started = f"started by {told['trigger']} ({told['by']}), trust {told['trust']}, cost {_usd(told['cost_nano'])}"
+    rows.append(line(Span(f"  {started}", "dim")))
+    tasks = {str(task["id"]): task for task in told.get("all") or []}
+    for group in told.get("groups") or []:
+        of = [tasks[task] for task in group["tasks"]]
+        good = group["outcome"] in _GOOD
+        label = one_line(str(group["label"]), 160)
+        rows += [line(Span("")), line(Span(f"{len(of)} alike: {label}", "green" if good else "bold"))]
+        shown = of if full or not good else of[:_SHOWN]
+        for task in shown:
+            rows += _task(task, good=good)
+        if len(shown) < len(of):
+            rows.append(line(Span(f"  and {len(of) - len(shown)} more (--full shows them)", "dim")))
+    return rows
+
+
+def _task(task: Obj, *, good: bool) -> list[Line]:
+    name = str(task["repository"]).rstrip("/").rpartition("/")[2]
+    said = [f"{len(task['files'])} files"] if task["files"] else []
+    rows = [line(Span(f"  {task['id']}", "bold"), Span(f"  {one_line(name, 60)}  {', '.join(said)}"))]
+    for effect in task["effects"]:
+        receipt = effect.get("receipt") or {}
+        where = receipt.get("url") or receipt.get("branch") or effect.get("reason") or ""
+        kind = str(effect["kind"]).replace("_", " ")
+        rows.append(line(Span(f"    {kind} {effect['state']}: {one_line(str(where), 120)}", "dim")))
+    if not good and task.get("session"):
+        rows.append(line(Span(f"    take it in hand: handrail take {task['id']}", "dim")))
+    return rows
+
+
+def _counted(tasks: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {word.replace('_', ' ')}" for word, number in tasks.items())
+
+
+def _usd(nano: int) -> str:
+    return f"${nano / 1e9:.4f}"
+
+
+async def _get(client: Client, path: str, asked: Mapping[str, str]) -> Obj:
+    async with client:
+        told: Obj = await client.get(path, **asked)
+        return told
+
+
+async def _post(client: Client, path: str, body: Obj) -> Obj:
+    async with client:
+        told: Obj = await client.post(path, body)
+        return told

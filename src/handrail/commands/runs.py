@@ -1,0 +1,197 @@
+"""Runs and their tasks: look, cancel, run again, go on, take in hand and give back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from handrail.automation import RunState, TaskState
+from handrail.commands import values
+from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.desk import Desk
+from handrail.errors import Conflict, NotFound
+from handrail.runs import plan as plans
+from handrail.runs import results
+from handrail.runs.likeness import Group, grouped
+from handrail.runs.plan import Plan
+from handrail.runs.results import Made
+from handrail.runs.spread import stage_of
+from handrail.store import effects as effect_rows
+from handrail.store import runs as rows
+from handrail.store import sessions as session_rows
+from handrail.store import tasks as task_rows
+from handrail.store.effects import EffectRow
+from handrail.store.runs import RunEvent, RunRow
+from handrail.store.tasks import TaskRow
+from handrail.types import Outcome, RunId, SessionId
+
+MOST_RUNS = 1000
+MOST_LINES = 2000
+
+Counts = Mapping[tuple[TaskState, Outcome | None], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A run in a list."""
+
+    row: RunRow
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task, with what it made and what it did outside."""
+
+    row: TaskRow
+    stage: str
+    made: Made
+    effects: tuple[EffectRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A run with all of its tasks."""
+
+    row: RunRow
+    plan: Plan
+    tasks: tuple[Task, ...]
+    groups: tuple[Group, ...]
+
+
+async def listed(
+    desk: Desk, actor: Actor, *, workflow: str | None = None, state: str | None = None, limit: int = 100
+) -> list[Listed]:
+    """Runs, newest first."""
+    authorise(actor, Permission.RUNS_READ)
+    states = () if state is None else (values.choice("state", state, RunState),)
+    count = values.count("limit", limit, MOST_RUNS)
+    found = await rows.newest(desk.store, workflow=workflow, states=states, limit=count)
+    counts = await task_rows.counts(desk.store, [row.id for row in found])
+    return [Listed(row, counts[row.id]) for row in found]
+
+
+async def show(desk: Desk, actor: Actor, word: str) -> Shown:
+    """One run, by its id, number, a unique beginning of its id, or `last`.
+
+    Raises:
+        NotFound: none fits.
+        InvalidInput: several fit.
+    """
+    authorise(actor, Permission.RUNS_READ)
+    row = await rows.find(desk.store, word)
+    tasks = await task_rows.of_run(desk.store, row.id)
+    effects = await effect_rows.of_run(desk.store, row.id)
+    plan = plans.from_json(row.plan)
+    shown = tuple(_task(task, plan, effects) for task in tasks)
+    return Shown(row, plan, shown, tuple(grouped(tasks)))
+
+
+async def task(desk: Desk, actor: Actor, word: str) -> Task:
+    """One task.
+
+    Raises:
+        NotFound: none fits.
+    """
+    authorise(actor, Permission.RUNS_READ)
+    row = await task_rows.find(desk.store, word)
+    plan = plans.from_json((await rows.get(desk.store, row.run)).plan)
+    return _task(row, plan, await effect_rows.of_task(desk.store, row.id))
+
+
+async def events(desk: Desk, actor: Actor, word: str, *, after: int = 0, limit: int = 500) -> list[RunEvent]:
+    """What happened in a run, in order."""
+    authorise(actor, Permission.RUNS_READ)
+    run = await rows.find(desk.store, word)
+    return await rows.events(desk.store, run.id, after, values.count("limit", limit, MOST_LINES))
+
+
+async def cancel(desk: Desk, actor: Actor, word: str) -> Listed:
+    """End a run: its agents end within seconds, what was made is kept, what was delivered stays delivered.
+
+    Raises:
+        Conflict: it has ended.
+    """
+    authorise(actor, Permission.RUNS_WRITE)
+    run = (await rows.find(desk.store, word)).id
+    await desk.runs.cancel(run, actor.name)
+    return await _listed(desk, run)
+
+
+async def rerun(desk: Desk, actor: Actor, word: str, *, failed: bool) -> Listed:
+    """Begin a new run of the same plan; with `failed` only of the repositories that did not succeed.
+
+    Raises:
+        Conflict: none failed.
+    """
+    authorise(actor, Permission.RUNS_WRITE)
+    run = (await rows.find(desk.store, word)).id
+    return await _listed(desk, await desk.runs.rerun(run, actor.name, failed=failed))
+
+
+async def resume(desk: Desk, actor: Actor, word: str, *, failed: bool, step: str | None) -> Listed:
+    """Go on with a run that stopped itself; with `failed` also with its tasks that failed, from `step` on.
+
+    Raises:
+        Conflict: nothing waits to go on.
+    """
+    authorise(actor, Permission.RUNS_WRITE)
+    run = (await rows.find(desk.store, word)).id
+    await desk.runs.resume(run, actor.name, failed=failed, step=step)
+    return await _listed(desk, run)
+
+
+async def take(desk: Desk, actor: Actor, word: str) -> SessionId:
+    """Take a task in hand: its session is yours, with all that is in it, and its run does not end meanwhile.
+
+    Raises:
+        Conflict: it has not begun.
+    """
+    authorise(actor, Permission.RUNS_WRITE)
+    authorise(actor, Permission.SESSIONS_WRITE)
+    return await desk.runs.take((await task_rows.find(desk.store, word)).id, actor.name)
+
+
+async def give_back(desk: Desk, actor: Actor, word: str) -> SessionId:
+    """Hand a taken task back, by its id or its session's: the agent goes on towards the goal of the task.
+
+    Raises:
+        Conflict: nobody has taken it.
+    """
+    authorise(actor, Permission.RUNS_WRITE)
+    authorise(actor, Permission.SESSIONS_WRITE)
+    row = await _taken(desk, word)
+    session = row.session
+    if row.state is not TaskState.TAKEN or session is None:
+        raise Conflict(f"task {row.id} is {row.state}: nobody has taken it")
+    goal = (await session_rows.get(desk.store, session)).goal
+    if goal is None:
+        raise Conflict(f"session {session} has no goal to go on with: give one with --goal")
+    await desk.sessions.handoff(session, goal, actor.name)
+    await desk.runs.give_back(row.id, actor.name)
+    return session
+
+
+async def of_session(desk: Desk, session: SessionId) -> TaskRow | None:
+    """The task whose work a session is, where it is one's."""
+    return await task_rows.of_session(desk.store, session)
+
+
+async def _taken(desk: Desk, word: str) -> TaskRow:
+    try:
+        return await task_rows.find(desk.store, word)
+    except NotFound:
+        session = await session_rows.find(desk.store, word)
+        row = await task_rows.of_session(desk.store, session.id)
+        if row is None:
+            raise Conflict(f"session {session.id} belongs to no task: give a goal with --goal") from None
+        return row
+
+
+async def _listed(desk: Desk, run: RunId) -> Listed:
+    return Listed(await rows.get(desk.store, run), (await task_rows.counts(desk.store, [run]))[run])
+
+
+def _task(row: TaskRow, plan: Plan, effects: Sequence[EffectRow]) -> Task:
+    own = tuple(effect for effect in effects if effect.task == row.id)
+    return Task(row, stage_of(plan, row).name, results.change(row), own)
