@@ -193,6 +193,8 @@ class Link(Protocol):
 
     asks: bool
     """whether the agent must ask before it acts (the default); looked at when a session opens and before each prompt"""
+    servers: list[Json]
+    """the MCP servers that a session is opened with; none by default"""
 
     async def initialize(self) -> Capabilities:
         """Shake hands with protocol version 1, advertising neither file system nor terminal.

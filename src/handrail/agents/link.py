@@ -67,6 +67,7 @@ class AcpLink:
         limit: int = MESSAGE_LIMIT,
     ) -> None:
         self.asks = True
+        self.servers: list[Json] = []
         self._spec = spec
         self._lines = Lines(reader, writer, on_notification=self._notified, on_raw=on_raw, limit=limit)
         self._on_update = on_update
@@ -127,7 +128,7 @@ class AcpLink:
         Raises:
             AgentError: the agent refused, or did not take the mode that asks for everything.
         """
-        result = obj(await self.request("session/new", {"cwd": str(cwd), "mcpServers": []}))
+        result = obj(await self.request("session/new", {"cwd": str(cwd), "mcpServers": self.servers}))
         session = text(result.get("sessionId"))
         if not session:
             raise AgentError(f"{self._spec.title} opened a session without an id")
@@ -149,7 +150,7 @@ class AcpLink:
         try:
             result = await connection.send_request(
                 f"session/{self._spec.resume.how.value}",
-                {"sessionId": agent_session, "cwd": str(cwd), "mcpServers": []},
+                {"sessionId": agent_session, "cwd": str(cwd), "mcpServers": self.servers},
             )
         except parts.request_error:
             self._session = None

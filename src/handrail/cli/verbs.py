@@ -89,6 +89,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             'handrail deny 7c1e --because "use the staging database"',
         ),
         Verb(
+            "effects",
+            "effects:effects",
+            "List the acts on the outside world that wait for your yes; show, approve or reject one.",
+            "handrail effects approve f-3a9",
+        ),
+        Verb(
             "undo", "sessions:undo", "Put a session's workspace back to an earlier turn.", "handrail undo last --to 3"
         ),
         Verb(

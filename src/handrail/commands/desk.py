@@ -9,6 +9,7 @@ from datetime import datetime
 from handrail.agents.roster import Roster
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.launch import Launch
+from handrail.commands.outward import Outward
 from handrail.commands.shelf import Shelf
 from handrail.commands.walls import Probes
 from handrail.config import Config
@@ -47,6 +48,7 @@ class Desk:
     shelf: Shelf
     forges: ForgeShelf
     vault: Vault
+    outward: Outward
     gateway: Gateway
     probes: Probes
     roster: Roster

@@ -27,6 +27,9 @@ from handrail.types import NanoUSD, SessionId, now
 
 _LOG = logging.getLogger(__name__)
 
+Mounted = Callable[[SessionId, Request, Connection], Awaitable[None]]
+"""answers one request of a session at a path that is not the gateway's own"""
+
 
 class Gateway:
     """The one door to model providers; a `Meter`. Use it from one event loop.
@@ -50,6 +53,8 @@ class Gateway:
         self._accounts: dict[SessionId, Account] = {}
         self._doors: set[Callable[[], Awaitable[None]]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.mounted: dict[str, Mounted] = {}
+        """what else answers at a path of every session's door; who calls is known by the session's token"""
 
     # --- Meter ---
 
@@ -159,6 +164,9 @@ class Gateway:
     # --- requests ---
 
     async def _handle(self, request: Request, out: Connection) -> None:
+        if (mounted := self.mounted.get(request.path)) is not None:
+            await _elsewhere(mounted, self._account(request), request, out)
+            return
         route = match(request.method, request.path, request.table)
         if route is None:
             text = f"{request.method} {request.path[:200]} is not a path of the gateway"
@@ -271,6 +279,23 @@ class Gateway:
             await account.tell()
         except Exception:  # noqa: BLE001  # the edge of a task: the call is kept and told again before the next one
             _LOG.exception("The ledger of session %s did not take a model call", account.session)
+
+
+async def _elsewhere(mounted: Mounted, account: Account | None, request: Request, out: Connection) -> None:
+    if account is None:
+        await out.respond(401, b'{"error": "the token of the session is missing or no longer valid"}')
+        return
+    try:
+        await mounted(account.session, request, out)
+    except (ConnectionError, asyncio.CancelledError):
+        out.abort()
+        raise
+    except Exception:  # noqa: BLE001  # the edge of a request: say it, keep serving the others
+        _LOG.exception("A request of session %s to %s failed", account.session, request.path)
+        if out.begun:
+            out.abort()
+        else:
+            await out.respond(500, b'{"error": "this failed inside Handrail; its log says why"}')
 
 
 def _check(budget: int | None) -> None:

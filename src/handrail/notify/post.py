@@ -134,6 +134,13 @@ class Post:
             for channel in told
         )
 
+    def one(self, notice: Notice, key: str, channel: str) -> Write:
+        """The row that tells one channel of `notice`, whatever that channel wants to be told of."""
+        at = self._clock()
+        self._eager = time.monotonic() + _EAGER
+        self._wake.set()
+        return outbox.put(key, channel, notice.as_json(), created=at, due=at)
+
     async def test(self, name: str) -> Tried:
         """Send a message over one channel at once, past the outbox.
 

@@ -24,9 +24,9 @@ _KINDS = {
 }
 """kind → module, class, and the extra that brings what it needs; loaded when one is configured"""
 EVENTS = {
-    "approvals": (Occasion.ASKED, Occasion.ESCALATED),
+    "approvals": (Occasion.ASKED, Occasion.ESCALATED, Occasion.EFFECT),
     "escalations": (Occasion.ESCALATED,),
-    "outcomes": (Occasion.OUTCOME,),
+    "outcomes": (Occasion.OUTCOME, Occasion.RUN, Occasion.IDLE),
 }
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _GENERAL = ("public_url", "after", "tries")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from handrail.clean import one_line
+from handrail.clean import clean, one_line
 from handrail.notify import Message, Notice, Occasion
 from handrail.notify.links import Links
 
@@ -75,11 +75,13 @@ def _subject(notice: Notice) -> str:
             return f"Does nothing: {notice.title}"
         case Occasion.OUTCOME | Occasion.RUN:
             return f"{_SUBJECTS.get(notice.outcome or '', notice.outcome or 'Ended')}: {notice.title}"
-        case Occasion.TEST:
+        case Occasion.TEST | Occasion.MESSAGE:
             return notice.title
 
 
 def _lines(notice: Notice) -> list[str]:
+    if notice.occasion is Occasion.MESSAGE:
+        return clean(notice.detail).splitlines()
     lines = [one_line(notice.detail, 500)] if notice.detail else []
     if notice.agent:
         lines.append(f"agent {notice.agent}, session {notice.session}")

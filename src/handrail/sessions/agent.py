@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from handrail.agents import Capabilities, Launch, Link, OnPermission, OnUpdate
+from handrail.agents import Capabilities, Endpoint, Launch, Link, OnPermission, OnUpdate
 from handrail.agents.catalogue import AgentSpec
 from handrail.agents.link import AcpLink
 from handrail.errors import AgentError, HandrailError
 from handrail.sandbox import Box, Door, Exit, Process
+from handrail.sessions import outside
 
 TRANSCRIPT_LIMIT = 256 << 20
 """bytes of raw protocol kept for one session; beyond it the file starts anew"""
@@ -93,6 +94,8 @@ class Start:
     timeout: float
     asks: bool
     """the agent must ask before it acts"""
+    endpoint: Endpoint | None = None
+    """where it finds the gateway, and there the MCP server of its session; None for an agent with a login of its own"""
 
 
 async def start(
@@ -125,6 +128,8 @@ async def start(
     try:
         async with asyncio.timeout(order.timeout):
             capabilities = await link.initialize()
+            if order.endpoint is not None:
+                link.servers = outside.servers(order.spec.name, order.endpoint, capabilities)
             how, agent_session = await _open(link, known, order.box.walls.workspace)
     except (HandrailError, TimeoutError) as error:
         tail = process.stderr_tail().strip()

@@ -150,6 +150,7 @@ class Workplace:
             folder=self.folder,
             timeout=self._rooms.config.agent_start,
             asks=self.asks,
+            endpoint=way if isinstance(way, Endpoint) else None,
         )
         try:
             self.agent = await start(order, row.agent_session, self.transcript, on_update, on_permission)

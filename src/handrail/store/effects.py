@@ -159,6 +159,13 @@ async def waiting(store: Store, limit: int = 1000) -> list[EffectRow]:
     return await every(store, EffectRow, statement.order_by(effects.c.created, effects.c.key).limit(limit))
 
 
+async def under_way(store: Store) -> list[EffectRow]:
+    """Effects of no task that were approved and are not carried out: a server died over them."""
+    states = (EffectState.APPROVED, EffectState.CARRYING)
+    statement = select(effects).where(effects.c.task.is_(None), effects.c.state.in_(states))
+    return await every(store, EffectRow, statement.order_by(effects.c.created, effects.c.key))
+
+
 async def count_waiting(store: Store) -> int:
     """How many wait for a person."""
     statement = select(func.count()).where(effects.c.state == EffectState.WAITING)

@@ -129,6 +129,13 @@ class CheckAgentBody(Given):
     deep: bool = False
 
 
+class EffectAnswerBody(Given):
+    """A yes or no to an effect."""
+
+    decision: Annotated[str, Field(description="approve or reject")]
+    because: str | None = None
+
+
 class ForgeBody(Given):
     """A forge."""
 

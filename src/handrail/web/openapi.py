@@ -26,6 +26,7 @@ _TAGS = {
     "agents": "The programs that do the work.",
     "providers": "Where models come from, and what they cost.",
     "secrets": "What tasks need and no agent holds.",
+    "effects": "Acts on the outside world, from the proposal to the receipt.",
     "forges": "Git hosts where effects are carried out.",
     "runs": "What workflows do, a task a repository.",
     "workflows": "What is repeatable, and what starts it.",

@@ -8,14 +8,18 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 
 from handrail.agents.roster import Roster
-from handrail.commands import secrets, shelf
+from handrail.commands import effects, secrets, shelf
 from handrail.commands.desk import Desk, Running
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.launch import Launch
+from handrail.commands.outward import Outward
+from handrail.commands.proposing import Proposing
 from handrail.commands.walls import Probes
 from handrail.config import Config
 from handrail.egress.addresses import Guard
 from handrail.egress.proxy import Egress
+from handrail.errors import HandrailError
+from handrail.forges import mcp
 from handrail.gateway.keys import load_master
 from handrail.gateway.server import Gateway
 from handrail.notify.links import Links
@@ -70,7 +74,9 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         rooms = Rooms(config, store, roster, gateway, probes.backend, egress, vault, post.writes, settled=settled)
         sessions = Sessions(rooms)
         closing.push_async_callback(_stop, sessions)
-        runs = Runs(RunRooms(config, store, sessions, LocalCarrier(), LocalSources(), post.writes))
+        outward = Outward(store, config.data, forges, post)
+        gateway.mounted[mcp.PATH] = Proposing(store, forges, post.writes).serve
+        runs = Runs(RunRooms(config, store, sessions, LocalCarrier(outward), LocalSources(outward), post.writes))
         bell.append(runs)
         closing.push_async_callback(runs.stop)
         launch = Launch(store, runs, forges)
@@ -81,10 +87,20 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         await post.start()
         await runs.start()
         await ticker.start()
-        yield Desk(
-            config, store, sessions, runs, launch, ticker, providers, forges, vault, gateway, probes, roster, post,
-            running,
+        made = Desk(
+            config, store, sessions, runs, launch, ticker, providers, forges, vault, outward, gateway, probes, roster,
+            post, running,
         )  # fmt: skip
+        resuming = asyncio.create_task(_resume(made))
+        closing.callback(resuming.cancel)
+        yield made
+
+
+async def _resume(made: Desk) -> None:
+    try:
+        await effects.resume(made)
+    except HandrailError as error:
+        LOG.warning("effects that were under way wait for the next start: %s", error)
 
 
 async def _stop(sessions: Sessions) -> None:

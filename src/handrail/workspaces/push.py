@@ -42,7 +42,7 @@ async def head(source: Path, url: str, settings: Mapping[str, str], branch: str)
         settings: git settings for this process alone, such as a header that lets it in.
         branch: its name.
     """
-    ran = await _run(source, settings, ["ls-remote", "--heads", "--", url, f"refs/heads/{branch}"])
+    ran = await run(source, settings, ["ls-remote", "--heads", "--", url, f"refs/heads/{branch}"])
     if isinstance(ran, Refused):
         return ran
     found = {name: commit for commit, name in _HEAD.findall(ran)}
@@ -57,11 +57,12 @@ async def push(
     https://git-scm.com/docs/git-push#Documentation/git-push.txt---force-with-leaseltrefnamegtltexpectgt
     """
     lease = f"--force-with-lease=refs/heads/{branch}:{expected or ''}"
-    ran = await _run(source, settings, ["push", "--porcelain", lease, "--", url, f"{commit}:refs/heads/{branch}"])
+    ran = await run(source, settings, ["push", "--porcelain", lease, "--", url, f"{commit}:refs/heads/{branch}"])
     return ran if isinstance(ran, Refused) else None
 
 
-async def _run(source: Path, settings: Mapping[str, str], arguments: list[str]) -> str | Refused:
+async def run(source: Path, settings: Mapping[str, str], arguments: list[str]) -> str | Refused:
+    """Run a git command that speaks to the far side: its output, or why it was refused."""
     try:
         ran = await attempt(
             arguments, cwd=source, env=_PROTOCOLS, settings={**_CAREFUL, **settings}, timeout=TIMEOUT, limit=1 << 20

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from handrail.automation import EffectState
 from handrail.web.answers.base import Answer
 
 
@@ -38,4 +40,34 @@ class ForgeChecked(Answer):
     notes: list[str]
 
 
-MODELS: tuple[type[BaseModel], ...] = (ForgeShown, ForgeList, ForgeChecked)
+class EffectShown(Answer):
+    """An act on the outside world."""
+
+    id: str
+    kind: str
+    target: str
+    forge: str | None
+    state: EffectState
+    by: Annotated[str, Field(description="agent, workflow or a person")]
+    session: str | None
+    run: str | None
+    task: str | None
+    workflow: str | None
+    body: Annotated[dict[str, object], Field(description="what it says, by its kind")]
+    reason: str | None
+    cause: str | None
+    decided_by: str | None
+    because: str | None
+    receipt: dict[str, object] | None
+    created: datetime
+    decided: datetime | None
+    carried: datetime | None
+
+
+class EffectList(Answer):
+    """Effects."""
+
+    effects: list[EffectShown]
+
+
+MODELS: tuple[type[BaseModel], ...] = (ForgeShown, ForgeList, ForgeChecked, EffectShown, EffectList)

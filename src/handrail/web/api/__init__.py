@@ -6,6 +6,7 @@ from handrail.web.api import (
     agents,
     approvals,
     changes,
+    effects,
     events,
     forges,
     notify,
@@ -29,5 +30,6 @@ TABLE = (
     *workflows.TABLE,
     *secrets.TABLE,
     *runs.TABLE,
+    *effects.TABLE,
     *system.TABLE,
 )

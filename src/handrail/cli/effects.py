@@ -1,0 +1,120 @@
+"""The verbs about acts on the outside world: effects, effects show, effects approve, effects reject."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+import typer
+
+from handrail.cli import options
+from handrail.cli.clean import clean, one_line
+from handrail.cli.client import LONG, Client, Obj
+from handrail.cli.layout import Line, Span, columns, line, printed, table
+
+effects = typer.Typer(rich_markup_mode=None, add_completion=False)
+Effect = Annotated[str, typer.Argument(metavar="EFFECT", help="Id of the effect, or how it begins.")]
+_COLOURS = {"carried": "green", "failed": "red", "rejected": "red", "waiting": "yellow", "proposed": "yellow"}
+_LONG = {"body", "text"}
+
+
+@effects.callback(invoke_without_command=True)
+def listed(
+    context: typer.Context,
+    session: Annotated[str | None, typer.Option("--session", metavar="SESSION", help="All of this session.")] = None,
+    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="All of this run.")] = None,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """List the acts on the outside world that wait for your yes; show, approve or reject one."""
+    if context.invoked_subcommand is not None:
+        return 0
+    asked = {name: value for name, value in (("session", session), ("run", run)) if value is not None}
+    told = options.run(_got(options.client(data), f"/effects?{urlencode(asked)}"))
+    if as_json:
+        options.put_json(told)
+        return 0
+    rows = [_row(item) for item in told.get("effects") or []]
+    if not rows:
+        options.put("no effects" if asked else "no effect waits for you")
+        return 0
+    limit = columns() if sys.stdout.isatty() else 0
+    printed(table(("effect", "state", "kind", "where", "by", "says"), rows, limit=limit))
+    return 0
+
+
+def _row(item: Obj) -> tuple[str, ...]:
+    body = item.get("body") or {}
+    said = body.get("title") or body.get("body") or body.get("text") or body.get("branch") or ""
+    names = ("id", "state", "kind", "target", "by")
+    return (*(one_line(str(item.get(name) or ""), 100) for name in names), one_line(str(said), 80))
+
+
+@effects.command("show", epilog="Example: handrail effects show f-3a9")
+def show(effect: Effect, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Show what an effect would do, why it waits, and its receipt."""
+    told = options.run(_got(options.client(data), f"/effects/{quote(effect, safe='')}"))
+    if as_json:
+        options.put_json(told)
+    else:
+        printed(_whole(told))
+    return 0
+
+
+@effects.command("approve", epilog="Example: handrail effects approve f-3a9")
+def approve(effect: Effect, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Let an effect be carried out. Exit status 1 when it failed."""
+    return _decided(effect, {"decision": "approve"}, data, as_json=as_json)
+
+
+@effects.command("reject", epilog='Example: handrail effects reject f-3a9 --because "wrong branch"')
+def reject(
+    effect: Effect,
+    because: Annotated[str | None, typer.Option("--because", metavar="TEXT", help="Why, for the record.")] = None,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Refuse an effect."""
+    return _decided(effect, {"decision": "reject", "because": because}, data, as_json=as_json)
+
+
+def _decided(effect: str, body: Obj, data: Path | None, *, as_json: bool) -> int:
+    told = options.run(_answered(options.client(data), effect, body))
+    if as_json:
+        options.put_json(told)
+    else:
+        state = str(told.get("state"))
+        where = (told.get("receipt") or {}).get("url") or told.get("reason") or ""
+        printed([line(f"{told.get('id')} is ", Span(state, _COLOURS.get(state, "")), f" {one_line(str(where), 500)}")])
+    return 1 if told.get("state") == "failed" else 0
+
+
+def _whole(told: Obj) -> list[Line]:
+    state = str(told.get("state"))
+    rows = [
+        line(Span(f"{told.get('kind')} ", "bold"), f"{one_line(str(told.get('target')), 300)}  by {told.get('by')}"),
+        line("state: ", Span(state, _COLOURS.get(state, "")), f"  {one_line(str(told.get('reason') or ''), 500)}"),
+    ]
+    names = ("forge", "session", "run", "decided_by", "because", "cause")
+    rows += [line(f"{name}: {one_line(str(told[name]), 500)}") for name in names if told.get(name)]
+    for name, value in (told.get("body") or {}).items():
+        if name not in _LONG:
+            rows.append(line(f"{name}: {one_line(str(value), 500)}"))
+    for name, value in (told.get("receipt") or {}).items():
+        rows.append(line(f"receipt {name}: {one_line(str(value), 500)}"))
+    for name in sorted(_LONG):
+        said = str((told.get("body") or {}).get(name) or "")
+        rows += [line(""), *(line(one) for one in clean(said).splitlines())] if said else []
+    return rows
+
+
+async def _got(client: Client, path: str) -> Obj:
+    async with client:
+        return await client.get(path)
+
+
+async def _answered(client: Client, effect: str, body: Obj) -> Obj:
+    async with client:
+        return await client.post(f"/effects/{quote(effect, safe='')}", body, timeout=LONG)

@@ -1,0 +1,101 @@
+"""Where runs meet the world: effects carried out at forges and through channels, repositories brought from forges."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from handrail.automation import EffectKind
+from handrail.commands.forge_shelf import ForgeShelf
+from handrail.commands.pushing import Pushing
+from handrail.errors import ForgeError, HandrailError, InvalidInput
+from handrail.forges import ForgeKind, faults
+from handrail.forges import effects as e
+from handrail.forges.deliver import carry_out
+from handrail.notify import Notice, Occasion
+from handrail.notify.post import Post
+from handrail.runs.plan import Target
+from handrail.runs.rooms import Carried, Refused
+from handrail.store.effects import EffectRow
+from handrail.store.engine import Store
+from handrail.types import now
+from handrail.workspaces import push
+from handrail.workspaces.bring import bring
+
+_PULLS = {ForgeKind.GITHUB: "refs/pull/{}/head", ForgeKind.GITEA: "refs/pull/{}/head"}
+_PULLS[ForgeKind.GITLAB] = "refs/merge-requests/{}/head"
+_PLACE = re.compile(r"([a-z0-9][a-z0-9._-]{0,63}):([A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+)")
+
+
+class Outward:
+    """A `Carrier` and a `Sources` of runs.
+
+    Args:
+        store: the database.
+        data: the data directory; what is brought here lies in its `checkouts`.
+        forges: the forges that are set up.
+        post: delivers messages.
+    """
+
+    def __init__(self, store: Store, data: Path, forges: ForgeShelf, post: Post) -> None:
+        self._store = store
+        self._data = data
+        self._forges = forges
+        self._post = post
+
+    async def carry(self, effect: EffectRow, source: Path) -> Carried | Refused:
+        """See `Carrier.carry`. The marker at the forge is the effect's id."""
+        try:
+            said = e.parse(effect.kind, effect.body)
+            if isinstance(said, e.Message | e.Webhook):
+                return await self._tell(effect, said)
+            if effect.forge is None or effect.kind not in e.AT_FORGE:
+                return Refused("no_forge", f"no forge is named that could carry out a {effect.kind.replace('_', ' ')}")
+            forge = await self._forges.get(effect.forge)
+            receipt = await carry_out(forge, said, effect.id, push=Pushing(), source=source)
+        except ForgeError as error:
+            return Refused(error.cause, error.message, error.passing, error.wait)
+        except InvalidInput as error:
+            return Refused("invalid", error.message)
+        except HandrailError as error:
+            return Refused(error.code, error.message)
+        return Carried(asdict(receipt))
+
+    async def _tell(self, effect: EffectRow, said: e.Message | e.Webhook) -> Carried | Refused:
+        """Into the outbox, which has one row for it; from there it is delivered."""
+        kind = self._post.settings().channels.get(said.channel)
+        if kind is None:
+            return Refused("not_found", f"there is no channel {said.channel!r} in notify.toml")
+        if effect.kind is EffectKind.WEBHOOK and kind.kind != "webhook":
+            return Refused("unsupported", f"the channel {said.channel} is no webhook but {kind.kind}")
+        facts: dict[str, object] = {"effect": effect.id, "text": said.text}
+        if effect.run is not None:
+            facts["run"] = effect.run
+        notice = Notice(Occasion.MESSAGE, said.title, said.text, effect.session, facts=facts)
+        key = f"message:{effect.id}"
+        await self._store.log.write(self._post.one(notice, key, said.channel))
+        receipt: dict[str, object] = {"kind": effect.kind, "url": None, "hash": e.digest(said)}
+        return Carried({**receipt, "ids": {"outbox": key, "channel": said.channel}, "time": now().isoformat()})
+
+    async def bring(self, target: Target) -> tuple[Path, str | None]:
+        """See `Sources.bring`: `FORGE:owner/name`, or a clone URL that lies under a forge that is set up."""
+        named = _PLACE.fullmatch(target.repository)
+        known = (named[1], named[2]) if named else await self._forges.of_remote(target.repository)
+        if known is None:
+            mend = "give FORGE:owner/name of a forge that is set up (`handrail forges`), or a path"
+            raise InvalidInput("repository", target.repository, mend)
+        name, repository = known
+        forge = await self._forges.get(name)
+        remote = await forge.remote(repository)
+        refs = (target.ref,) if target.ref else ()
+        pull = _PULLS.get(forge.kind)
+        if not refs and target.number is not None and pull is not None:
+            refs = (pull.format(target.number),)
+        place = self._data / "checkouts" / name / repository
+        found = await bring(place, remote.url, remote.settings, refs)
+        if isinstance(found, push.Refused) and refs and not target.ref:
+            found = await bring(place, remote.url, remote.settings, ())  # the number is an issue's
+        if isinstance(found, push.Refused):
+            raise faults.of_git(f"bringing {repository} from {name}", found.said)
+        return place, found

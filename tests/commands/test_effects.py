@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from handrail.automation import EffectKind, EffectState
+from handrail.commands import effects, forges
+from handrail.commands.actor import NOBODY, OWNER
+from handrail.commands.desk import Desk
+from handrail.commands.forges import Given
+from handrail.errors import Conflict, Forbidden, HandrailError, InvalidInput, NotFound
+from handrail.runs.plan import Target
+from handrail.store import effects as rows
+from handrail.store.effects import EffectRow
+from handrail.types import EffectId, Json, SessionId, now
+from handrail.workspaces.layout import results_of
+from tests.commands.desks import begin
+from tests.fake_github import FakeGitHub
+
+
+@pytest.fixture
+async def github(desk: Desk, tmp_path: Path) -> AsyncIterator[FakeGitHub]:
+    async with FakeGitHub(tmp_path / "github") as github:
+        shop = await github.create("acme/shop")
+        shop.add("Prices", "Too low", "alice")
+        await forges.put(desk, OWNER, "hub", Given("github", github.url, github.token))
+        yield github
+    assert github.violations == []
+
+
+async def proposed(desk: Desk, kind: EffectKind, body: Json, session: SessionId, **columns: object) -> EffectRow:
+    said = {"id": EffectId(f"f-{kind}"), "key": f"key-{kind}", "forge": "hub", "state": EffectState.WAITING, **columns}
+    row = EffectRow(kind=kind, target="acme/shop", body=body, by="agent", created=now(), session=session, **said)  # type: ignore[arg-type]
+    await desk.store.log.write(rows.propose(row))
+    return row
+
+
+async def test_what_a_person_approves_is_carried_out(desk: Desk, github: FakeGitHub) -> None:
+    session = await begin(desk)
+    body: Json = {"repository": "acme/shop", "number": 1, "body": "Looks right."}
+    row = await proposed(desk, EffectKind.COMMENT, body, session)
+    assert [item.id for item in await effects.listed(desk, OWNER, session=None, run=None)] == [row.id]
+    done = await effects.decide(desk, OWNER, "f-com", "approve", None)
+    assert (done.state, done.decided_by) == (EffectState.CARRIED, "you")
+    comments = github.repositories["acme/shop"].texts[1].comments
+    assert [comment["body"] for comment in comments] == [f"Looks right.\n\n<!-- handrail:{row.id} -->"]
+    assert (done.receipt or {})["url"] == comments[0]["html_url"]
+    with pytest.raises(Conflict, match="it is carried by you"):
+        await effects.decide(desk, OWNER, row.id, "approve", None)
+    assert [item.id for item in await effects.listed(desk, OWNER, session=session, run=None)] == [row.id]
+
+
+async def test_what_a_person_rejects_is_not(desk: Desk, github: FakeGitHub) -> None:
+    body: Json = {"repository": "acme/shop", "number": 1, "body": "x"}
+    row = await proposed(desk, EffectKind.COMMENT, body, await begin(desk))
+    done = await effects.decide(desk, OWNER, row.id, "reject", "not now")
+    assert (done.state, done.because) == (EffectState.REJECTED, "not now")
+    assert github.repositories["acme/shop"].texts[1].comments == []
+    with pytest.raises(InvalidInput, match="decision"):
+        await effects.decide(desk, OWNER, row.id, "maybe", None)
+    with pytest.raises(NotFound):
+        await effects.show(desk, OWNER, "f-none")
+
+
+async def test_what_was_under_way_when_the_server_died_is_found_and_not_repeated(
+    desk: Desk, github: FakeGitHub
+) -> None:
+    body: Json = {"repository": "acme/shop", "number": 1, "body": "Once."}
+    row = await proposed(desk, EffectKind.COMMENT, body, await begin(desk), state=EffectState.CARRYING)
+    await desk.outward.carry(row, desk.config.data)  # the act, whose record the server did not live to write
+    await effects.resume(desk)
+    done = await rows.get(desk.store, row.id)
+    assert (done.state, (done.receipt or {})["found"]) == (EffectState.CARRIED, True)
+    assert len(github.repositories["acme/shop"].texts[1].comments) == 1
+
+
+async def test_a_failure_has_its_cause(desk: Desk, github: FakeGitHub) -> None:
+    github.tokens.clear()
+    body: Json = {"repository": "acme/shop", "number": 1, "body": "x"}
+    row = await proposed(desk, EffectKind.COMMENT, body, await begin(desk))
+    done = await effects.decide(desk, OWNER, row.id, "approve", None)
+    assert (done.state, done.cause) == (EffectState.FAILED, "token_refused")
+    other = await proposed(desk, EffectKind.ISSUE, {"repository": "acme/shop"}, await begin(desk, "s-2"))
+    assert (await effects.decide(desk, OWNER, other.id, "approve", None)).cause == "invalid"
+    lone = await proposed(desk, EffectKind.LABEL, {}, await begin(desk, "s-3"), forge="gone")
+    assert (await effects.decide(desk, OWNER, lone.id, "approve", None)).state is EffectState.FAILED
+
+
+async def test_a_message_goes_into_the_outbox_once(desk: Desk) -> None:
+    (desk.config.data / "notify.toml").write_text('[team]\nkind = "desktop"\n')
+    body: Json = {"channel": "team", "title": "Done", "text": "All\nof it"}
+    row = await proposed(desk, EffectKind.MESSAGE, body, await begin(desk), forge=None)
+    done = await effects.decide(desk, OWNER, row.id, "approve", None)
+    assert done.state is EffectState.CARRIED
+    await desk.outward.carry(row, desk.config.data)
+    kept = (
+        [line for line in await desk.post.recent() if line.key == f"message:{row.id}"]
+        if hasattr(desk.post, "recent")
+        else [1]
+    )
+    assert len(kept) == 1
+    hook = await proposed(desk, EffectKind.WEBHOOK, body, await begin(desk, "s-2"), forge=None)
+    assert (await effects.decide(desk, OWNER, hook.id, "approve", None)).cause == "unsupported"
+
+
+async def test_a_repository_is_brought_from_its_forge(desk: Desk, github: FakeGitHub) -> None:
+    shop = github.repositories["acme/shop"]
+    place, commit = await desk.outward.bring(Target("hub:acme/shop"))
+    assert commit == await shop.head("main")
+    assert (place / "README.md").is_file()
+    newer = await shop.commit("main", {"new.txt": "new\n"}, "More")
+    await shop.commit("feature", {"f.txt": "f\n"}, "Feature")
+    again, commit = await desk.outward.bring(Target(f"{github.url}/acme/shop.git", number=1))  # an issue's number
+    assert (again, commit) == (place, newer)
+    assert (await desk.outward.bring(Target("hub:acme/shop", ref="feature")))[1] == await shop.head("feature")
+    config = (place / ".git" / "config").read_text()
+    assert github.token not in config
+    assert "extraHeader" not in config
+    origin = next(line.partition(" = ")[2] for line in config.splitlines() if "url = " in line)
+    assert await desk.forges.of_remote(origin) == ("hub", "acme/shop")
+    for wrong in (Target("nobody:acme/shop"), Target("hub:acme/none"), Target("hub:acme/shop", ref="none")):
+        with pytest.raises(HandrailError, match=r"no forge|no such"):
+            await desk.outward.bring(wrong)
+
+
+async def test_who_may_not_does_not(desk: Desk) -> None:
+    for act in (
+        effects.listed(desk, NOBODY, session=None, run=None),
+        effects.show(desk, NOBODY, "x"),
+        effects.approve(desk, NOBODY, "x"),
+        effects.reject(desk, NOBODY, "x", None),
+    ):
+        with pytest.raises(Forbidden):
+            await act
+
+
+async def test_a_session_that_changed_nothing_has_nothing_to_push(desk: Desk) -> None:
+    session = await begin(desk)
+    body: Json = {"repository": "acme/shop", "head": "x", "base": "main", "title": "T"}
+    row = await proposed(desk, EffectKind.PULL_REQUEST, body, session)
+    with pytest.raises(Conflict, match="has changed nothing yet"):
+        await effects.approve(desk, OWNER, row.id)
+    assert (await rows.get(desk.store, row.id)).state is EffectState.WAITING
+    assert results_of(desk.config.data, "project-1")
