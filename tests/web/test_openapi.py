@@ -29,6 +29,7 @@ CONTRACT = {
     "POST /approvals/{id}",
     "GET /events",
     "GET /events/{event}",
+    "POST /events/{event}/replay",
     "GET /sources",
     "PUT /sources/{name}",
     "DELETE /sources/{name}",

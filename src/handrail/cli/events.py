@@ -69,6 +69,31 @@ def show(event: Event, as_json: options.AsJson = False, data: options.Data = Non
     return 0
 
 
+@events.command("replay", epilog="Example: handrail events replay last --workflow review --dry-run")
+def replay(
+    event: Event,
+    workflow: Annotated[str, typer.Option(metavar="NAME", help="Workflow to put it to, enabled or not.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it.")] = False,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Put an event to a workflow again. Exit status 1 when it is not wanted."""
+    body: Obj = {"workflow": workflow, "dry_run": dry_run}
+    told = options.run(_posted(options.client(data), f"/events/{event}/replay", body))
+    if as_json:
+        options.put_json(told)
+        return 0 if told.get("matched") else 1
+    options.put(f"{'matches' if told.get('matched') else 'does not match'}: {one_line(str(told.get('why')), 300)}")
+    for repository in told.get("repositories") or []:
+        options.put(f"works on {repository}")
+    if told.get("run"):
+        options.put(f"started {told['run']}")
+    else:
+        for goal in told.get("goals") or []:
+            options.put(f"\n{goal}")
+    return 0 if told.get("matched") else 1
+
+
 @sources.callback(invoke_without_command=True)
 def sources_listed(context: typer.Context, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """List the sources that may send events, with the path of each."""
@@ -142,6 +167,11 @@ def remove_source(name: Name, data: options.Data = None) -> int:
 async def _got(client: Client, path: str, **query: str | float | None) -> Obj:
     async with client:
         return await client.get(path, **query)
+
+
+async def _posted(client: Client, path: str, body: Obj) -> Obj:
+    async with client:
+        return await client.post(path, body)
 
 
 async def _put(client: Client, path: str, body: Obj) -> Obj:

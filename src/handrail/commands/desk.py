@@ -19,6 +19,7 @@ from handrail.notify.post import Post
 from handrail.runs.supervisor import Runs
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
+from handrail.triggers.dispatch import Dispatcher
 from handrail.triggers.ticker import Ticker
 
 
@@ -45,6 +46,7 @@ class Desk:
     runs: Runs
     launch: Launch
     ticker: Ticker
+    dispatcher: Dispatcher
     shelf: Shelf
     forges: ForgeShelf
     vault: Vault

@@ -15,11 +15,15 @@ from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput, NotFound
 from handrail.gateway.keys import seal, unseal
 from handrail.store import arrivals as rows
+from handrail.store import workflows as workflow_rows
 from handrail.store.arrivals import ArrivalRow, SourceRow
 from handrail.triggers import Hook, Message, Settings
+from handrail.triggers.dispatch import Listener, verdicts
+from handrail.triggers.match import Verdict, wanted_by
 from handrail.triggers.receive import ours, receive
 from handrail.triggers.senders import SenderKind
-from handrail.types import ArrivalId, Json, now
+from handrail.types import ArrivalId, Json, RunId, now
+from handrail.workflows.compile import Cause
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
@@ -54,6 +58,27 @@ class Source:
     settings: Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came, or would come, of putting an event to a workflow.
+
+    Args:
+        event: its id.
+        workflow: the name.
+        verdict: whether it is wanted, and why.
+        repositories: what a run would work on.
+        goals: what its agents would be told.
+        run: the run that was started; None where it was only asked.
+    """
+
+    event: ArrivalId
+    workflow: str
+    verdict: Verdict
+    repositories: tuple[str, ...] = ()
+    goals: tuple[str, ...] = ()
+    run: RunId | None = None
+
+
 async def take_in(desk: Desk, name: str, headers: Mapping[str, str], body: bytes) -> Receipt:
     """Take a request from outside: verified by its signature, which stands for a permission here, then stored.
 
@@ -75,6 +100,7 @@ async def take_in(desk: Desk, name: str, headers: Mapping[str, str], body: bytes
         await desk.store.log.write(guard=rows.put(row, message.window))
     except Conflict:
         return Receipt(Taken.DUPLICATE)
+    desk.dispatcher.wake()
     return Receipt(Taken.STORED, row.id)
 
 
@@ -107,6 +133,34 @@ async def show(desk: Desk, actor: Actor, word: str) -> ArrivalRow:
     """One event, by its id, a unique beginning of it, or `last`."""
     authorise(actor, Permission.EVENTS_READ)
     return await rows.find(desk.store, word)
+
+
+async def replay(desk: Desk, actor: Actor, word: str, workflow: str, *, dry_run: bool) -> Replayed:
+    """Put an event to a workflow again, enabled or not; with `dry_run` only say what would come of it.
+
+    A replay is asked for by a person, so it starts a run although this event, or one that means the same, did before.
+
+    Raises:
+        NotFound: there is no such event or workflow.
+        Conflict: the workflow does not want this event; the reason is told.
+        InvalidInput: the event lacks what the workflow needs.
+    """
+    authorise(actor, Permission.EVENTS_READ if dry_run else Permission.EVENTS_WRITE)
+    arrival = await rows.find(desk.store, word)
+    row = await workflow_rows.get(desk.store, workflow)
+    listener = Listener(row.name, wanted_by((await desk.launch.workflow(row)).on))
+    verdict = verdicts(listener, arrival)
+    if not verdict.matched:
+        if dry_run:
+            return Replayed(arrival.id, row.name, verdict)
+        raise Conflict(f"{row.name} does not want the event {arrival.id}: {verdict.why}")
+    plan = await desk.launch.plan(row, Cause(event=arrival.payload), arrival=arrival)
+    targets = tuple(target.repository for target in plan.targets)
+    goals = tuple(stage.goal for stage in plan.stages)
+    if dry_run:
+        return Replayed(arrival.id, row.name, verdict, targets, goals)
+    run = await desk.launch.for_event(row.name, arrival, again=secrets.token_hex(4), by=actor.name)
+    return Replayed(arrival.id, row.name, verdict, targets, goals, run)
 
 
 async def sources(desk: Desk, actor: Actor) -> list[Source]:

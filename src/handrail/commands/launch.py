@@ -17,9 +17,14 @@ from handrail.commands.forge_shelf import ForgeShelf
 from handrail.errors import HandrailError, InvalidInput
 from handrail.runs.plan import Plan, Target
 from handrail.runs.supervisor import NewRun, Runs
+from handrail.store import forges as forge_rows
 from handrail.store import workflows as rows
+from handrail.store.arrivals import ArrivalRow
 from handrail.store.engine import Store
 from handrail.store.workflows import WorkflowRow
+from handrail.triggers import fields
+from handrail.triggers.dispatch import Listener
+from handrail.triggers.match import wanted_by
 from handrail.triggers.ticker import Begun, Scheduled
 from handrail.types import RunId
 from handrail.workflows import compile as compiler
@@ -61,13 +66,20 @@ class Launch:
         kept = await rows.version(self._store, row.name, row.version)
         return await asyncio.to_thread(_read, kept.text, row.name)
 
-    async def plan(self, row: WorkflowRow, cause: Cause, repositories: Sequence[str] | None = None) -> Plan:
+    async def plan(
+        self,
+        row: WorkflowRow,
+        cause: Cause,
+        repositories: Sequence[str] | None = None,
+        arrival: ArrivalRow | None = None,
+    ) -> Plan:
         """The plan of a run.
 
         Args:
             row: the workflow.
             cause: what starts it.
-            repositories: in place of those that its file names; of an event that is about one, that one.
+            repositories: in place of those that its file names.
+            arrival: the event that starts it; `event` among the repositories is that of this one.
 
         Raises:
             InvalidInput: an input or a repository is missing, or cannot be used.
@@ -77,14 +89,42 @@ class Launch:
         named = workflow.repositories if repositories is None else tuple(repositories)
         if not named and row.source == "repository" and row.origin:
             named = (row.origin,)
-        if not named or EVENT in named:
+        if not named and arrival is not None:
+            named = (EVENT,)
+        if not named or (EVENT in named and arrival is None):
             raise InvalidInput("repositories", list(named), "name the repositories that it shall work on")
-        found = await self._found(named)
-        if not 0 < len(found) <= MOST_TARGETS:
-            raise InvalidInput("repositories", list(named), f"these are {len(found)}: name 1 to {MOST_TARGETS}")
         values = compiler.given(workflow, cause.inputs)
         ref = None if workflow.ref is None else plain(workflow.ref, values, cause.event)
-        return compiler.plan(workflow, row.version, [Target(name, ref) for name in found], cause)
+        about = await self._about(arrival, ref) if arrival is not None and EVENT in named else None
+        found = await self._found([about.repository if about and name == EVENT else name for name in named])
+        if not 0 < len(found) <= MOST_TARGETS:
+            raise InvalidInput("repositories", list(named), f"these are {len(found)}: name 1 to {MOST_TARGETS}")
+        targets = [about if about and name == about.repository else Target(name, ref) for name in found]
+        return compiler.plan(workflow, row.version, targets, cause)
+
+    async def _about(self, arrival: ArrivalRow, ref: str | None) -> Target:
+        """The repository of an event, at what it is about: the head of a pull request, the branch that was pushed.
+
+        Raises:
+            InvalidInput: the event is of no repository of a forge that is set up here.
+        """
+        payload = arrival.payload
+        if arrival.repository is None:
+            raise InvalidInput("repositories", EVENT, f"name repositories: the event {arrival.id} is about none")
+        number = fields.number(payload, "pull_request", "number") or fields.number(payload, "issue", "number")
+        pushed = fields.text(payload, "ref") or ""
+        branch = pushed.removeprefix("refs/heads/") if pushed.startswith("refs/heads/") else None
+        if fields.at(payload, "deleted") is True:
+            branch = None
+        start = None if number is not None else branch or ref
+        if await forge_rows.get(self._store, arrival.source) is not None:
+            return Target(f"{arrival.source}:{arrival.repository}", start, number)
+        url = fields.text(payload, "repository", "clone_url")
+        known = None if url is None else await self._forges.of_remote(url)
+        if known is None:
+            mend = f"set up the forge of {arrival.repository}, best under the name {arrival.source}"
+            raise InvalidInput("repositories", EVENT, f"{mend} (`handrail forges set`)")
+        return Target(f"{known[0]}:{known[1]}", start, number)
 
     async def _found(self, named: Sequence[str]) -> list[str]:
         """Repositories by their names, patterns looked up at their forge, each once."""
@@ -103,6 +143,47 @@ class Launch:
             found.update({f"{forge}:{name}": None for name in there if fnmatch.fnmatchcase(name, path)})
         out = [pattern[1:] for pattern in named if pattern.startswith("!")]
         return [name for name in found if not any(fnmatch.fnmatchcase(name, pattern) for pattern in out)]
+
+    # --- for events -------------------------------------------------------------------------------------------------
+
+    async def listeners(self) -> list[Listener]:
+        """The enabled workflows that wait for events."""
+        found = []
+        for row in await rows.enabled(self._store):
+            try:
+                on = (await self.workflow(row)).on
+            except HandrailError as error:  # as with schedules
+                _log.error("%s waits for no event any more: %s", row.name, error)
+                continue
+            if on.events:
+                found.append(Listener(row.name, wanted_by(on)))
+        return found
+
+    async def for_event(
+        self, name: str, arrival: ArrivalRow, *, again: str | None = None, by: str | None = None
+    ) -> RunId:
+        """Start a workflow for an event: once, however often it is asked.
+
+        Args:
+            name: of the workflow.
+            arrival: the event.
+            again: makes a replay another cause than the event itself.
+            by: who replays it.
+
+        Raises:
+            InvalidInput: the event lacks what the workflow needs.
+        """
+        row = await rows.get(self._store, name)
+        plan = await self.plan(row, Cause(event=arrival.payload), arrival=arrival)
+        new = NewRun(
+            plan=plan,
+            trigger=TriggerKind.EVENT,
+            by=by or f"event {arrival.id}",
+            trust=row.trust,
+            key=":".join(["event", name, arrival.id, *([again] if again else [])]),
+            arrival=arrival.id,
+        )
+        return await self._runs.begin(new)
 
     # --- for the ticker ---------------------------------------------------------------------------------------------
 

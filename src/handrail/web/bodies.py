@@ -164,6 +164,13 @@ class ProviderBody(Given):
     model: str | None = None
 
 
+class ReplayBody(Given):
+    """Which workflow an event is put to."""
+
+    workflow: str
+    dry_run: Annotated[bool, Field(description="only say what would come of it")] = False
+
+
 class SourceBody(Given):
     """Who may send events."""
 

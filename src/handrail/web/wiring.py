@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 from handrail.agents.roster import Roster
 from handrail.commands import effects, secrets, shelf
@@ -14,10 +15,12 @@ from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.launch import Launch
 from handrail.commands.outward import Outward
 from handrail.commands.proposing import Proposing
+from handrail.commands.shelf import Shelf
 from handrail.commands.walls import Probes
 from handrail.config import Config
 from handrail.egress.addresses import Guard
 from handrail.egress.proxy import Egress
+from handrail.egress.vault import Vault
 from handrail.errors import HandrailError
 from handrail.forges import mcp
 from handrail.gateway.keys import load_master
@@ -31,6 +34,7 @@ from handrail.sandbox.backends import open_backend
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
+from handrail.triggers.dispatch import Dispatcher
 from handrail.triggers.ticker import Ticker
 from handrail.types import SandboxKind, SessionId
 
@@ -39,58 +43,69 @@ SESSIONS_GRACE = 6.0
 """seconds for the sessions to end their agents"""
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The rooms below sessions, opened."""
+
+    store: Store
+    shelf: Shelf
+    forges: ForgeShelf
+    vault: Vault
+    post: Post
+    gateway: Gateway
+    probes: Probes
+    roster: Roster
+    egress: Egress
+
+
 @contextlib.asynccontextmanager
 async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> AsyncIterator[Desk]:
-    """The desk of a server, with sessions that go on where the last server left them.
+    """The desk of a server, with sessions and runs that go on where the last server left them.
 
     Raises:
         HandrailError: the data directory cannot be used.
     """
-    backends = {kind: open_backend(kind) for kind in SandboxKind}
-    probes = Probes(backends)
     async with contextlib.AsyncExitStack() as closing:
-        store = await closing.enter_async_context(await Store.open(config.database))
-        master = load_master(config.data, environ)
-        providers = await shelf.load(store, master, environ)
-        forges = ForgeShelf(store, master)
-        closing.push_async_callback(forges.close)
-        vault = await secrets.load(store, master)
-        post = Post(store, config.data, environ, url=running.url, links=Links(master))
-        closing.push_async_callback(post.stop)
-        gateway = Gateway(providers.registry)
-        closing.push_async_callback(gateway.close)
-        for backend in backends.values():
-            closing.push_async_callback(backend.close)
-        closing.push_async_callback(probes.stop)
-        roster = Roster(config.data, environ)
-        egress = Egress(Guard(config.inside()))
-        closing.push_async_callback(egress.close)
+        parts = await _open(closing, config, running, environ)
         bell: list[Runs] = []  # sessions are made before the runs that hear of their outcomes
 
         def settled(session: SessionId) -> None:
             for runs in bell:
                 runs.settled(session)
 
-        rooms = Rooms(config, store, roster, gateway, probes.backend, egress, vault, post.writes, settled=settled)
-        sessions = Sessions(rooms)
+        sessions = Sessions(_rooms(config, parts, settled))
         closing.push_async_callback(_stop, sessions)
-        outward = Outward(store, config.data, forges, post)
-        gateway.mounted[mcp.PATH] = Proposing(store, forges, post.writes).serve
-        runs = Runs(RunRooms(config, store, sessions, LocalCarrier(outward), LocalSources(outward), post.writes))
+        outward = Outward(parts.store, config.data, parts.forges, parts.post)
+        parts.gateway.mounted[mcp.PATH] = Proposing(parts.store, parts.forges, parts.post.writes).serve
+        carrier, sources = LocalCarrier(outward), LocalSources(outward)
+        runs = Runs(RunRooms(config, parts.store, sessions, carrier, sources, parts.post.writes))
         bell.append(runs)
         closing.push_async_callback(runs.stop)
-        launch = Launch(store, runs, forges)
-        ticker = Ticker(store, launch.scheduled, launch)
+        launch = Launch(parts.store, runs, parts.forges)
+        ticker = Ticker(parts.store, launch.scheduled, launch)
         closing.push_async_callback(ticker.stop)
-        await gateway.start()
-        await sessions.start()
-        await post.start()
-        await runs.start()
-        await ticker.start()
+        dispatcher = Dispatcher(parts.store, launch.listeners, launch.for_event)
+        closing.push_async_callback(dispatcher.stop)
+        for room in (parts.gateway, sessions, parts.post, runs, ticker, dispatcher):
+            await room.start()
         made = Desk(
-            config, store, sessions, runs, launch, ticker, providers, forges, vault, outward, gateway, probes, roster,
-            post, running,
-        )  # fmt: skip
+            config=config,
+            store=parts.store,
+            sessions=sessions,
+            runs=runs,
+            launch=launch,
+            ticker=ticker,
+            dispatcher=dispatcher,
+            shelf=parts.shelf,
+            forges=parts.forges,
+            vault=parts.vault,
+            outward=outward,
+            gateway=parts.gateway,
+            probes=parts.probes,
+            roster=parts.roster,
+            post=parts.post,
+            running=running,
+        )
         resuming = asyncio.create_task(_resume(made))
         closing.callback(resuming.cancel)
         yield made
@@ -101,6 +116,39 @@ async def _resume(made: Desk) -> None:
         await effects.resume(made)
     except HandrailError as error:
         LOG.warning("effects that were under way wait for the next start: %s", error)
+
+
+async def _open(
+    closing: contextlib.AsyncExitStack, config: Config, running: Running, environ: Mapping[str, str]
+) -> Parts:
+    """The rooms below sessions, in the order in which they need each other."""
+    backends = {kind: open_backend(kind) for kind in SandboxKind}
+    probes = Probes(backends)
+    store = await closing.enter_async_context(await Store.open(config.database))
+    master = load_master(config.data, environ)
+    providers = await shelf.load(store, master, environ)
+    forges = ForgeShelf(store, master)
+    closing.push_async_callback(forges.close)
+    vault = await secrets.load(store, master)
+    post = Post(store, config.data, environ, url=running.url, links=Links(master))
+    closing.push_async_callback(post.stop)
+    gateway = Gateway(providers.registry)
+    closing.push_async_callback(gateway.close)
+    for backend in backends.values():
+        closing.push_async_callback(backend.close)
+    closing.push_async_callback(probes.stop)
+    egress = Egress(Guard(config.inside()))
+    closing.push_async_callback(egress.close)
+    roster = Roster(config.data, environ)
+    return Parts(store, providers, forges, vault, post, gateway, probes, roster, egress)
+
+
+def _rooms(config: Config, parts: Parts, settled: Callable[[SessionId], None]) -> Rooms:
+    """What sessions are made with."""
+    return Rooms(
+        config, parts.store, parts.roster, parts.gateway, parts.probes.backend, parts.egress, parts.vault,
+        parts.post.writes, settled=settled,
+    )  # fmt: skip
 
 
 async def _stop(sessions: Sessions) -> None:

@@ -40,6 +40,18 @@ class ArrivalList(Answer):
     events: list[Arrival]
 
 
+class Replayed(Answer):
+    """What came, or would come, of putting an event to a workflow."""
+
+    event: str
+    workflow: str
+    matched: bool
+    why: str
+    repositories: Annotated[list[str], Field(description="what the run works on")]
+    goals: Annotated[list[str], Field(description="what its agents are told, a text a step")]
+    run: Annotated[str | None, Field(description="the run that was started; null with `dry_run`")]
+
+
 class SourceShown(Answer):
     """Who may send events; its secret is never shown."""
 
@@ -58,4 +70,4 @@ class SourceList(Answer):
     sources: list[SourceShown]
 
 
-MODELS: tuple[type[BaseModel], ...] = (ArrivalList, ArrivalWhole, SourceShown, SourceList)
+MODELS: tuple[type[BaseModel], ...] = (ArrivalList, ArrivalWhole, Replayed, SourceShown, SourceList)

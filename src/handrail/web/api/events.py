@@ -8,7 +8,7 @@ from handrail.store.arrivals import ArrivalRow
 from handrail.triggers import Settings
 from handrail.types import Json
 from handrail.web import views
-from handrail.web.bodies import SourceBody
+from handrail.web.bodies import ReplayBody, SourceBody
 from handrail.web.table import Call, Entry, Query
 
 
@@ -23,6 +23,20 @@ async def show(call: Call) -> Json:
     """Show one event with its payload."""
     row = await events.show(call.desk, call.actor, call.path("event"))
     return _row(row) | {"payload": row.payload}
+
+
+async def replay(call: Call, body: ReplayBody) -> Json:
+    """Put an event to a workflow again."""
+    came = await events.replay(call.desk, call.actor, call.path("event"), body.workflow, dry_run=body.dry_run)
+    return {
+        "event": came.event,
+        "workflow": came.workflow,
+        "matched": came.verdict.matched,
+        "why": came.verdict.why,
+        "repositories": list(came.repositories),
+        "goals": list(came.goals),
+        "run": came.run,
+    }
 
 
 async def sources(call: Call) -> Json:
@@ -80,6 +94,10 @@ TABLE = (
         query=(Query("source", "string", "only of this source"), Query("limit", "integer", "how many, 50 by default")),
     ),
     Entry("GET", "/events/{event}", _TAG, "Show one event with its payload.", show, "ArrivalWhole", problems=(404,)),
+    Entry(
+        "POST", "/events/{event}/replay", _TAG, "Put an event to a workflow again, or ask what would come of it.",
+        replay, "Replayed", body=ReplayBody, problems=(404, 409),
+    ),
     Entry("GET", "/sources", _TAG, "List the sources that may send events.", sources, "SourceList"),
     Entry("PUT", "/sources/{name}", _TAG, "Set a source up.", put_source, "SourceShown", body=SourceBody),
     Entry("DELETE", "/sources/{name}", _TAG, "Forget a source.", remove_source, "Removed", problems=(404,)),
