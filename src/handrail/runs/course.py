@@ -183,7 +183,8 @@ class Course:
     async def _propose(self) -> bool:
         """Write down the effects that the workflow names, and take over those that its agents proposed."""
         made, work = results.change(self.task), results.work(self.task)
-        context = proposals.Context(self._run, self._plan, self.task, made, work, self._rooms.clock())
+        before = proposals.delivered(await effect_rows.of_task(self._rooms.store, self.task.id))
+        context = proposals.Context(self._run, self._plan, self.task, made, work, self._rooms.clock(), before)
         rows = proposals.planned(context)
         writes = [effect_rows.propose(row) for row in rows]
         proposed = await effect_rows.of_sessions(self._rooms.store, [stage.session for stage in work.ended])

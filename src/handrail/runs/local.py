@@ -66,9 +66,11 @@ class LocalCarrier:
 async def _branch(effect: EffectRow, source: Path, checkout: Path) -> Carried | Refused:
     """A checkout of this machine takes a branch; a pull request into it is that branch."""
     name = str(effect.body.get("branch") or effect.body.get("head"))
-    commit = str(effect.body["commit"])
+    commit, given = str(effect.body["commit"]), effect.body.get("expected")
+    expected = given if isinstance(given, str) else None
+    ref = f"refs/handrail/tasks/{effect.task}"
     try:
-        made = await branch(source, checkout, commit=commit, ref=f"refs/handrail/tasks/{effect.task}", name=name)
+        made = await branch(source, checkout, commit=commit, ref=ref, name=name, expected=expected)
     except HandrailError as error:
         return Refused("conflict", error.message)
     return Carried({"repository": str(checkout), "branch": made.branch, "commit": made.commit, "found": made.found})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
-from handrail.automation import EffectKind
+from handrail.automation import EffectKind, EffectState
 from handrail.runs.plan import Plan, PlannedEffect
 from handrail.runs.results import Made, Work
 from handrail.store.effects import EffectRow
@@ -38,6 +38,14 @@ class Context:
     made: Made
     work: Work
     now: datetime
+    delivered: Mapping[str, str] = field(default_factory=dict)
+    """branches that this task has delivered before, each with its commit"""
+
+
+def delivered(effects: Sequence[EffectRow]) -> dict[str, str]:
+    """The branches that these effects brought to the world, each with its last commit."""
+    done = [row for row in effects if row.state is EffectState.CARRIED and row.kind in _OF_CHANGE]
+    return {str(row.body.get("branch") or row.body.get("head")): str(row.body.get("commit")) for row in done}
 
 
 def planned(context: Context) -> list[EffectRow]:
@@ -92,15 +100,16 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
     said = made.said[:LONGEST_SAID] or f"{context.run.workflow} has nothing more to say."
     number = given.get("number", context.plan.targets[task.position].number)
     branch = str(given.pop("branch", None) or f"handrail/{context.run.workflow}-{task.id.removeprefix('t-')}")
+    before = context.delivered.get(branch)
     match effect.kind:
         case EffectKind.PUSH:
-            return {"repository": repository, "branch": branch, "commit": made.commit}
+            return {"repository": repository, "branch": branch, "commit": made.commit, "expected": before}  # fmt: skip
         case EffectKind.PULL_REQUEST:
             base = str(given.get("base") or task.ref or "")
             return {
                 "repository": repository, "head": branch, "base": base or None, "title": title,
                 "body": given.get("body") or story(context), "draft": bool(given.get("draft", False)),
-                "commit": made.commit,
+                "commit": made.commit, "expected": before,
             }  # fmt: skip
         case EffectKind.MESSAGE | EffectKind.WEBHOOK:
             return {"channel": given.get("channel"), "title": title, "text": str(given.get("text") or said)[:10_000]}

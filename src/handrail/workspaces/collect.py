@@ -44,8 +44,10 @@ async def collect(results: Path, *, base: str, head: str, message: str, when: da
     return commit
 
 
-async def branch(results: Path, checkout: Path, *, commit: str, ref: str, name: str) -> Branched:
-    """Make a branch of the user's own repository that holds a commit of the results; nothing is checked out.
+async def branch(
+    results: Path, checkout: Path, *, commit: str, ref: str, name: str, expected: str | None = None
+) -> Branched:
+    """Bring a branch of the user's own repository to a commit of the results; nothing is checked out.
 
     Args:
         results: the results repository.
@@ -53,26 +55,35 @@ async def branch(results: Path, checkout: Path, *, commit: str, ref: str, name: 
         commit: what the branch shall be at.
         ref: the ref of the results that keeps `commit`.
         name: of the branch.
+        expected: the commit that it is at, as we left it; None where there is none yet.
 
     Raises:
-        Conflict: there is such a branch, at another commit.
+        Conflict: there is such a branch, at another commit; or it is checked out.
     """
     there = await _at(checkout, name)
     if there == commit:
         return Branched(name, commit, found=True)
-    if there is not None:
-        raise Conflict(f"branch {name} of {checkout} is at {there[:12]} already: rename or delete it")
+    if there != expected:
+        stood = "is not there any more" if there is None else f"is at {there[:12]} already: rename or delete it"
+        raise Conflict(f"branch {name} of {checkout} {stood}")
+    if there is not None and await _head(checkout) == f"refs/heads/{name}":
+        raise Conflict(f"branch {name} is checked out in {checkout}: check another one out first")
     await git(
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", results, ref,
         cwd=checkout, home=Home.THEIRS, timeout=TIMEOUT,
     )  # fmt: skip
-    order = f"create refs/heads/{name} {commit}\n".encode()
+    order = f"update refs/heads/{name} {commit} {expected or '0' * len(commit)}\n".encode()
     made = await attempt(["update-ref", "--stdin"], cwd=checkout, home=Home.THEIRS, stdin=order)
     if made.code != 0:
         if await _at(checkout, name) == commit:
             return Branched(name, commit, found=True)
         raise Conflict(f"branch {name} could not be made in {checkout}: {first_line(made.err)}")
     return Branched(name, commit, found=False)
+
+
+async def _head(checkout: Path) -> str:
+    found = await attempt(["symbolic-ref", "--quiet", "HEAD"], cwd=checkout, home=Home.THEIRS)
+    return found.out.decode().strip()
 
 
 async def _at(checkout: Path, name: str) -> str | None:
