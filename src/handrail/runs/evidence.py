@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from handrail.automation import EffectState
 from handrail.kinds import Kind
@@ -25,7 +25,7 @@ from handrail.store.sessions import SessionRow
 from handrail.store.tasks import TaskRow
 from handrail.types import Event, Json, Outcome
 from handrail.workspaces.changes import change
-from handrail.workspaces.collect import collect
+from handrail.workspaces.collect import begun_from, collect
 from handrail.workspaces.layout import results_of
 
 OUTPUT = 4000
@@ -148,6 +148,7 @@ async def of_change(rooms: Rooms, run: RunRow, task: TaskRow, work: Work) -> Mad
         base=last.upstream,
         head=last.head,
         commit=commit,
+        branch=task.ref or await begun_from(Path(session.repository), last.upstream),
         files=files,
         flagged=tuple(f"{file.path}: {file.flag}" for file in made.files if file.flag),
         verified=verified,

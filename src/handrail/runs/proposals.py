@@ -105,7 +105,7 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
         case EffectKind.PUSH:
             return {"repository": repository, "branch": branch, "commit": made.commit, "expected": before}  # fmt: skip
         case EffectKind.PULL_REQUEST:
-            base = str(given.get("base") or task.ref or "")
+            base = str(given.get("base") or made.branch or "")
             return {
                 "repository": repository, "head": branch, "base": base or None, "title": title,
                 "body": given.get("body") or story(context), "draft": bool(given.get("draft", False)),

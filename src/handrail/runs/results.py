@@ -103,6 +103,8 @@ class Made:
     checks: tuple[Ran, ...] = ()
     unverified: str | None = None
     """what nobody checked, said"""
+    branch: str | None = None
+    """the branch that was at `base` when it began, where one was"""
     said: str = ""
     """what the last agent said at its end"""
     memory_lost: bool = False

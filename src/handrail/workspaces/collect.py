@@ -81,6 +81,15 @@ async def branch(
     return Branched(name, commit, found=False)
 
 
+async def begun_from(checkout: Path, commit: str) -> str | None:
+    """The branch of a repository that is at `commit`: main or master where several are; None where none is."""
+    asked = ["for-each-ref", "--points-at", commit, "--format=%(refname)", "refs/remotes/origin", "refs/heads"]
+    listed = await attempt(asked, cwd=checkout, home=Home.THEIRS)
+    prefixes = ("refs/remotes/origin/", "refs/heads/")
+    names = [name.removeprefix(prefixes[0]).removeprefix(prefixes[1]) for name in listed.out.decode().split()]
+    return next((name for name in ("main", "master") if name in names), names[0] if names else None)
+
+
 async def _head(checkout: Path) -> str:
     found = await attempt(["symbolic-ref", "--quiet", "HEAD"], cwd=checkout, home=Home.THEIRS)
     return found.out.decode().strip()
