@@ -50,9 +50,9 @@ def place(path: str, workspace: str, folder: str | None = None) -> Place:
 
 @lru_cache(maxsize=4096)
 def _path_glob(pattern: str, *, folded: bool) -> re.Pattern[str]:
-    """`**` any depth, `*` and `?` within a name; a directory stands for all that is in it."""
+    """`**` any depth, `*` and `?` within a name, `./` the top; a directory stands for all that is in it."""
     anchored = "/" in pattern.rstrip("/") and not pattern.startswith("**/")
-    body = pattern.rstrip("/").removeprefix("**/").removesuffix("/**") or "**"
+    body = pattern.rstrip("/").removeprefix("./").removeprefix("**/").removesuffix("/**") or "**"
     out = "" if anchored else "(?:.*/)?"
     at = 0
     while at < len(body):
@@ -109,7 +109,6 @@ def file_rule(text: str) -> FileRule:
     pattern = (text[5:] if read else text).strip()
     if not pattern or any(ord(character) < 0x20 for character in pattern) or HOLE in pattern:
         raise ValueError("write a path from the top of the repository, such as `src/**`, or `read .env`")
-    pattern = pattern.removeprefix("./")
     if ".." in pattern.split("/"):
         raise ValueError("write the path without `..`")
     return FileRule(text, unicodedata.normalize("NFC", pattern), read)
