@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handrail.automation import EffectKind, EffectState
+from handrail.automation import EffectKind, EffectState, Trust
 from handrail.commands import effects, forges
 from handrail.commands.actor import NOBODY, OWNER
 from handrail.commands.desk import Desk
@@ -13,8 +13,10 @@ from handrail.commands.forges import Given
 from handrail.errors import Conflict, Forbidden, HandrailError, InvalidInput, NotFound
 from handrail.runs.plan import Target
 from handrail.store import effects as rows
+from handrail.store import workflows
 from handrail.store.effects import EffectRow
-from handrail.types import EffectId, Json, SessionId, now
+from handrail.store.workflows import WorkflowRow
+from handrail.types import EffectId, Json, RunId, SessionId, now
 from handrail.workspaces.layout import results_of
 from tests.commands.desks import begin
 from tests.fake_github import FakeGitHub
@@ -123,6 +125,27 @@ async def test_a_repository_is_brought_from_its_forge(desk: Desk, github: FakeGi
     for wrong in (Target("nobody:acme/shop"), Target("hub:acme/none"), Target("hub:acme/shop", ref="none")):
         with pytest.raises(HandrailError, match=r"no forge|no such"):
             await desk.outward.bring(wrong)
+
+
+async def test_a_workflow_whose_effect_is_rejected_is_trusted_less(desk: Desk) -> None:
+    at = now()
+    await desk.store.log.write(
+        guard=workflows.insert(
+            WorkflowRow(name="nightly", source="file", origin=None, version="0", enabled=True, trust=Trust.AUTONOMOUS,
+                        accepted=7, created=at, updated=at)
+        )
+    )  # fmt: skip
+    body: Json = {"repository": "acme/shop", "number": 1, "body": "x"}
+    of = {"run": RunId("r-1"), "workflow": "nightly"}
+    row = await proposed(desk, EffectKind.COMMENT, body, await begin(desk), **of)
+    await effects.decide(desk, OWNER, row.id, "reject", "too rude")
+    with pytest.raises(Conflict, match="it is rejected by you"):
+        await effects.decide(desk, OWNER, row.id, "reject", "once more")
+    found = await workflows.get(desk.store, "nightly")
+    assert (found.trust, found.accepted, found.fell) == (Trust.SAMPLED, 0, "you rejected a comment: too rude")
+    by_hand = await proposed(desk, EffectKind.LABEL, {}, await begin(desk, "s-2"), workflow="nightly")
+    await effects.decide(desk, OWNER, by_hand.id, "reject", None)
+    assert (await workflows.get(desk.store, "nightly")).trust is Trust.SAMPLED
 
 
 async def test_who_may_not_does_not(desk: Desk) -> None:

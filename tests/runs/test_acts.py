@@ -39,7 +39,7 @@ def test_what_lies_outside_a_policy_is_told_once_and_whether_a_rule_names_it() -
     policy = stack(
         Permissions.ALLOW, session='shell:\n  ask: ["git push *"]\n  deny: ["rm *"]\n  allow: [ls]\nrest: ask\n'
     )
-    lines = [
+    lines: list[tuple[Kind, Json]] = [
         (Kind.TOOL_STARTED, {"call": str(at), "title": "x", "tool": "execute", "input": {"command": command}})
         for at, command in enumerate(["ls", "git push", "rm a", "make", "make"])
     ]

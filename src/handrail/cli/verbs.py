@@ -106,6 +106,18 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
     ),
     "Automate": (
         Verb(
+            "promote",
+            "promotion:promote",
+            "Draft a workflow from what a session did, with a policy no wider than that; it is switched off.",
+            "handrail promote last --name mend-greeting",
+        ),
+        Verb(
+            "rehearse",
+            "promotion:rehearse",
+            "Try a workflow on past commits or events, in the walls; effects are recorded, none is carried out.",
+            "handrail rehearse nightly --commits last:5",
+        ),
+        Verb(
             "workflows",
             "workflows:workflows",
             "List workflows, with what starts them; check, keep, edit, enable or start one.",

@@ -81,7 +81,10 @@ def _shown(told: Obj) -> list[Line]:
             f"version {told['number']} ({told['version']}), {rehearsed}, trust {told['trust']}, {told['source']}{where}"
         ),
         line(f"started {told['starts']}"),
+        line(f"trust {told['trust']}, accepted results in a row: {told['accepted']}; {told['rises']}"),
     ]
+    if told.get("fell"):
+        out.append(line(Span(f"trust fell: {one_line(str(told['fell']), 1000)}", "yellow")))
     if told["newest"] != told["number"]:
         out.append(line(Span(f"version {told['newest']} waits until it is enabled", "yellow")))
     if told.get("problem"):
@@ -253,6 +256,23 @@ def start(
         options.put_json(told)
     else:
         options.put(f"run {told['run']} of {name} has begun, tasks: {told['tasks']}")
+    return 0
+
+
+@workflows.command("trust", epilog="Example: handrail workflows trust nightly sampled")
+def trust(
+    name: Name,
+    level: Annotated[str, typer.Argument(metavar="LEVEL", help="shadow, supervised, sampled or autonomous.")],
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Say how far a workflow may act unwatched: up by one level, once it has earned that, or down."""
+    known = options.allowed(level, "LEVEL", "shadow", "supervised", "sampled", "autonomous")
+    told = options.run(_asked(options.client(data), "post", f"/workflows/{quote(name)}/trust", {"level": known}))
+    if as_json:
+        options.put_json(told)
+    else:
+        options.put(f"{name} is trusted: {told['trust']}; {told['rises']}")
     return 0
 
 

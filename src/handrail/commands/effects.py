@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,14 +12,16 @@ from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput
+from handrail.runs import trust
 from handrail.runs.rooms import Carried
 from handrail.store import effects as rows
 from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
 from handrail.store import snapshots
+from handrail.store import workflows as workflow_rows
 from handrail.store.effects import EffectRow
 from handrail.store.log import Write
-from handrail.types import now
+from handrail.types import Json, now
 from handrail.workspaces.collect import collect
 from handrail.workspaces.layout import results_of
 
@@ -111,10 +114,20 @@ async def reject(desk: Desk, actor: Actor, word: str, because: str | None) -> Ef
     change = rows.change(
         row.id, *_OPEN, state=EffectState.REJECTED, decided=now(), decided_by=actor.name, because=reason, due=None
     )
-    await _decide(desk, change, row)
+    await _decide(desk, change, row, await _trusted_less(desk, actor, row, reason))
     if row.task is not None:
         await desk.runs.decided(row.task)
     return await rows.get(desk.store, row.id)
+
+
+async def _trusted_less(desk: Desk, actor: Actor, row: EffectRow, reason: str | None) -> tuple[Write, ...]:
+    """A workflow whose effect a person refuses is trusted less, from this moment on."""
+    workflow = None if row.workflow is None else await workflow_rows.find(desk.store, row.workflow)
+    if workflow is None or row.run is None:
+        return ()
+    why = f"{actor.name} rejected a {row.kind.replace('_', ' ')}{'' if reason is None else f': {reason}'}"
+    told: Json = {"from": workflow.trust, "to": trust.below(workflow.trust), "reason": why}
+    return trust.fall(workflow, why, now()), run_rows.told(row.run, "trust.fell", told)
 
 
 async def carry(desk: Desk, row: EffectRow) -> None:
@@ -171,9 +184,9 @@ async def _filled_in(desk: Desk, row: EffectRow) -> EffectRow:
     return replace(row, body={**row.body, "commit": commit})
 
 
-async def _decide(desk: Desk, change: Write, row: EffectRow) -> None:
+async def _decide(desk: Desk, change: Write, row: EffectRow, also: Sequence[Write] = ()) -> None:
     try:
-        await desk.store.log.write(guard=change)
+        await desk.store.log.write(*also, guard=change)
     except Conflict:
         _must_be_open(await rows.get(desk.store, row.id))
         raise

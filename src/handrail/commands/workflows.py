@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from handrail.automation import TriggerKind, Trust
-from handrail.commands import values
+from handrail.commands import rehearsal, values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, HandrailError, InvalidInput
+from handrail.runs import trust
 from handrail.runs.supervisor import NewRun
 from handrail.store import ticks as tick_rows
 from handrail.store import workflows as rows
@@ -54,6 +55,11 @@ class Listed:
     rehearsed: datetime | None
     next: datetime | None
     last: LastRun | None
+
+    @property
+    def rises(self) -> str:
+        """What it takes to be trusted more, in words."""
+        return "" if self.workflow is None else trust.to_rise(self.row.trust, self.row.accepted, self.workflow.trust)
 
     @property
     def starts(self) -> str:
@@ -123,6 +129,7 @@ async def show(desk: Desk, actor: Actor, name: str, count: int = 5) -> Shown:
     authorise(actor, Permission.WORKFLOWS_READ)
     values.count("count", count, MOST_NEXT)
     row = await rows.get(desk.store, name)
+    await rehearsal.settle(desk, await rows.version(desk.store, name, row.version))
     last = await rows.last_runs(desk.store, [name])
     item = await _listed(desk, row, last.get(name))
     text = (await rows.version(desk.store, name, row.version)).text
@@ -216,16 +223,13 @@ async def enable(desk: Desk, actor: Actor, name: str, *, version: str | None, un
     row = await rows.get(desk.store, name)
     known = await rows.versions(desk.store, name)
     chosen = known[0] if version is None else await rows.version(desk.store, name, version)
-    if chosen.rehearsed is None and not unproven:
-        raise Conflict(
-            f"version {chosen.number} of {name} was not rehearsed: enable it with --unproven if it shall run anyway"
-        )
+    if not unproven:
+        await rehearsal.prove(desk, chosen)
     workflow = await _read(desk, chosen.text, name)
     _has_a_place(workflow, row)
-    order = list(Trust)
-    trust = min(row.trust, workflow.trust, key=order.index)
     at = now()
-    changes = {"enabled": True, "version": chosen.version, "watermark": at, "trust": trust}
+    earned = trust.lower(row.trust, workflow.trust)
+    changes = {"enabled": True, "version": chosen.version, "watermark": at, "trust": earned}
     await desk.store.log.write(guard=rows.update(name, at, **changes))
     desk.ticker.wake()
     return await _listed(desk, await rows.get(desk.store, name), None)
@@ -272,6 +276,26 @@ async def disable(desk: Desk, actor: Actor, name: str) -> Listed:
     return await _listed(desk, await rows.get(desk.store, name), None)
 
 
+async def entrust(desk: Desk, actor: Actor, name: str, level: str) -> Listed:
+    """Say how far a workflow may act unwatched: up by one level, once it has earned that, or down.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidInput: there is no such level.
+        Conflict: it has not earned the level, or its file does not allow it.
+    """
+    authorise(actor, Permission.WORKFLOWS_WRITE)
+    wanted = values.choice("level", level, Trust)
+    row = await rows.get(desk.store, name)
+    item = await _listed(desk, row, None)
+    if item.workflow is None:
+        raise Conflict(item.problem or f"the file of {name} cannot be read")
+    to = trust.moved(row, wanted, item.workflow.trust)
+    if to is not row.trust:
+        await desk.store.log.write(guard=trust.rise(row, to, now()))
+    return await _listed(desk, await rows.get(desk.store, name), None)
+
+
 async def remove(desk: Desk, actor: Actor, name: str) -> None:
     """Forget a workflow. Its runs and versions stay.
 
@@ -307,10 +331,9 @@ async def _keep(desk: Desk, actor: Actor, workflow: Workflow, given: _Given) -> 
     kept = rows.keep(name, version, given.text, actor.name, at)
     there = next((row for row in await rows.everything(desk.store) if row.name == name), None)
     if there is None:
-        order = list(Trust)
         row = WorkflowRow(
             name=name, source=source, origin=origin, version=version, enabled=False,
-            trust=min(workflow.trust, Trust.SUPERVISED, key=order.index), created=at, updated=at,
+            trust=trust.lower(workflow.trust, Trust.SUPERVISED), created=at, updated=at,
         )  # fmt: skip
         await desk.store.log.write(kept, guard=rows.insert(row))
         return "added"

@@ -56,8 +56,8 @@ def mine(seen: Sequence[Sequence[Request]]) -> Mine:
     """
     counts: dict[tuple[str, str], int] = {}
     for requests in seen:
-        for rule in dict.fromkeys(rule for request in requests for rule in _rules(request)):
-            counts[rule] = counts.get(rule, 0) + 1
+        for named in dict.fromkeys(named for request in requests for named in _rules(request)):
+            counts[named] = counts.get(named, 0) + 1
     lists: dict[str, list[str]] = {"shell": [], "files": [], "network": []}
     for section, rule in counts:
         lists[section].append(rule)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from handrail.automation import RunState, TriggerKind
 from handrail.errors import Conflict
 from handrail.notify import Notice, Occasion
+from handrail.policy import Verdict
+from handrail.policy.layers import stack
+from handrail.runs import drift, trust, verdict
 from handrail.runs import plan as plans
-from handrail.runs import verdict
+from handrail.runs.acts import Outside
 from handrail.runs.rooms import Rooms
 from handrail.store import runs as run_rows
 from handrail.store import tasks as task_rows
+from handrail.store import workflows as workflow_rows
 from handrail.store.engine import Store
+from handrail.store.log import Write
 from handrail.store.runs import RunRow
-from handrail.types import Json, Outcome
+from handrail.store.tasks import TaskRow
+from handrail.types import Json, Outcome, Permissions
 
 
 async def may_start(store: Store, row: RunRow) -> bool:
@@ -48,10 +55,12 @@ async def close(rooms: Rooms, row: RunRow) -> None:
     quiet = outcome in (Outcome.NOTHING_TO_DO, Outcome.CANCELLED) or row.trigger is TriggerKind.REHEARSAL
     tell = () if quiet else rooms.tell(_notice(row, outcome, reason, facts), f"run:{row.id}:{len(tasks)}:{row.epoch}")
     at = rooms.clock()
+    trusted = await _trusted(rooms, row, tasks, outcome)
     try:
         await rooms.store.log.write(
             run_rows.told(row.id, "run.ended", told),
             *tell,
+            *trusted,
             guard=run_rows.update(
                 row.id, RunState.RUNNING, state=RunState.ENDED, outcome=outcome, reason=reason, cost_nano=cost, ended=at
             ),
@@ -60,6 +69,32 @@ async def close(rooms: Rooms, row: RunRow) -> None:
         return
     if row.trigger not in (TriggerKind.REHEARSAL, TriggerKind.MANUAL):
         await _alarm(rooms, row, outcome)
+
+
+async def _trusted(rooms: Rooms, row: RunRow, tasks: Sequence[TaskRow], outcome: Outcome) -> tuple[Write, ...]:
+    """What this run says of its workflow's trust, to be written with its end: each run counts once."""
+    workflow = await workflow_rows.find(rooms.store, row.workflow)
+    if workflow is None or row.trigger is TriggerKind.REHEARSAL:
+        return ()
+    counts, why = trust.after(outcome, await _drift(rooms, plans.from_json(row.plan).policy, tasks))
+    if why is not None:
+        lost: Json = {"from": workflow.trust, "to": trust.below(workflow.trust), "reason": why}
+        return trust.fall(workflow, f"run {row.number}: {why}", rooms.clock()), run_rows.told(
+            row.id, "trust.fell", lost
+        )
+    return () if counts is None else (workflow_rows.counted(workflow.name, accepted=counts),)
+
+
+async def _drift(rooms: Rooms, policy: str | None, tasks: Sequence[TaskRow]) -> list[Outside]:
+    """What the tasks did, or wanted to do, that their workflow's policy has no rule for, or forbids.
+
+    A workflow without a policy has none to drift from; what its policy says is to be asked is expected.
+    """
+    if policy is None:
+        return []
+    sessions = [session for task in tasks for session in drift.sessions_of(task)]
+    found = await drift.beyond(rooms.store, stack(Permissions.ALLOW, workflow=policy), sessions)
+    return [one for one in found if not one.named or one.verdict is Verdict.DENY]
 
 
 async def _alarm(rooms: Rooms, row: RunRow, outcome: Outcome) -> None:

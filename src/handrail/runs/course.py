@@ -17,7 +17,7 @@ from typing import Unpack
 from handrail.automation import EffectState, Step, TaskState
 from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
 from handrail.notify import Notice, Occasion
-from handrail.runs import evidence, gate, likeness, proposals, results, verdict
+from handrail.runs import evidence, gate, likeness, proposals, results, trust, verdict
 from handrail.runs.plan import Plan, Stage
 from handrail.runs.rooms import Carried, Refused, Rooms
 from handrail.runs.spread import stage_of
@@ -27,6 +27,7 @@ from handrail.store import effects as effect_rows
 from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
+from handrail.store import workflows as workflow_rows
 from handrail.store.effects import EffectRow
 from handrail.store.log import Write
 from handrail.store.runs import RunRow
@@ -200,6 +201,9 @@ class Course:
 
     async def _gate(self) -> bool:
         made = results.change(self.task)
+        workflow = await workflow_rows.find(self._rooms.store, self._run.workflow)
+        # never more than when the run began; what was lost since is lost at once
+        earned = self._run.trust if workflow is None else trust.lower(self._run.trust, workflow.trust)
         waits = 0
         for row in await effect_rows.of_task(self._rooms.store, self.task.id):
             if row.state is EffectState.PROPOSED:
@@ -210,7 +214,7 @@ class Course:
                     verified=made.verified or not made.files,
                     flagged=bool(made.flagged),
                 )
-                state, why = gate.decide(self._plan, self._run.trust, self._run.trigger, seen)
+                state, why = gate.decide(self._plan, earned, self._run.trigger, seen)
                 await self._decided(row, state, why)
                 waits += state is EffectState.WAITING
             elif row.state is EffectState.WAITING:

@@ -27,6 +27,7 @@ workflows = Table(
     Column("enabled", Boolean, nullable=False),
     Column("trust", Word(Trust), nullable=False),  # earned; never above what the file says
     Column("accepted", Integer, nullable=False),  # results accepted in a row
+    Column("fell", Text),  # why its trust fell the last time; null since a person raised it
     Column("idle", Integer, nullable=False),  # runs in a row that did nothing
     Column("watermark", UtcDateTime),  # the last due time that was decided; set when it is enabled
     Column("created", UtcDateTime, nullable=False),

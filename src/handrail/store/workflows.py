@@ -32,6 +32,9 @@ class WorkflowRow:
     enabled: bool
     trust: Trust
     accepted: int = 0
+    """results accepted in a row"""
+    fell: str | None = None
+    """why its trust fell the last time"""
     idle: int = 0
     watermark: datetime | None = None
     """up to when the ticks of its schedules were decided"""
@@ -85,6 +88,30 @@ def advance(row: WorkflowRow, watermark: datetime) -> Write:
         workflows.c.watermark == row.watermark,
     )
     return sql_update(workflows).where(*same).values(watermark=watermark).returning(workflows.c.name)
+
+
+def trusted(name: str, held: Trust, to: Trust, at: datetime, fell: str | None) -> Write:
+    """Guard: another level of trust for a workflow that has the level `held` still; it begins to count anew."""
+    statement = sql_update(workflows).where(workflows.c.name == name, workflows.c.trust == held)
+    return statement.values(trust=to, accepted=0, fell=fell, updated=at).returning(workflows.c.name)
+
+
+def counted(name: str, *, accepted: bool) -> Write:
+    """One more result of a workflow: accepted, or one after which it begins to count anew."""
+    number = workflows.c.accepted + 1 if accepted else 0
+    return sql_update(workflows).where(workflows.c.name == name).values(accepted=number)
+
+
+async def find(store: Store, name: str) -> WorkflowRow | None:
+    """One workflow, if it is still there."""
+    return await first(store, WorkflowRow, select(workflows).where(workflows.c.name == name))
+
+
+def rehearsed(workflow: str, version: str, scorecard: Json, at: datetime | None) -> Write:
+    """Keep the scorecard of a version; `at` is when it was rehearsed with success, None while or where it was not."""
+    c = workflow_versions.c
+    statement = sql_update(workflow_versions).where(c.workflow == workflow, c.version == version)
+    return statement.values(scorecard=scorecard, rehearsed=at)
 
 
 def remove(name: str) -> Write:

@@ -210,6 +210,29 @@ class StartBody(Given):
     repositories: Annotated[list[str], Field(default_factory=list, description="in place of those that its file names")]
 
 
+class TrustBody(Given):
+    """How far a workflow may act unwatched."""
+
+    level: Annotated[str, Field(description="shadow, supervised, sampled or autonomous")]
+
+
+class PromoteBody(Given):
+    """How to promote a session."""
+
+    name: Annotated[str | None, Field(description="of the workflow; null: from the title of the session")] = None
+    keep: Annotated[bool, Field(description="keep it, switched off; else it is only shown")] = False
+
+
+class RehearseBody(Given):
+    """What to rehearse on: commits or events, each `last:N` or names with commas between."""
+
+    commits: Annotated[str | None, Field(description="past commits; a task begins before each of them")] = None
+    events: Annotated[str | None, Field(description="stored events; each is the cause of a run")] = None
+    inputs: Annotated[dict[str, str | int | float | bool], Field(default_factory=dict, description="name → value")]
+    repository: Annotated[str | None, Field(description="in place of the first one that its file names")] = None
+    version: Annotated[str | None, Field(description="null: the newest")] = None
+
+
 class EnableBody(Given):
     """Which version to enable, and whether also unrehearsed."""
 

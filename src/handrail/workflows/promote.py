@@ -192,7 +192,7 @@ def _file(lived: Lived, made: _Pieces) -> str:
         f"# Promoted from session {lived.session}. What it did is what this may do; all else asks.",
         _yaml({"name": made.name, "description": description}),
         '# Add what shall start it, such as schedule: {cron: "0 3 * * *", zone: Europe/Berlin}',
-        _yaml({"on": {"manual": {"inputs": inputs} if inputs else {}}}),
+        _yaml({"on": {"manual": {"inputs": inputs} if inputs else {}}}).replace("'on':", "on:", 1),
         _block("goal", made.goal),
         _yaml({key: value for key, value in works.items() if value}),
         *_checks(() if lived.goal is None else lived.goal.checks, made.suggested),

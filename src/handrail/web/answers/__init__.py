@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
-from handrail.web.answers import events, outside, runs, workflows
+from handrail.web.answers import events, outside, promotion, runs, workflows
 from handrail.web.answers.base import Answer, Nano, Object, Seconds
 
 
@@ -453,4 +453,7 @@ MODELS: dict[str, type[BaseModel]] = {
         *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, SecretShown, SecretList, Removed, Spend),
         *(NotifyShown, NotifyTried, Status, Doctor, Stopping, Problem),
     )
-} | {model.__name__: model for model in (*events.MODELS, *outside.MODELS, *runs.MODELS, *workflows.MODELS)}
+} | {
+    model.__name__: model
+    for model in (*events.MODELS, *outside.MODELS, *promotion.MODELS, *runs.MODELS, *workflows.MODELS)
+}

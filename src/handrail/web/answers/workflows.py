@@ -28,6 +28,9 @@ class WorkflowShown(Answer):
     description: str | None
     enabled: bool
     trust: Trust
+    accepted: Annotated[int, Field(description="accepted results in a row")]
+    rises: Annotated[str, Field(description="what it takes to be trusted more, in words")]
+    fell: Annotated[str | None, Field(description="why its trust fell the last time")]
     starts: Annotated[str, Field(description="what starts it, in words")]
     source: Literal["file", "repository", "gallery", "session"]
     origin: str | None

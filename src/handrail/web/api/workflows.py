@@ -9,7 +9,7 @@ from handrail.commands.workflows import File, Listed, Shown, Synced
 from handrail.store.ticks import TickRow
 from handrail.store.workflows import VersionRow
 from handrail.types import Json
-from handrail.web.bodies import EnableBody, StartBody, SyncBody, WorkflowBody
+from handrail.web.bodies import EnableBody, StartBody, SyncBody, TrustBody, WorkflowBody
 from handrail.web.table import Call, Entry, Query
 from handrail.workflows import gallery
 from handrail.workflows.read import read
@@ -62,6 +62,11 @@ async def disable(call: Call) -> Json:
     return _listed(await workflows.disable(call.desk, call.actor, call.path("name")))
 
 
+async def trust(call: Call, body: TrustBody) -> Json:
+    """How far it may go unwatched."""
+    return _listed(await workflows.entrust(call.desk, call.actor, call.path("name"), body.level))
+
+
 async def remove(call: Call) -> Json:
     """Forget one."""
     await workflows.remove(call.desk, call.actor, call.path("name"))
@@ -85,6 +90,9 @@ def _listed(item: Listed) -> Json:
         "description": None if item.workflow is None else item.workflow.description,
         "enabled": row.enabled,
         "trust": row.trust,
+        "accepted": row.accepted,
+        "rises": item.rises,
+        "fell": row.fell,
         "starts": item.starts,
         "source": row.source,
         "origin": row.origin,
@@ -171,6 +179,10 @@ TABLE = (
     Entry(
         "POST", "/workflows/{name}/start", _TAG, "Start a workflow now, enabled or not.",
         start, "RunBegun", body=StartBody, body_optional=True, status=201, problems=(404, 409, 502, 507),
+    ),
+    Entry(
+        "POST", "/workflows/{name}/trust", _TAG, "Say how far a workflow may act unwatched.",
+        trust, "WorkflowShown", body=TrustBody, problems=(404, 409),
     ),
     Entry(
         "POST", "/workflows/{name}/disable", _TAG, "Let a workflow start by itself no more.",

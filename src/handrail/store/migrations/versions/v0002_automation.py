@@ -37,6 +37,7 @@ def _workflows() -> None:
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("trust", sa.String(), nullable=False),
         sa.Column("accepted", sa.Integer(), nullable=False),
+        sa.Column("fell", sa.Text()),
         sa.Column("idle", sa.Integer(), nullable=False),
         sa.Column("watermark", _TIME),
         sa.Column("created", _TIME, nullable=False),
