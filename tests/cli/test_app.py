@@ -66,7 +66,7 @@ def test_every_verb_explains_itself(name: str, capsys: pytest.CaptureFixture[str
     [
         (["sessoins"], "Did you mean 'sessions'?"),
         (["chat", "--nonsense"], "No such option: --nonsense"),
-        (["handoff", "last"], "Missing option '--goal'"),
+        (["workflows", "trust", "x"], "Missing argument 'LEVEL'"),
         (["log", "last", "--after", "x"], "Invalid value for '--after'"),
         (["sessions", "--state", "sleeping"], "give idle, running, waiting or ended"),
         (["apply", "--branch", "x", "--uncommitted"], "not both"),
