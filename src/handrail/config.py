@@ -48,6 +48,8 @@ class Config:
     """longest prompt"""
     tool_output_limit: int = 1 << 18
     """longest output of one tool call kept in the log"""
+    loop_calls: int = 5
+    """a turn is ended once its agent has made the same call with the same answer so often, running; 0 for never"""
     sandbox: str = "bubblewrap"
     """walls of a new session, unless it says otherwise"""
     network_inside: str = ""

@@ -15,7 +15,7 @@ class Kind(StrEnum):
 
     # agent, model?, repository, base, branch, sandbox, holds: [guarantee names], permissions, control, title,
     # workspace, network?: [registry or host:port], secrets?: [name],
-    # login?: true where a copy of the user's login is inside
+    # login?: true where a copy of the user's login is inside, scopes?: [kind:name], turn_budget_nano?
     SESSION_CREATED = "session.created"
     # agent, version, agent_session, how: new | resumed | loaded | replayed, sandbox, pid
     AGENT_STARTED = "agent.started"

@@ -17,6 +17,8 @@ EffectId = NewType("EffectId", str)
 ArrivalId = NewType("ArrivalId", str)
 NanoUSD = NewType("NanoUSD", int)
 """Money in billionths of a US dollar: sums stay exact."""
+Scope = NewType("Scope", str)
+"""What sessions spend together, as `kind:name`: `run:r-1`, `workflow:nightly`, `member:alice`, `team:core`."""
 
 Json = dict[str, object]
 """One JSON object as `json.loads` gives it."""
@@ -74,6 +76,9 @@ class StopReason(StrEnum):
     ERROR = "error"  # the agent or its provider failed, however the agent dressed it
     INTERRUPTED = "interrupted"  # agent or server died in mid-turn
     TIMEOUT = "timeout"  # the watchdog ended a silent turn
+    BUDGET = "budget"  # money, tokens or time ran out in the middle of it
+    WRAP_UP = "wrap_up"  # set aside to tell the agent that a budget nears its end; a turn to come goes on from there
+    LOOP = "loop"  # the agent made the same call with the same answer again and again
     PARKED = "parked"  # it waits for a person; its agent was let go, and a turn to come goes on from there
 
 
@@ -101,6 +106,37 @@ class Limits:
     turns: int | None = 20
     budget: NanoUSD | None = None
     seconds: float | None = None
+
+
+class Period(StrEnum):
+    """When a budget begins anew; days, weeks (from Monday) and months are those of UTC."""
+
+    TOTAL = "total"  # never
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the sessions of one scope may use up together in a period; None is no limit."""
+
+    scope: Scope
+    period: Period = Period.TOTAL
+    money: NanoUSD | None = None
+    tokens: int | None = None
+    """input, what was cached included, and output"""
+    seconds: float | None = None
+    """time in which at least one of its sessions works; sessions side by side count once"""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What was used up of a budget."""
+
+    money: NanoUSD = NanoUSD(0)
+    tokens: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput, NotFound
 from handrail.gateway import Wire
-from handrail.store import calls
 from handrail.store import providers as rows
-from tests.commands.desks import begin, open_desk
+from tests.commands.desks import open_desk
 
 
 async def test_a_provider_is_set_seen_and_removed(desk: Desk) -> None:
@@ -76,9 +75,3 @@ async def test_providers_outlive_the_server_and_a_lost_master_key(tmp_path: Path
     async with open_desk(data) as desk:
         assert list(desk.shelf.registry) == []
         assert [item.name for item in await providers.listed(desk, OWNER)] == ["work"]
-
-
-async def test_spend_is_the_ledgers(desk: Desk) -> None:
-    assert await providers.spend(desk, OWNER) == await calls.spend(desk.store)
-    await begin(desk)
-    assert (await providers.spend(desk, OWNER)).total.calls == 0

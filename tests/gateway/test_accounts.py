@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from handrail.gateway.accounts import dollars
+from handrail.gateway.pots import dollars
 from handrail.types import NanoUSD
 from tests.fake_provider import prompt
 from tests.fake_provider.forms import FORMATS, Format

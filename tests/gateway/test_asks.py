@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from handrail.gateway.asks import DEFAULT_OUTPUT, MalformedError, read
+from handrail.gateway.asks import MalformedError, read
 from handrail.gateway.routes import Action, Format, Route
 
 CHAT = Route(Format.CHAT, Action.CALL)
@@ -46,9 +46,9 @@ def test_every_other_body_stays(body: bytes) -> None:
         (Format.CHAT, {"max_tokens": 5, "max_completion_tokens": 6}, 6),
         (Format.RESPONSES, {"max_output_tokens": 7}, 7),
         (Format.GEMINI, {"generationConfig": {"maxOutputTokens": 8}}, 8),
-        (Format.GEMINI, {"generationConfig": 3}, DEFAULT_OUTPUT),
-        (Format.CHAT, {"max_tokens": "9"}, DEFAULT_OUTPUT),
-        (Format.CHAT, {}, DEFAULT_OUTPUT),
+        (Format.GEMINI, {"generationConfig": 3}, None),
+        (Format.CHAT, {"max_tokens": "9"}, None),
+        (Format.CHAT, {}, None),
     ],
 )
 def test_longest_output(form: Format, body: dict[str, object], maximum: int) -> None:
@@ -89,4 +89,4 @@ def test_garbage_is_refused_where_it_is_read(body: bytes) -> None:
 
 def test_what_nobody_needs_is_not_read() -> None:
     ask = read(Route(Format.ANTHROPIC, Action.CALL), b'{"model":}', whole=False)
-    assert (ask.model, ask.max_output) == ("", DEFAULT_OUTPUT)
+    assert (ask.model, ask.max_output) == ("", None)

@@ -158,7 +158,7 @@ def test_what_programs_read(house: House) -> None:
     assert [event["seq"] for event in log] == list(range(1, told["last_seq"] + 1))
     assert all(set(event) == {"seq", "time", "turn", "kind", "data"} for event in log)
     spend = house.json("spend")
-    assert set(spend) == {"total_nano", "unpriced", "calls", "by_model", "by_session"}
+    assert set(spend) == {"total_nano", "unpriced", "calls", "by_model", "by_session", "by_scope", "by_day"}
     called = [event["data"]["cost_nano"] for event in log if event["kind"] == "model.called"]
     assert spend["total_nano"] == told["cost_nano"] == sum(called) > 0
     assert spend["calls"] == len(called)

@@ -1,4 +1,4 @@
-"""The verbs about model providers and money: providers, providers set, providers remove, spend."""
+"""The verbs about model providers: providers, providers set, providers remove."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from handrail.cli import options
 from handrail.cli.client import Client, Obj
-from handrail.cli.layout import Line, Span, columns, cost, line, printed, table
+from handrail.cli.layout import columns, printed, table
 
 providers = typer.Typer(rich_markup_mode=None, add_completion=False)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the provider, of your choice.")]
@@ -65,34 +65,6 @@ def remove(name: Name, data: options.Data = None) -> int:
     options.run(_deleted(options.client(data), name))
     options.put(f"provider {name} is removed")
     return 0
-
-
-def spend(as_json: options.AsJson = False, data: options.Data = None) -> int:
-    """Show what was spent, by model and by session."""
-    told = options.run(_got(options.client(data), "/spend"))
-    if as_json:
-        options.put_json(told)
-    else:
-        printed(_spent(told))
-    return 0
-
-
-def _spent(told: Obj) -> list[Line]:
-    total = cost(told.get("total_nano"), int(told.get("unpriced") or 0))
-    rows = [line(Span(f"{total} in {told.get('calls') or 0} model calls", "bold"))]
-    for key, name in (("by_model", "model"), ("by_session", "session")):
-        items = [
-            (
-                str(item.get(name) or item.get("id") or ""),
-                str(item.get("calls") or 0),
-                cost(item.get("cost_nano"), int(item.get("unpriced") or 0)),
-                str(item.get("input_tokens") or ""),
-                str(item.get("output_tokens") or ""),
-            )
-            for item in told.get(key) or []
-        ]
-        rows += table((name, "calls", "cost", "input", "output"), items) if items else []
-    return rows
 
 
 async def _got(client: Client, path: str) -> Obj:

@@ -67,6 +67,9 @@ Checks = Annotated[
     list[str] | None, typer.Option("--check", metavar="CMD", help="Command that must pass; may be given several times.")
 ]
 Budget = Annotated[str | None, typer.Option("--budget", metavar="USD", help="Stop at this much money, such as 2.50.")]
+TurnBudget = Annotated[
+    str | None, typer.Option("--turn-budget", metavar="USD", help="End any turn at this much money, such as 0.50.")
+]
 Turns = Annotated[int | None, typer.Option("--turns", min=1, metavar="N", help="Stop after this many turns.")]
 Limit = Annotated[
     str | None, typer.Option("--time", metavar="TIME", help="Stop after this long, such as 30m or 1h30m.")
@@ -188,7 +191,7 @@ def decoded(raw: bytes) -> str:
         raise InvalidInput("stdin", raw[error.start : error.start + 8], "send text in UTF-8") from error
 
 
-def usd(text: str | None) -> str | None:
+def usd(text: str | None, name: str = "--budget") -> str | None:
     """A typed amount of dollars, checked, as the decimal text that the API takes.
 
     Raises:
@@ -201,7 +204,7 @@ def usd(text: str | None) -> str | None:
     except InvalidOperation:
         amount = Decimal(0)
     if not amount.is_finite() or not 0 < amount <= 1_000_000:
-        raise InvalidInput("--budget", text, "give a positive amount of US dollars, such as 2.50")
+        raise InvalidInput(name, text, "give a positive amount of US dollars, such as 2.50")
     return format(amount, "f")
 
 

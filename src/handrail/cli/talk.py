@@ -34,6 +34,7 @@ def chat(
     network: options.Network = None,
     login: options.Login = False,
     secret: options.Secrets = None,
+    turn_budget: options.TurnBudget = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")] = None,
@@ -54,6 +55,7 @@ def chat(
             "network": network,
             "login": login or None,
             "secrets": secret,
+            "turn_budget_usd": options.usd(turn_budget, "--turn-budget"),
         }
     return options.run(_chat(options.client(data), told, session, prompt, thoughts=thoughts))
 
@@ -103,6 +105,7 @@ def do(
     network: options.Network = None,
     login: options.Login = False,
     secret: options.Secrets = None,
+    turn_budget: options.TurnBudget = None,
     ref: options.Ref = None,
     repo: options.Repo = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, print the session and leave.")] = False,
@@ -124,6 +127,7 @@ def do(
         "network": network,
         "login": login or None,
         "secrets": secret,
+        "turn_budget_usd": options.usd(turn_budget, "--turn-budget"),
         "goal": options.goal(text, check, budget=budget, turns=turns, time=time),
     }
     return options.run(_do(options.client(data), wanted, detach=detach, as_json=as_json))

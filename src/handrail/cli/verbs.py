@@ -77,7 +77,9 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "List events from outside, and what became of each; show one.",
             "handrail events show last",
         ),
-        Verb("spend", "models:spend", "Show what was spent, by model and by session.", "handrail spend --json"),
+        Verb(
+            "spend", "money:spend", "Show what was spent, by model, session, scope or day.", "handrail spend --by day"
+        ),
     ),
     "Decide": (
         Verb("inbox", "questions:inbox", "List the questions that wait for a person.", "handrail inbox --full"),
@@ -166,6 +168,18 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "secrets:secrets",
             "List the secrets that tasks need and no agent holds; set or remove one.",
             "handrail secrets set SEARCH_KEY --host api.example.com --header 'X-Api-Key: {}' --value-stdin",
+        ),
+        Verb(
+            "budgets",
+            "money:budgets",
+            "List what sessions may use up together, by member, team, workflow or run; set or remove a budget.",
+            "handrail budgets set member:you --money 20 --period day",
+        ),
+        Verb(
+            "prices",
+            "money:prices",
+            "List the model prices that you gave, which win over the price list; set or remove one.",
+            "handrail prices set my-finetune --input 3 --output 15",
         ),
         Verb(
             "notify",

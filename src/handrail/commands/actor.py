@@ -31,6 +31,7 @@ class Permission(StrEnum):
     WORKFLOWS_WRITE = "workflows.write"
     SECRETS_READ = "secrets.read"
     SECRETS_WRITE = "secrets.write"
+    BUDGETS_WRITE = "budgets.write"
     NOTIFY_READ = "notify.read"
     NOTIFY_TEST = "notify.test"
     SYSTEM_READ = "system.read"

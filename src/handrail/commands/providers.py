@@ -1,4 +1,4 @@
-"""Model providers: set up, listed, removed; and what they cost. Keys go in and never come out."""
+"""Model providers: set up, listed, removed. Keys go in and never come out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from handrail.errors import Conflict, InvalidInput, NotFound
 from handrail.gateway import Provider, Wire
 from handrail.gateway.keys import seal
 from handrail.gateway.providers import validate
-from handrail.store import calls
 from handrail.store import providers as rows
-from handrail.store.calls import Spend
 from handrail.store.providers import ProviderRow
 from handrail.types import now
 
@@ -89,9 +87,3 @@ async def remove(desk: Desk, actor: Actor, name: str) -> None:
     desk.shelf.registry.remove(name)
     if name in desk.shelf.environment:
         desk.shelf.registry.add(desk.shelf.environment[name])
-
-
-async def spend(desk: Desk, actor: Actor) -> Spend:
-    """What was spent, in all, by model and by session."""
-    authorise(actor, Permission.SESSIONS_READ)
-    return await calls.spend(desk.store)

@@ -11,6 +11,7 @@ from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import InvalidInput
 from handrail.policy.document import LARGEST
+from handrail.sessions.budgets import scope
 from handrail.sessions.rooms import NewSession
 from handrail.store import approvals, prompts, tasks
 from handrail.store import sessions as rows
@@ -24,6 +25,7 @@ MOST_EVENTS = 2000
 """events in one page"""
 MOST_SESSIONS = 1000
 MOST_TOOLS = 20
+MOST_SCOPES = 20
 LONGEST_PLACE = 300
 
 
@@ -45,6 +47,8 @@ class Wanted:
     network: tuple[str, ...] = ()
     login: bool = False
     secrets: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    turn_budget_usd: str | None = None
     prompt: str | None = None
     goal: values.GoalSpec | None = None
 
@@ -73,6 +77,8 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         raise InvalidInput("goal", wanted.goal.text, "give a prompt or a goal, not both")
     prompt = None if wanted.prompt is None else values.text("prompt", wanted.prompt, limit)
     goal = None if wanted.goal is None else values.goal(wanted.goal, limit)
+    if len(wanted.scopes) > MOST_SCOPES:
+        raise InvalidInput("scopes", f"{len(wanted.scopes)} scopes", f"give at most {MOST_SCOPES}")
     if len(wanted.tools) > MOST_TOOLS:
         raise InvalidInput("tools", f"{len(wanted.tools)} directories", f"give at most {MOST_TOOLS}")
     new = NewSession(
@@ -94,6 +100,8 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         goal=goal,
         prompt=prompt,
         secrets=tuple(values.text("secrets", word, LONGEST_PLACE).strip() for word in wanted.secrets),
+        scopes=tuple(scope("scopes", word) for word in wanted.scopes),
+        turn_budget=None if wanted.turn_budget_usd is None else values.money("turn_budget_usd", wanted.turn_budget_usd),
     )
     return await _seen(desk, await desk.sessions.create(new, actor.name))
 

@@ -7,13 +7,13 @@ key, and reads usage from the stream without delaying it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from handrail.types import NanoUSD, SessionId
+from handrail.types import NanoUSD, Scope, SessionId
 
 
 class Wire(StrEnum):
@@ -78,10 +78,20 @@ class Grant:
 class Meter(Protocol):
     """The gateway as the sessions see it."""
 
-    def grant(self, session: SessionId, *, budget: NanoUSD | None, spent: NanoUSD, on_call: OnCall) -> Grant:
+    def grant(
+        self,
+        session: SessionId,
+        *,
+        budget: NanoUSD | None,
+        spent: NanoUSD,
+        on_call: OnCall,
+        turn_budget: NanoUSD | None = None,
+        scopes: Sequence[Scope] = (),
+    ) -> Grant:
         """Open the door for a session: a fresh token. `spent` is what the ledger already holds for it.
 
-        At the cap no further call leaves; the agent sees its provider's own error shape.
+        At a cap (the session's own, its turn's, or one of its scopes') no further call leaves; the agent sees its
+        provider's own error shape.
         """
         ...
 
@@ -93,8 +103,8 @@ class Meter(Protocol):
         """The session's token is dead from now on. Idempotent."""
         ...
 
-    def exhausted(self, session: SessionId) -> bool:
-        """Whether a call was refused, or would be, because the budget is spent."""
+    def exhausted(self, session: SessionId) -> str | None:
+        """Which budget is spent, as a sentence's subject, so that calls were or would be refused; None while not."""
         ...
 
     async def told(self, session: SessionId) -> None:

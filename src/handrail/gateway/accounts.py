@@ -1,17 +1,24 @@
 """One session's money: what it has spent, what is reserved for calls under way, and what the ledger was not told yet.
 
-**What the cap promises.** Before a call leaves, an upper estimate of its cost is reserved: a token for each 4 bytes of
-the request, and the output it allows (4,096 tokens where it sets no maximum), at list price. After it, the true cost
-takes the reservation's place. While other calls are under way, a call leaves only if its whole estimate fits into what
-is left, and waits otherwise; alone, it leaves as long as anything is left, and reserves all of that if its estimate is
-larger, since most calls cost far less than their estimate. So spending passes the cap only by what calls cost above
-their own reservation: a lone last call beyond what was left, a text that has more tokens than a quarter of its bytes,
-or an output beyond 4,096 tokens that no maximum was set for. Calls to a model without a price cannot be counted: they
-leave unreserved, and are recorded as unpriced.
+**What a cap promises.** Before a call leaves, an upper estimate is reserved in every budget that binds it: that of the
+turn, of the session, and of each of the session's scopes (`pots`). The estimate counts a token for each 3 bytes of the
+request, and the output that it allows (where it sets no maximum: the longest that the model has given here, at least
+4,096 tokens), at list price. After the call, its true cost takes the reservation's place.
+
+- A budget of a *scope* is hard: a call leaves only if its whole estimate fits into what is left. It waits while what
+  others have reserved may come back, and is refused when no wait can help. So it can end with a little money left.
+- The session's *own* budget and its turn's are soft: while other calls are under way a call leaves only if it fits, and
+  waits otherwise; alone, it leaves as long as anything is left, since most calls cost far less than their estimate, and
+  a small budget would else be none. So spending passes such a cap by what the last call costs beyond what was left.
+
+Beyond that a cap can be passed only by what a call costs above its estimate. Calls to a model without a price cannot be
+counted in money: they leave unreserved, and are recorded as unpriced; their tokens and time count.
+
+A session that was refused once gets no call out for the rest of its turn, so that its work ends in one place.
 
 **What the ledger promises.** A call is counted here, in memory, before the session's next call is admitted, so the cap
 holds whatever the disk does. The ledger is told at once, in order, and the next call does not wait for its answer
-unless the cap is near (a tenth of it is left, or less), the ledger refused a call, or `BEHIND` calls are not told yet.
+unless a cap is near (a tenth of it is left, or less), the ledger refused a call, or `BEHIND` calls are not told yet.
 So a crash of the whole server can leave out of the ledger, beside the calls under way, the last `BEHIND` ended ones at
 the most, and only what ended within the time of one commit.
 """
@@ -20,16 +27,43 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from handrail.gateway import ModelCall, OnCall
-from handrail.types import SessionId
+from handrail.gateway.pots import Hold, Pot, Pots, Standing, dollars
+from handrail.types import Budget, NanoUSD, Scope, SessionId, Used
 
 BEHIND = 8
 """ended calls that the ledger may be behind before the next call waits for it"""
 
 
 class BudgetSpentError(Exception):
-    """No call may leave any more."""
+    """No call may leave any more; the message says which budget is spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What binds a session.
+
+    Args:
+        budget: cap over all that it spends in nano-dollars, what it `spent` before included; None is no cap.
+        spent: what the ledger already holds.
+        turn: cap of each turn; None is no cap.
+        scopes: what it spends together with others.
+    """
+
+    budget: NanoUSD | None = None
+    spent: int = 0
+    turn: NanoUSD | None = None
+    scopes: Sequence[Scope] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a call under way holds, pot by pot."""
+
+    holds: tuple[tuple[Pot, Hold], ...] = ()
 
 
 class Account:
@@ -38,79 +72,131 @@ class Account:
     Args:
         session: whose it is.
         token: what its agent calls with.
-        budget: the cap over all that is `spent`, what was spent before included; None is no cap.
-        spent: what the ledger already holds.
+        terms: what binds it.
+        pots: what it shares with others.
         on_call: told of each ended call, in the order of their ends, one at a time.
         provider: name of the provider that the session asked for, if any.
     """
 
     def __init__(
-        self,
-        session: SessionId,
-        token: str,
-        *,
-        budget: int | None,
-        spent: int,
-        on_call: OnCall,
-        provider: str | None,
+        self, session: SessionId, token: str, *, terms: Terms, pots: Pots, on_call: OnCall, provider: str | None
     ) -> None:
         self.session = session
         self.token = token
-        self.spent = spent
+        self.terms = terms
         self.provider = provider
         self.calls: set[asyncio.Task[None]] = set()
         """requests under way; cut when the session's door closes"""
-        self._budget = budget
-        self._reserved = 0
+        scope = Scope(f"session:{session}")
+        self._own = Pot(Budget(scope, money=terms.budget), "the budget", used=Used(NanoUSD(terms.spent)), hard=False)
+        self._turn = Pot(Budget(scope, money=terms.turn), "the budget of this turn", hard=False)
+        self._pots = pots
+        self._no: str | None = None
         self._on_call = on_call
         self._untold: deque[ModelCall] = deque()
         self._refused = False
         self._telling = asyncio.Lock()
         self._settling: set[asyncio.Task[None]] = set()
-        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def spent(self) -> int:
+        """What the session has spent, in nano-dollars."""
+        return self._own.money
 
     @property
     def budget(self) -> int | None:
         """The cap in nano-dollars; setting it lets waiting calls look again."""
-        return self._budget
+        return self._own.budget.money
 
     @budget.setter
     def budget(self, value: int | None) -> None:
-        self._budget = value
-        self._wake()
+        self._own.budget = replace(self._own.budget, money=None if value is None else NanoUSD(value))
+        self.open()
+
+    def begin_turn(self) -> None:
+        """A turn begins: its own budget is whole, and what was refused may be asked again."""
+        self._turn = Pot(self._turn.budget, self._turn.title, hard=False)
+        self.open()
+
+    def open(self) -> None:
+        """Forget that a call was refused: limits have changed."""
+        self._no = None
+        self._pots.wake()
+
+    def _bound(self) -> list[Pot]:
+        return [self._turn, self._own, *self._pots.of(self.terms.scopes)]
 
     @property
-    def exhausted(self) -> bool:
-        """Whether the cap is reached."""
-        return self._budget is not None and self.spent >= self._budget
+    def capped(self) -> bool:
+        """Whether any limit on money or tokens binds, so that calls must be estimated."""
+        return any(pot.budget.money is not None or pot.budget.tokens is not None for pot in self._bound())
 
-    async def reserve(self, estimate: int | None) -> int:
-        """Reserve for one call, as the module says; returns the amount to hand to `settle`.
+    @property
+    def exhausted(self) -> str | None:
+        """Why no call leaves any more: which budget is spent; None while calls may leave."""
+        return self._no or next((_spent(pot) for pot in self._bound() if pot.full()), None)
+
+    @property
+    def refused(self) -> str | None:
+        """Why a call was refused since limits changed or the turn began; None where none was."""
+        return self._no
+
+    @property
+    def turn_standing(self) -> Standing:
+        """How near the turn's budget is to its end."""
+        return self._turn.standing()
+
+    async def reserve(self, money: int | None, tokens: int) -> Reservation:
+        """Reserve for one call in every pot at once, as the module says; returns what to hand to `settle`.
 
         Args:
-            estimate: upper cost in nano-dollars; None where the model has no price.
+            money: upper cost in nano-dollars; None where the model has no price.
+            tokens: upper count of tokens.
 
         Raises:
-            BudgetSpentError: the cap is reached.
+            BudgetSpentError: a cap is reached, or the call cannot fit.
         """
-        while True:
-            if self.exhausted:
-                raise BudgetSpentError
-            if self._budget is None or estimate is None:
-                return 0
-            left = self._budget - self.spent - self._reserved
-            if self._reserved == 0 or estimate <= left:
-                amount = min(estimate, left)
-                self._reserved += amount
-                return amount
-            await self._change()
+        ticket, lines = object(), set[Pot]()
+        try:
+            while True:
+                bound = self._bound()
+                self._admit(bound, money or 0, tokens)
+                if all(pot.fits(money or 0, tokens, ticket) for pot in bound):
+                    return Reservation(tuple((pot, pot.hold(money or 0, tokens)) for pot in bound))
+                for pot in bound:
+                    if pot not in lines:
+                        lines.add(pot)
+                        pot.line.append(ticket)
+                await self._pots.change()
+        finally:
+            for pot in lines:
+                pot.line.remove(ticket)
+            if lines:
+                self._pots.wake()
 
-    def settle(self, reserved: int, call: ModelCall) -> None:
-        """The call has ended: its cost takes the place of what was reserved."""
-        self._reserved -= reserved
-        self.spent += call.cost or 0
+    def _admit(self, bound: Sequence[Pot], money: int, tokens: int) -> None:
+        """Refuse what no wait can help.
+
+        Raises:
+            BudgetSpentError: a cap is reached, or the call cannot fit.
+        """
+        if self._no is not None:
+            raise BudgetSpentError(self._no)
+        for pot in bound:
+            if not pot.loading and pot.hopeless(money, tokens):
+                self._no = _spent(pot) if pot.full() else _no_room(pot, money, tokens)
+                raise BudgetSpentError(self._no)
+
+    def settle(self, reserved: Reservation, call: ModelCall) -> None:
+        """The call has ended: what it used takes the place of what was reserved."""
+        held = dict(reserved.holds)
+        money, tokens = call.cost or 0, call.input_tokens + call.output_tokens
+        for pot in self._bound():
+            pot.settle(held.pop(pot, None), money, tokens)
+        for pot, hold in held.items():  # the turn is over, or the budget was replaced meanwhile
+            pot.settle(hold, money, tokens)
         self._untold.append(call)
-        self._wake()
+        self._pots.wake()
 
     def settling(self, task: asyncio.Task[None]) -> None:
         """`task` is about to settle an ended call; no further call is admitted before it has."""
@@ -129,7 +215,7 @@ class Account:
         current = asyncio.current_task()
         while others := [task for task in self._settling if task is not current]:
             await asyncio.wait(others)
-        if told or self._refused or self._near or len(self._untold) >= BEHIND:
+        if told or self._refused or len(self._untold) >= BEHIND or any(pot.near() for pot in self._bound()):
             await self.tell()
 
     async def tell(self) -> None:
@@ -148,30 +234,22 @@ class Account:
                 self._refused = False
                 self._untold.popleft()
 
-    @property
-    def _near(self) -> bool:
-        return self._budget is not None and 10 * (self._budget - self.spent - self._reserved) <= self._budget
-
     def cut(self) -> None:
         """End every request under way."""
         for task in self.calls:
             task.cancel()
 
-    async def _change(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting.discard(waiter)
 
-    def _wake(self) -> None:
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+def _spent(pot: Pot) -> str:
+    if not pot.hard:
+        return f"{pot.title} of {dollars(pot.budget.money or 0)} is spent"
+    return f"{pot.title} is spent ({pot.standing().text.partition(f' of {pot.title}')[0]})"
 
 
-def dollars(amount: int) -> str:
-    """Nano-dollars for people: `$2.00`, or as many digits as there are below a cent."""
-    cents, rest = divmod(amount, 10_000_000)
-    return f"${cents // 100}.{cents % 100:02d}" + (f"{rest:07d}".rstrip("0") if rest else "")
+def _no_room(pot: Pot, money: int, tokens: int) -> str:
+    limit = pot.budget
+    if limit.money is not None and money > limit.money - pot.money:
+        left, wanted = dollars(limit.money - pot.money), f"may cost up to {dollars(money)}"
+    else:
+        left, wanted = f"{(limit.tokens or 0) - pot.tokens:,} tokens", f"may use up to {tokens:,}"
+    return f"{pot.title} is spent but for {left}, and this call {wanted}"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from handrail.gateway.routes import Format, Route
 
 DEFAULT_OUTPUT = 4096
-"""tokens of output that are reserved for where the request sets no maximum"""
+"""tokens of output that are reserved for, at the least, where the request sets no maximum"""
 
 
 class MalformedError(ValueError):
@@ -59,8 +59,8 @@ class Ask:
         return named if isinstance(named, str) else ""
 
     @property
-    def max_output(self) -> int:
-        """The longest output that it allows, in tokens."""
+    def max_output(self) -> int | None:
+        """The longest output that it allows, in tokens; None where it sets no maximum."""
         head = self._head()
         if self._route.format is Format.GEMINI:
             config = head.generationConfig
@@ -69,7 +69,7 @@ class Ask:
             given = next(
                 (getattr(head, name) for name in _MAXIMA[self._route.format] if name in head.model_fields_set), None
             )
-        return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else DEFAULT_OUTPUT
+        return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else None
 
     def parse(self) -> None:
         """Read the body now.

@@ -6,26 +6,30 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
 from handrail.errors import HandrailError, InvalidInput
 from handrail.gateway import Grant, OnCall, listener
-from handrail.gateway.accounts import Account, BudgetSpentError, dollars
-from handrail.gateway.asks import Ask, MalformedError, read
+from handrail.gateway.accounts import Account, BudgetSpentError, Reservation, Terms
+from handrail.gateway.asks import DEFAULT_OUTPUT, Ask, MalformedError, read
 from handrail.gateway.calls import Call, relay
 from handrail.gateway.forward import Client
 from handrail.gateway.listener import Connection, Request
+from handrail.gateway.pots import Pots
 from handrail.gateway.prices import Price, Prices
 from handrail.gateway.providers import Providers
 from handrail.gateway.refusals import Reason, Refusal, refuse
-from handrail.gateway.routes import Action, Route, guess, match
+from handrail.gateway.routes import Action, Format, Route, guess, match
 from handrail.gateway.upstream import Timeouts
 from handrail.gateway.usage import Reading
-from handrail.types import NanoUSD, SessionId, now
+from handrail.types import NanoUSD, Scope, SessionId, now
 
 _LOG = logging.getLogger(__name__)
+_MODELS = 1000
+"""models whose longest output is remembered, at the most"""
 
 Mounted = Callable[[SessionId, Request, Connection], Awaitable[None]]
 """answers one request of a session at a path that is not the gateway's own"""
@@ -38,6 +42,7 @@ class Gateway:
         providers: where calls go; may be changed while it runs.
         prices: the user's own prices, by `provider/model` or model (`*` allowed); they win over the price list.
         timeouts: how long providers may take.
+        clock: tells the time that the periods of budgets go by.
     """
 
     def __init__(
@@ -45,12 +50,17 @@ class Gateway:
         providers: Providers | None = None,
         prices: Mapping[str, Price] | None = None,
         timeouts: Timeouts | None = None,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self.providers = providers or Providers()
-        self._prices = Prices(prices)
+        self.pots = Pots(clock)
+        """budgets that sessions share"""
+        self.prices = Prices(prices)
+        self._longest: dict[str, int] = {}
         self._client = Client(timeouts or Timeouts())
         self._tokens: dict[str, Account] = {}
-        self._accounts: dict[SessionId, Account] = {}
+        self.accounts: dict[SessionId, Account] = {}
+        """of the sessions with a live grant"""
         self._doors: set[Callable[[], Awaitable[None]]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.mounted: dict[str, Mounted] = {}
@@ -66,6 +76,8 @@ class Gateway:
         spent: NanoUSD,
         on_call: OnCall,
         provider: str | None = None,
+        turn_budget: NanoUSD | None = None,
+        scopes: Sequence[Scope] = (),
     ) -> Grant:
         """Open the door for a session (see `Meter`). A grant that it already had ends here, and its calls with it.
 
@@ -77,18 +89,22 @@ class Gateway:
                 it has returned (see `accounts`). If it raises, the call is kept and told again before the next one,
                 which is refused if that fails too.
             provider: the provider's name that the session asked for; others serve the wires it does not speak.
+            turn_budget: cap of each turn; None is no cap.
+            scopes: whose shared budgets bind the session as well.
 
         Raises:
-            InvalidInput: the budget is negative.
+            InvalidInput: a budget is negative.
             NotFound: there is no provider of that name.
         """
         _check(budget)
+        _check(turn_budget)
         if provider is not None:
             self.providers.get(provider)
         self.revoke(session)
         token = f"handrail-{secrets.token_urlsafe(24)}"
-        account = Account(session, token, budget=budget, spent=spent, on_call=on_call, provider=provider)
-        self._accounts[session] = self._tokens[token] = account
+        terms = Terms(budget, spent, turn_budget, tuple(scopes))
+        account = Account(session, token, terms=terms, pots=self.pots, on_call=on_call, provider=provider)
+        self.accounts[session] = self._tokens[token] = account
         return Grant(session, token, budget)
 
     def set_budget(self, session: SessionId, budget: NanoUSD | None) -> None:
@@ -98,28 +114,28 @@ class Gateway:
             InvalidInput: the budget is negative.
         """
         _check(budget)
-        if account := self._accounts.get(session):
+        if account := self.accounts.get(session):
             account.budget = budget
 
     def revoke(self, session: SessionId) -> None:
         """The session's token is dead from now on, and its calls under way are cut. Idempotent."""
-        if account := self._accounts.pop(session, None):
+        if account := self.accounts.pop(session, None):
             del self._tokens[account.token]
             account.cut()
 
-    def exhausted(self, session: SessionId) -> bool:
-        """Whether the session's budget is spent, so that calls are refused."""
-        account = self._accounts.get(session)
-        return account is not None and account.exhausted
+    def exhausted(self, session: SessionId) -> str | None:
+        """Which budget is spent, so that calls were refused or would be; None while calls may leave."""
+        account = self.accounts.get(session)
+        return None if account is None else account.exhausted
 
     async def told(self, session: SessionId) -> None:
         """Wait until the ledger knows every ended call of the session (see `Meter`)."""
-        if account := self._accounts.get(session):
+        if account := self.accounts.get(session):
             await account.settled(told=True)
 
     def spent(self, session: SessionId) -> NanoUSD:
         """What a session with a live grant has spent, `spent` of the grant included; 0 without one."""
-        account = self._accounts.get(session)
+        account = self.accounts.get(session)
         return NanoUSD(account.spent if account else 0)
 
     # --- life ---
@@ -133,7 +149,7 @@ class Gateway:
 
         The price list begins to load with the first door, while the agent behind it starts.
         """
-        self._prices.warm()
+        self.prices.warm()
         close = await listener.serve(sock, self._handle)
         self._doors.add(close)
 
@@ -146,12 +162,12 @@ class Gateway:
 
     def entrance(self) -> listener.Entrance:
         """What makes the protocol of each connection, for a port shared with something else; who asks closes it."""
-        self._prices.warm()
+        self.prices.warm()
         return listener.Entrance(self._handle)
 
     async def close(self) -> None:
         """Cut every call, settle it, tell the ledgers, close every door and connection. Idempotent."""
-        for session in list(self._accounts):
+        for session in list(self.accounts):
             self.revoke(session)
         for door in list(self._doors):
             self._doors.discard(door)
@@ -159,7 +175,7 @@ class Gateway:
         while self._tasks:
             await asyncio.wait(self._tasks)
         await self._client.close()
-        await self._prices.close()
+        await self.prices.close()
 
     # --- requests ---
 
@@ -217,17 +233,16 @@ class Gateway:
             await _say(out, refuse(route.format, Reason.REQUEST, "send the body without content-encoding"))
             return
         try:
-            ask = read(route, request.body, whole=account.budget is not None)
+            ask = read(route, request.body, whole=account.capped)
         except MalformedError as error:
             await _say(out, refuse(route.format, Reason.REQUEST, str(error)))
             return
         call = Call(self._client, provider, route, request, ask)
         try:
             await account.settled()
-            reserved = await account.reserve(await self._estimate(account, call))
-        except BudgetSpentError:
-            text = f"the budget of {dollars(account.budget or 0)} is spent"
-            await _say(out, refuse(route.format, Reason.BUDGET, text))
+            reserved = await account.reserve(*await self._estimate(account, call))
+        except BudgetSpentError as error:
+            await _say(out, refuse(route.format, Reason.BUDGET, str(error)))
             return
         except HandrailError as error:
             await _say(out, refuse(route.format, Reason.INTERNAL, f"the ledger cannot be written: {error.message}"))
@@ -237,14 +252,21 @@ class Gateway:
         finally:
             self._settle(account, call, reserved)
 
-    async def _estimate(self, account: Account, call: Call) -> int | None:
-        if account.budget is None:
-            return None
-        reading = Reading(input=len(call.ask.body) // 4 + 1, output=call.ask.max_output)
-        return await self._prices.cost(call.provider, call.route.format, (call.ask.model,), reading, now())
+    async def _estimate(self, account: Account, call: Call) -> tuple[int | None, int]:
+        """The most that a call is expected to cost (None: it has no price), and its tokens."""
+        if not account.capped:
+            return None, 0
+        body, longest = call.ask.body, call.ask.max_output
+        if longest is None:
+            longest = max(DEFAULT_OUTPUT, self._longest.get(call.ask.model, 0))
+        given = len(body) // 3 + 1
+        kept = given if call.route.format is Format.ANTHROPIC and b'"cache_control"' in body else 0
+        reading = Reading(input=given, cache_written=kept, output=longest)
+        cost = await self.prices.cost(call.provider, call.route.format, (call.ask.model,), reading, now())
+        return cost, given + longest
 
-    def _settle(self, account: Account, call: Call, reserved: int) -> None:
-        if self._prices.loaded:
+    def _settle(self, account: Account, call: Call, reserved: Reservation) -> None:
+        if self.prices.loaded:
             self._count(account, call, reserved)
             self._keep(self._tell(account))
         else:
@@ -256,22 +278,24 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _record(self, account: Account, call: Call, reserved: int) -> None:
-        await self._prices.ready()
+    async def _record(self, account: Account, call: Call, reserved: Reservation) -> None:
+        await self.prices.ready()
         self._count(account, call, reserved)
         await self._tell(account)
 
-    def _count(self, account: Account, call: Call, reserved: int) -> None:
+    def _count(self, account: Account, call: Call, reserved: Reservation) -> None:
         """Put what the call cost in the place of what was reserved for it."""
         reading = call.reading()
         cost: NanoUSD | None = NanoUSD(0)
+        if account.capped:
+            _learn(self._longest, call.ask.model, reading.output)
         if reading.input or reading.output:
             # The answer's name is enough as a rule; for the other one the whole request would have to be read.
-            enough = reading.model and not self._prices.overrides
+            enough = reading.model and not self.prices.overrides
             names = (reading.model,) if enough else (reading.model, call.ask.model)
-            cost = self._prices.known(call.provider, call.route.format, names, reading, call.time)
+            cost = self.prices.known(call.provider, call.route.format, names, reading, call.time)
             if cost is None and enough:
-                cost = self._prices.known(call.provider, call.route.format, (call.ask.model,), reading, call.time)
+                cost = self.prices.known(call.provider, call.route.format, (call.ask.model,), reading, call.time)
         account.settle(reserved, call.metered(account.session, reading, cost))
 
     async def _tell(self, account: Account) -> None:
@@ -296,6 +320,13 @@ async def _elsewhere(mounted: Mounted, account: Account | None, request: Request
             out.abort()
         else:
             await out.respond(500, b'{"error": "this failed inside Handrail; its log says why"}')
+
+
+def _learn(longest: dict[str, int], model: str, output: int) -> None:
+    """Remember the longest output of a model; names come from agents, so not any number of them."""
+    known = longest.get(model)
+    if output > (known or DEFAULT_OUTPUT) and (known is not None or len(longest) < _MODELS):
+        longest[model] = output
 
 
 def _check(budget: int | None) -> None:

@@ -33,7 +33,7 @@ from handrail.store.log import Write
 from handrail.store.runs import RunRow
 from handrail.store.sessions import SessionRow
 from handrail.store.tasks import TaskChanges, TaskRow
-from handrail.types import Control, Goal, Json, Outcome, SandboxKind, SessionId
+from handrail.types import Control, Goal, Json, Outcome, SandboxKind, Scope, SessionId
 from handrail.workspaces.layout import results_of
 
 
@@ -113,6 +113,7 @@ class Course:
                 title=f"{self._run.workflow}: {self.task.repository}"[-200:],
                 policy=self._plan.policy,
                 network=self._plan.network,
+                scopes=(Scope(f"run:{self._run.id}"), Scope(f"workflow:{self._run.workflow}")),
                 key=key,
                 goal=_goal(stage, work),
                 after=None if before is None or before.head == before.upstream else before.head,

@@ -10,6 +10,7 @@ import time
 from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
+from handrail.sessions.allowance import Allowance
 from handrail.sessions.goals import TurnEnd, answered_prompt, first_prompt
 from handrail.sessions.handover import handed_over
 from handrail.sessions.lookout import Parked
@@ -40,8 +41,9 @@ class Actor:
         self._rooms = rooms
         self.record = record
         self.workplace = Workplace(rooms, record)
-        watch = Watch(rooms.config.turn_idle, rooms.config.cancel_grace)
-        self.turns = Turns(record, self.workplace, watch, rooms.config.tool_output_limit)
+        config = rooms.config
+        watch = Watch(config.turn_idle, config.cancel_grace, config.tool_output_limit, config.loop_calls)
+        self.turns = Turns(record, self.workplace, watch, Allowance(rooms, record))
         self._task: asyncio.Task[None] | None = None
         self._resume: str | None = None
         self._poked = False

@@ -16,12 +16,13 @@ from handrail.policy.document import text_of
 from handrail.policy.layers import stack
 from handrail.sandbox.paths import session_uid
 from handrail.sessions import walling
+from handrail.sessions.budgets import scopes_of
 from handrail.sessions.handover import handed_over
 from handrail.sessions.models import check_model, choose
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.rules import CEILING
 from handrail.sessions.workplace import session_folder
-from handrail.store import prompts, snapshots
+from handrail.store import budgets, prompts, snapshots
 from handrail.store import sessions as rows
 from handrail.store.log import Draft, Write
 from handrail.store.sessions import SessionRow
@@ -65,6 +66,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     walling.check_secrets(given, new.sandbox, held)
     holds = [str(flag.name).lower() for flag in held]
     identity = SessionId(f"s-{secrets.token_hex(4)}")
+    scopes = scopes_of(identity, new.scopes, by)
     number = await rows.next_number(rooms.store)
     folder = session_folder(rooms, identity)
     try:
@@ -83,8 +85,9 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
             await remove(rooms.config.data, identity)
         raise
     row = _row(new, identity, number=number, workspace=workspace, repository_key=repository.key, holds=holds)
+    row = replace(row, scopes=scopes)
     drafts = [Draft(Kind.SESSION_CREATED, _data(row, by))]
-    also: list[Write] = [snapshots.insert(identity, 0, workspace.base)]
+    also: list[Write] = [*budgets.share(identity, scopes), snapshots.insert(identity, 0, workspace.base)]
     # What it is to do is in the same transaction: a server that dies here leaves no session that nobody takes up.
     if new.goal is not None:
         begun, changes = handed_over(row, new.goal, policy.limits, by)
@@ -129,6 +132,7 @@ def _row(
         holds=[*holds, A_SECRET] if new.login else holds,
         permissions=new.permissions,
         policy=new.policy,
+        turn_budget_nano=new.turn_budget,
         tools=[str(tool) for tool in new.tools],
         network=list(new.network),
         login=new.login,
@@ -158,13 +162,24 @@ def _data(row: SessionRow, by: str) -> Json:
         data["login"] = True
     if row.secrets:
         data["secrets"] = list(row.secrets)
-    given = {"model": row.model, "title": row.title, "permissions": row.permissions, "policy": row.policy}
+    shared = [scope for scope in row.scopes if not scope.startswith("session:")]
+    given = {
+        "scopes": shared,
+        "turn_budget_nano": row.turn_budget_nano,
+        "model": row.model,
+        "title": row.title,
+        "permissions": row.permissions,
+        "policy": row.policy,
+    }
     return data | {key: value for key, value in given.items() if value}
 
 
 def _check_login(rooms: Rooms, spec: AgentSpec, new: NewSession) -> None:
     if new.provider is not None:
         raise InvalidInput("provider", new.provider, "leave it away: with its login an agent talks to its own vendor")
+    if new.turn_budget is not None:
+        mend = "leave it away: what a login pays is not metered by Handrail"
+        raise InvalidInput("turn_budget", f"${new.turn_budget / 1e9:.2f}", mend)
     if spec.login is None:
         known = ", ".join(other.name for other in rooms.roster.all() if other.login is not None)
         raise InvalidInput("login", spec.name, f"name an agent that has logins ({known}), or leave the login away")

@@ -76,6 +76,7 @@ class Standing:
         spent_out: the budget admits no further call.
         empty: nothing was changed since the session's base.
         still: turns in a row without a tool call and without a change, this one included.
+        spent: which budget is spent, where one is.
     """
 
     turns: int
@@ -84,6 +85,7 @@ class Standing:
     spent_out: bool
     empty: bool
     still: int = 0
+    spent: str = "the budget is spent"
 
 
 def first_prompt(goal: Goal) -> str:
@@ -96,6 +98,9 @@ def first_prompt(goal: Goal) -> str:
         f"commands succeeds; they are run for you after each of your turns, outside of your control:\n{commands}"
     )
 
+
+GO_ON = "You were set aside in the middle of your work to be told this. Go on from where you were."
+"""for a turn that was ended so that the agent could be told something"""
 
 RESUME_PROMPT = (
     "You were interrupted: the process was restarted in the middle of your turn. An action that was under way may or "
@@ -117,11 +122,12 @@ def answered_prompt(what: str, *, allowed: bool) -> str:
     )
 
 
+_WITHOUT_CHECKS = (StopReason.REFUSAL, StopReason.CANCELLED, StopReason.INTERRUPTED, StopReason.WRAP_UP)
+
+
 def wants_checks(end: TurnEnd) -> bool:
     """Whether the state of the workspace after this turn can count at all."""
-    return end.stop_reason not in (StopReason.REFUSAL, StopReason.CANCELLED, StopReason.INTERRUPTED) and (
-        end.error_kind != "auth"
-    )
+    return end.stop_reason not in _WITHOUT_CHECKS and end.error_kind != "auth"
 
 
 def decide(goal: Goal, end: TurnEnd, results: tuple[CheckResult, ...], standing: Standing) -> Continue | Reached:
@@ -136,7 +142,15 @@ def decide(goal: Goal, end: TurnEnd, results: tuple[CheckResult, ...], standing:
             Outcome.NEEDS_PERSON, "denied", "a permission was refused, and the goal is not reached without it"
         )
     if standing.spent_out:
-        return Reached(Outcome.NEEDS_PERSON, "budget_spent", "the budget is spent; what was made is kept")
+        return Reached(Outcome.NEEDS_PERSON, "budget_spent", f"{standing.spent}; what was made is kept")
+    if end.stop_reason is StopReason.WRAP_UP:
+        return Continue(GO_ON)
+    if end.stop_reason is StopReason.LOOP:
+        return Reached(Outcome.NEEDS_PERSON, "loop", end.error or "the agent goes round in circles")
+    if end.stop_reason is StopReason.BUDGET:
+        over = goal.limits.seconds is not None and standing.seconds >= goal.limits.seconds
+        cause = "time_spent" if over else "budget_spent"
+        return Reached(Outcome.NEEDS_PERSON, cause, f"{end.error or standing.spent}; what was made is kept")
     if end.stop_reason is StopReason.CANCELLED:
         return Reached(Outcome.CANCELLED, "cancelled", "the turn was cancelled")
     if end.error or end.stop_reason in (StopReason.ERROR, StopReason.TIMEOUT, StopReason.INTERRUPTED):

@@ -40,6 +40,7 @@ def handed_over(row: SessionRow, goal: Goal, limits: PolicyLimits, by: str) -> t
         goal_set=now(),
         goal_turns=0,
         goal_spent_nano=row.cost_nano,
+        wrap_told=False,
         outcome=None,
         outcome_reason=None,
     )

@@ -38,7 +38,7 @@ class Pursuit:
         """After a turn: run the checks; returns the next prompt, or None when the work has ended or was taken back."""
         failed = bool(end.error) or end.stop_reason in (StopReason.TIMEOUT, StopReason.INTERRUPTED)
         self.failures = self.failures + 1 if failed else 0
-        if end.stop_reason is not StopReason.INTERRUPTED:
+        if end.stop_reason not in (StopReason.INTERRUPTED, StopReason.WRAP_UP):
             await self._record.write(goal_turns=self._record.row.goal_turns + 1)
         try:
             results = await self._checks(goal) if wants_checks(end) else ()
@@ -55,13 +55,15 @@ class Pursuit:
         self._head = change.head
         started = row.goal_set or row.created
         waited = await approvals.waited(self._record.store, row.id, started)  # a person's time is not the agent's
+        spent = self._rooms.gateway.exhausted(row.id)
         standing = Standing(
             turns=row.goal_turns,
             failures=self.failures,
             seconds=(self._rooms.clock() - started - waited).total_seconds(),
-            spent_out=self._rooms.gateway.exhausted(row.id),
+            spent_out=spent is not None,
             empty=not change.files,
             still=self._still,
+            spent=spent or "the budget is spent",
         )
         match decide(goal, end, results, standing):
             case Continue() as more:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 
 from handrail.agents import Context, Failure, Plan, Text, ToolUpdate, Update
 from handrail.kinds import Kind
+from handrail.sessions.circles import Circles
 from handrail.store.log import Draft, EventLog
 from handrail.types import Json, SessionId
 
 TEXT_PAUSE = 0.04
 """seconds that text alone waits for more text: 25 rows a second are smooth to read and cheap to keep"""
 
+_SHORT = 200
+"""characters of a call's title within a sentence"""
 _ENDED = frozenset({"completed", "failed"})
 
 
@@ -46,9 +49,10 @@ class Recorder:
         log: where events go.
         session: whose they are.
         limit: characters of one tool call's output (and of each side of a diff) that are kept.
+        loop: how often the same call may give the same answer, running (see `circles`).
     """
 
-    def __init__(self, log: EventLog, session: SessionId, limit: int) -> None:
+    def __init__(self, log: EventLog, session: SessionId, limit: int, loop: int = 0) -> None:
         self._log = log
         self._session = session
         self._limit = limit
@@ -63,6 +67,13 @@ class Recorder:
         self.turn: int | None = None
         self.tools = 0
         self.failure: Failure | None = None
+        self.pause = asyncio.Event()
+        """a tool call has ended, and no other is under way"""
+        self.circle = asyncio.Event()
+        """the agent goes round in circles"""
+        self.circling = ""
+        """in which, as a sentence"""
+        self._circles = Circles(loop)
         self.step: str | None = None
         """the step of the agent's plan that is in progress"""
 
@@ -71,6 +82,9 @@ class Recorder:
         self.turn = turn
         self.tools = 0
         self.failure = None
+        self.pause.clear()
+        self.circle.clear()
+        self._circles.clear()
         self._cards.clear()
         self._ended.clear()
         if self._task is None:
@@ -126,6 +140,9 @@ class Recorder:
             card.output = update.output
         if update.status in _ENDED:
             self._settle(card, str(update.status), changed)
+            self._look(card, str(update.status))
+            if not self._cards:
+                self.pause.set()
         elif changed:
             card.status = update.status or card.status
             self._put(Kind.TOOL_UPDATED, {"call": card.call} | changed)
@@ -272,3 +289,12 @@ class Recorder:
         if card.denied and status == "failed":
             status = "denied"
         self._put(Kind.TOOL_ENDED, {"call": card.call, "status": status, "seconds": seconds} | changed)
+
+    def _look(self, card: Card, status: str) -> None:
+        """See whether the agent goes round in circles."""
+        times = self._circles.note(card.tool, card.input or card.title, status, card.output)
+        if times is not None and not self.circle.is_set():
+            what = card.title if len(card.title) <= _SHORT else f"{card.title[:_SHORT]}…"
+            self.circling = f"the agent made the same call with the same answer {times} times running: {what}"
+            self._put(Kind.NOTICE, {"level": "warning", "text": self.circling})
+            self.circle.set()

@@ -50,7 +50,7 @@ async def recover(actor: Actor, why: str = RESTARTED) -> None:
             turns.end(
                 row.id,
                 open_turn.turn,
-                ended=now(),
+                ended=tail[-1].time if tail else open_turn.started,
                 stop_reason=StopReason.INTERRUPTED,
                 error=why,
                 cost_nano=cost,

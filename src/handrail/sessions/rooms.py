@@ -15,7 +15,7 @@ from handrail.gateway.server import Gateway
 from handrail.sandbox import Backend
 from handrail.sessions.patience import Asking, Patience, Tell
 from handrail.store.engine import Store
-from handrail.types import Goal, Permissions, SandboxKind, SessionId, now
+from handrail.types import Goal, NanoUSD, Permissions, SandboxKind, Scope, SessionId, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +75,7 @@ class NewSession:
     """what the agent may reach: registries by name (`pypi`), `host`, `host:port`, `*.host`; nothing by default"""
     secrets: tuple[str, ...] = ()
     """names of secrets that the agent's requests may carry"""
+    scopes: tuple[Scope, ...] = ()
+    """what it spends together with others (`run:r-1`, `workflow:nightly`, `team:core`); who makes it is added"""
+    turn_budget: NanoUSD | None = None
+    """cap of each turn"""

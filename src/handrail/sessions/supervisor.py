@@ -12,7 +12,7 @@ from pathlib import Path
 from handrail.errors import HandrailError, InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
-from handrail.sessions import logins
+from handrail.sessions import budgets, logins
 from handrail.sessions.actor import Actor
 from handrail.sessions.create import create, title_of
 from handrail.sessions.lookout import Lookout
@@ -59,6 +59,7 @@ class Sessions:
         """Take up what was under way when the last server ended, each session by itself, and start sweeping."""
         left = await rows.with_login(self._rooms.store)
         await asyncio.to_thread(logins.forget_all, self._rooms.roster, left, self._rooms.config.data / "sessions")
+        await budgets.load(self._rooms.store, self._rooms.gateway)
         parked = await approvals.parked(self._rooms.store)
         for row in await rows.under_way(self._rooms.store):
             if row.id in parked:

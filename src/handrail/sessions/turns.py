@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
-from handrail.agents import PermissionRequest, TurnResult
+from handrail.agents import TurnResult
 from handrail.agents.spec import Load
 from handrail.errors import HandrailError, SandboxError, StorageFull
 from handrail.gateway import ModelCall
 from handrail.kinds import Kind
 from handrail.sessions.agent import RunningAgent
+from handrail.sessions.allowance import Allowance, told
 from handrail.sessions.goals import TurnEnd
 from handrail.sessions.hosts import Hosts
 from handrail.sessions.lookout import Parked
@@ -25,6 +27,9 @@ from handrail.store import approvals, calls, turns
 from handrail.store.log import Draft, Write
 from handrail.types import Control, Event, Permissions, SandboxKind, SessionState, StopReason, now
 
+_STOPPED = (StopReason.LOOP, StopReason.BUDGET)
+_LIMITS_STEP = 1.0
+"""seconds between looks at the limits, at the most"""
 _WATCH_STEP = 0.25
 """seconds between looks at the clock, at the most"""
 QUIET = 1.0
@@ -33,10 +38,19 @@ QUIET = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The watchdog's patience, in seconds: silence before a cancel, and grace before a kill."""
+    """What a turn is watched for.
+
+    Args:
+        idle: seconds of silence before a cancel.
+        grace: seconds from a cancel to a kill.
+        output: characters of one tool's output that are kept.
+        loop: how often the same call may give the same answer, running.
+    """
 
     idle: float
     grace: float
+    output: int
+    loop: int
 
 
 class Turns:
@@ -45,15 +59,16 @@ class Turns:
     Args:
         record: the session.
         workplace: where it works.
-        watch: the watchdog's patience.
-        output_limit: characters of one tool's output that are kept.
+        watch: what turns are watched for.
+        allowance: the limits that bind the session.
     """
 
-    def __init__(self, record: Record, workplace: Workplace, watch: Watch, output_limit: int) -> None:
+    def __init__(self, record: Record, workplace: Workplace, watch: Watch, allowance: Allowance) -> None:
         self._record = record
         self._workplace = workplace
         self._watch = watch
-        self.recorder = Recorder(record.log, record.id, output_limit)
+        self._allowance = allowance
+        self.recorder = Recorder(record.log, record.id, watch.output, watch.loop)
         self._network = Network(self.recorder.put)
         spec, asking = workplace.spec, workplace.asking
         self.questions = Questions(record, self.recorder, spec, self.permissions, workplace.ceiling, asking=asking)
@@ -62,6 +77,9 @@ class Turns:
         self._park = asyncio.Event()
         self._cost_before = 0
         self._unpriced_before = 0
+        self._set_aside = False
+        self._warned = False
+        self._why = ""
         self.note: str | None = None
         """what the next prompt has to tell the agent first"""
 
@@ -100,10 +118,18 @@ class Turns:
         self._park.clear()
         self.questions.denied = False
         turn = self._record.row.turn + 1
-        await self._begin(turn, text, by, guard)
+        await self._allowance.begin(anew=not self._set_aside)
+        self._set_aside = False
+        try:
+            text = await self._begin(turn, text, by, guard)
+            return await self._run(turn, text)
+        finally:
+            self._allowance.end()
+
+    async def _run(self, turn: int, text: str) -> TurnEnd:
         started = time.monotonic()
         try:
-            result = self._named(await self._converse(text))
+            result = _named(await self._converse(text), self._workplace.provider)
             if result.stop_reason is StopReason.END_TURN and self.questions.asks_for_hosts:
                 # the agent gave up on a place that a person has not answered for yet: the answer goes on from here
                 self.questions.release()
@@ -158,17 +184,27 @@ class Turns:
             output_tokens=row.output_tokens + call.output_tokens,
         )
 
-    async def _begin(self, turn: int, text: str, by: str, guard: Write | None) -> None:
+    async def _begin(self, turn: int, text: str, by: str, guard: Write | None) -> str:
+        """Note that a turn begins; returns its prompt, with what has to be said of limits before it."""
         row = self._record.row
+        near = None if row.wrap_told else self._allowance.near()
+        drafts = []
+        if near is not None:
+            self._warned = True
+            drafts.append(_warning(near))
+            text = f"{told(near)}\n\n{text}"
         self._cost_before, self._unpriced_before = row.cost_nano, row.unpriced
         await self._record.write(
+            *drafts,
             Draft(Kind.TURN_STARTED, {"turn": turn, "text": text, "by": by}, turn),
             writes=(turns.insert(self._record.id, turn, text=text, by=by, started=now()),),
             guard=guard,
             turn=turn,
+            wrap_told=row.wrap_told or near is not None,
             state=SessionState.RUNNING,
         )
         self.recorder.begin(turn)
+        return text
 
     async def _converse(self, text: str) -> TurnResult:
         self._workplace.asks = not self.questions.all_allowed
@@ -185,22 +221,16 @@ class Turns:
             raise
         result = await asked
         if reason is not None:
-            ours = reason in (StopReason.CANCELLED, StopReason.PARKED)
-            return TurnResult(reason, None if ours else result.error, None, result.usage)
+            error = self._why if reason in _STOPPED else result.error if reason is StopReason.TIMEOUT else None
+            return TurnResult(reason, error, None, result.usage)
         return result
-
-    def _named(self, result: TurnResult) -> TurnResult:
-        """The result, a failure of the model provider told with its name: an agent only knows the gateway."""
-        if result.error is None or result.error_kind not in ("auth", "limit", "provider"):
-            return result
-        return replace(result, error=f"model provider {self._workplace.provider}: {result.error}")
 
     async def _ready(self) -> RunningAgent:
         """The agent, started where it is not, with what it lost told and shown."""
         if self._workplace.agent is not None and self._workplace.agent.alive:
             return self._workplace.agent
         outside = Outside(self.hosts.judge, self._network.decided)
-        agent = await self._workplace.start_agent(self.recorder.update, self._permission, self.metered, outside)
+        agent = await self._workplace.start_agent(self.recorder.update, self.questions.ask, self.metered, outside)
         row = self._record.row
         drafts = []
         lost = agent.how == "lost" and row.turn > 1
@@ -232,9 +262,6 @@ class Turns:
         events = await self._record.log.read(self._record.id, after=max(0, last - 3000), limit=3000)
         return [event for event in events if event.turn != self._record.row.turn]
 
-    async def _permission(self, request: PermissionRequest) -> str | None:
-        return await self.questions.ask(request)
-
     async def _watched(self, agent: RunningAgent, asked: asyncio.Task[TurnResult]) -> StopReason | None:
         """Wait for the prompt; end it when it falls silent or a person says so. Returns why, where we ended it.
 
@@ -242,16 +269,11 @@ class Turns:
             StorageFull: what the agent does can no longer be recorded.
         """
         writing = self.recorder.writing
-        cancelled = asyncio.create_task(self._cancel.wait())
-        parked = asyncio.create_task(self._park.wait())
+        waits = [asyncio.create_task(event.wait()) for event in (self._cancel, self._park, self.recorder.circle)]
+        cancelled, parked, circling = waits
         try:
             while True:
-                left = self._patience_left()
-                await asyncio.wait(
-                    {asked, cancelled, parked, writing},
-                    timeout=max(0.01, min(left, _WATCH_STEP if left < 1 else left)),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                await self._something({asked, writing, *waits})
                 if writing.done():
                     writing.result()
                 if asked.done():
@@ -263,13 +285,55 @@ class Turns:
                     await self._workplace.stop_agent(kill=True)
                     await asyncio.wait({asked}, timeout=self._watch.grace)
                     return StopReason.PARKED
+                if circling.done():
+                    self._why = self.recorder.circling
+                    await self._end_early(agent, asked)
+                    return StopReason.LOOP
                 if self._patience_left() <= 0:
                     self.recorder.put(Kind.WATCHDOG_FIRED, {"idle": self._watch.idle, "act": "cancel"})
                     await self._end_early(agent, asked, watchdog=True)
                     return StopReason.TIMEOUT
+                if (reason := await self._limited()) is not None:
+                    await self._end_early(agent, asked)
+                    return reason
         finally:
-            cancelled.cancel()
-            parked.cancel()
+            for wait in waits:
+                wait.cancel()
+
+    async def _something(self, waits: set[asyncio.Task[Any]]) -> None:
+        """Wait until one of `waits` is done, or it is time to look at the clock or at the limits."""
+        left = self._patience_left()
+        timeout = max(0.01, min(_WATCH_STEP if left < 1 else left, _LIMITS_STEP))  # a limit may be set at any time
+        if not self._allowance.binding:
+            await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            return
+        pause = asyncio.create_task(self.recorder.pause.wait())
+        await asyncio.wait({*waits, pause}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        pause.cancel()
+
+    async def _limited(self) -> StopReason | None:
+        """Whether a limit ends the turn: at its end, or to tell the agent of it, in a pause between two tool calls."""
+        pause = self.recorder.pause.is_set()
+        self.recorder.pause.clear()
+        if self.questions.waiting:
+            return None
+        over = await self._allowance.over()
+        if over is not None:
+            self._why = over
+            self.recorder.put(Kind.NOTICE, {"level": "warning", "text": f"{over}: the turn is ended"})
+            return StopReason.BUDGET
+        row = self._record.row
+        if row.wrap_told or (near := self._allowance.near()) is None:
+            return None
+        if row.control != Control.AGENT:  # a person sees it, and the agent hears of it with their next prompt
+            if not self._warned:
+                self._warned = True
+                self.recorder.put(Kind.NOTICE, _warning(near).data)
+            return None
+        if not pause:
+            return None
+        self._set_aside = True
+        return StopReason.WRAP_UP
 
     def _patience_left(self) -> float:
         if self.questions.waiting:  # a person may take days
@@ -339,3 +403,14 @@ class Turns:
         """Whether a person refused something while a turn that led to this one was parked."""
         first = await turns.begun_by(self._record.store, self._record.id, turn)
         return first < turn and await approvals.denied_since(self._record.store, self._record.id, first)
+
+
+def _warning(near: str) -> Draft:
+    return Draft(Kind.NOTICE, {"level": "warning", "text": f"{near} are used up: the agent is told to wrap up"})
+
+
+def _named(result: TurnResult, provider: str | None) -> TurnResult:
+    """The result, a failure of the model provider told with its name: an agent only knows the gateway."""
+    if result.error is None or result.error_kind not in ("auth", "limit", "provider"):
+        return result
+    return replace(result, error=f"model provider {provider}: {result.error}")

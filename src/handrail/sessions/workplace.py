@@ -27,7 +27,7 @@ from handrail.sessions.rules import CEILING
 from handrail.sessions.terms import Terms
 from handrail.store import snapshots
 from handrail.store.log import Draft
-from handrail.types import Check, NanoUSD, SandboxKind
+from handrail.types import Check, NanoUSD, SandboxKind, Scope
 from handrail.workspaces import Change, Workspace, changes, protect
 from handrail.workspaces import snapshots as workspace_snapshots
 from handrail.workspaces.layout import mirror_of, results_of
@@ -238,7 +238,13 @@ class Workplace:
         provider = choose(self._rooms.gateway.providers, self.spec, row.provider)
         self.provider = provider.name
         grant = self._rooms.gateway.grant(
-            row.id, provider=provider.name, budget=self.budget(), spent=NanoUSD(row.cost_nano), on_call=on_call
+            row.id,
+            provider=provider.name,
+            budget=self.budget(),
+            spent=NanoUSD(row.cost_nano),
+            turn_budget=None if row.turn_budget_nano is None else NanoUSD(row.turn_budget_nano),
+            scopes=[Scope(scope) for scope in row.scopes],
+            on_call=on_call,
         )
         return Endpoint(box.door_url(), grant.token, row.model or provider.model, _WIRES[provider.wire])
 

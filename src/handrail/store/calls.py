@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, extract, func, or_, select
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
 from handrail.store.rows import every
-from handrail.store.tables import calls
-from handrail.types import SessionId
+from handrail.store.tables import calls, scopes
+from handrail.types import Scope, SessionId
+
+DAYS = 366
+"""days that a sum by day goes back, at the most"""
 
 
 class Call(Protocol):
@@ -89,6 +92,10 @@ class Spend:
     total: Totals
     by_model: dict[str, Totals]
     by_session: dict[SessionId, Totals]
+    by_scope: dict[Scope, Totals]
+    """by what sessions share; a call counts in each scope of its session"""
+    by_day: dict[str, Totals]
+    """by the day (UTC) on which calls began, the newest first"""
 
 
 _INSERT = sql_insert(calls)
@@ -129,15 +136,39 @@ async def totals(store: Store, session: SessionId | None = None) -> Totals:
 
 
 async def spend(store: Store) -> Spend:
-    """The sums by model and by session."""
+    """The sums by model, session, scope and day."""
     by_model = await _grouped(store, calls.c.model)
     by_session = await _grouped(store, calls.c.session)
-    return Spend(await totals(store), by_model, {SessionId(name): sums for name, sums in by_session.items()})
+    return Spend(
+        await totals(store),
+        by_model,
+        {SessionId(name): sums for name, sums in by_session.items()},
+        await _by_scope(store),
+        await _by_day(store),
+    )
 
 
 async def _grouped(store: Store, by: ColumnElement[Any]) -> dict[str, Totals]:
     found = await store.rows(select(by, *_SUMS).group_by(by).order_by(_COST.desc(), by))
     return {row[0]: Totals(*row[1:]) for row in found}
+
+
+async def _by_scope(store: Store) -> dict[Scope, Totals]:
+    found = await store.rows(
+        select(scopes.c.scope, *_SUMS)
+        .join_from(calls, scopes, calls.c.session == scopes.c.session)
+        .where(scopes.c.scope.not_like("session:%"))
+        .group_by(scopes.c.scope)
+        .order_by(_COST.desc(), scopes.c.scope)
+    )
+    return {Scope(row[0]): Totals(*row[1:]) for row in found}
+
+
+async def _by_day(store: Store) -> dict[str, Totals]:
+    parts = [extract(part, calls.c.time) for part in ("year", "month", "day")]
+    newest = [part.desc() for part in parts]
+    found = await store.rows(select(*parts, *_SUMS).group_by(*parts).order_by(*newest).limit(DAYS))
+    return {f"{row[0]:04d}-{row[1]:02d}-{row[2]:02d}": Totals(*row[3:]) for row in found}
 
 
 def _sum(of_what: ColumnElement[int]) -> ColumnElement[int]:

@@ -16,7 +16,7 @@ from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.store.tables import PromptState, prompts, sessions
-from handrail.types import Control, Goal, Json, Outcome, Permissions, SandboxKind, SessionId, SessionState, now
+from handrail.types import Control, Goal, Json, Outcome, Permissions, SandboxKind, Scope, SessionId, SessionState, now
 
 LAST = "last"
 """what a person says for the newest session"""
@@ -58,6 +58,12 @@ class SessionRow:
     """None: by who holds it"""
     policy: str | None = None
     """its own policy, as YAML"""
+    scopes: Sequence[Scope] = ()
+    """what it spends together with others; frozen when it is made"""
+    turn_budget_nano: int | None = None
+    """cap of each turn"""
+    wrap_told: bool = False
+    """the agent was told that a budget nears its end, since the hand-off"""
     control: Control = Control.YOU
     state: SessionState = SessionState.IDLE
     outcome: Outcome | None = None
@@ -98,6 +104,7 @@ class SessionChanges(TypedDict, total=False):
     secrets: Sequence[str]
     permissions: Permissions | None
     policy: str | None
+    wrap_told: bool
     control: Control
     state: SessionState
     outcome: Outcome | None

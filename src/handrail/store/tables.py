@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.types import JSON
 
 from handrail.store.columns import Big, GoalColumn, UtcDateTime, Word
-from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
+from handrail.types import Control, Outcome, Period, Permissions, SandboxKind, SessionState
 
 SCHEMA = "0002"
 """The newest revision in `migrations/versions`: what `metadata` describes. Revisions sort as text."""
@@ -101,6 +101,9 @@ sessions = Table(
     Column("secrets", _JSON, nullable=False),
     Column("permissions", Word(Permissions)),
     Column("policy", Text),
+    Column("scopes", _JSON, nullable=False),
+    Column("turn_budget_nano", Big),
+    Column("wrap_told", Boolean, nullable=False),
     Column("control", Word(Control), nullable=False),
     Column("state", Word(SessionState), nullable=False),
     Column("outcome", Word(Outcome)),
@@ -242,6 +245,36 @@ calls = Table(
     Column("seconds", Float, nullable=False),
     Column("error", Text),
     Index("ix_calls_session", "session"),
+)
+
+scopes = Table(
+    "scopes",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("session", String, ForeignKey("sessions.id"), primary_key=True),
+)
+"""the same as `sessions.scopes`, to sum by"""
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("period", Word(Period), primary_key=True),
+    Column("money_nano", Big),
+    Column("tokens", Big),
+    Column("seconds", Float),
+    Column("created", UtcDateTime, nullable=False),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("input", String, nullable=False),
+    Column("output", String, nullable=False),
+    Column("cached", String),
+    Column("cache_written", String),
+    Column("created", UtcDateTime, nullable=False),
 )
 
 providers = Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -20,7 +21,10 @@ def _command(value: object) -> object:
 
 
 def _amount(value: object) -> object:
-    return format(value, "f") if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return format(Decimal(str(value)), "f") if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Decimals = Annotated[str, BeforeValidator(_amount, json_schema_input_type=str | float)]
 
 
 class CheckBody(Given):
@@ -39,10 +43,7 @@ class GoalBody(Given):
         Field(default_factory=list, description="commands whose exit status decides"),
     ]
     turns: int | None = None
-    budget_usd: Annotated[
-        Annotated[str, BeforeValidator(_amount, json_schema_input_type=str | float)] | None,
-        Field(description="US dollars"),
-    ] = None
+    budget_usd: Annotated[Decimals | None, Field(description="US dollars")] = None
     seconds: float | None = None
 
     def spec(self) -> GoalSpec:
@@ -77,6 +78,11 @@ class SessionBody(Given):
     secrets: Annotated[
         list[str], Field(default_factory=list, description="names of secrets that the agent's requests may carry")
     ]
+    scopes: Annotated[
+        list[str],
+        Field(default_factory=list, description="what it spends together with others, such as team:core"),
+    ]
+    turn_budget_usd: Annotated[Decimals | None, Field(description="cap of each turn in US dollars")] = None
     prompt: str | None = None
     goal: GoalBody | None = None
 
@@ -249,3 +255,22 @@ class SecretBody(Given):
     permits: Annotated[
         list[str], Field(default_factory=list, description="methods and paths, such as `GET /v1`; none is everything")
     ]
+
+
+class BudgetBody(Given):
+    """What the sessions of a scope may use up together in a period."""
+
+    period: Annotated[str, Field(description="total, day, week or month (of UTC)")] = "total"
+    money_usd: Annotated[Decimals | None, Field(description="US dollars")] = None
+    tokens: Annotated[int | None, Field(description="input, cached included, and output")] = None
+    seconds: Annotated[float | None, Field(description="time in which at least one of them works")] = None
+
+
+class PriceBody(Given):
+    """US dollars for a million tokens; what is missing costs as input does."""
+
+    model: Annotated[str, Field(description="its name, or provider/name; `*` stands for anything")]
+    input: Decimals
+    output: Decimals
+    cached: Decimals | None = None
+    cache_written: Decimals | None = None

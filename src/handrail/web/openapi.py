@@ -24,12 +24,13 @@ _TAGS = {
     "events": "What comes in from outside, and from whom.",
     "notify": "Who is told of what waits and what came out, and how.",
     "agents": "The programs that do the work.",
-    "providers": "Where models come from, and what they cost.",
+    "providers": "Where models come from.",
     "secrets": "What tasks need and no agent holds.",
     "effects": "Acts on the outside world, from the proposal to the receipt.",
     "forges": "Git hosts where effects are carried out.",
     "runs": "What workflows do, a task a repository.",
     "workflows": "What is repeatable, and what starts it.",
+    "budgets": "What was spent, what may be, and what models cost.",
     "system": "The server itself.",
 }
 

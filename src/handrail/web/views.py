@@ -38,6 +38,8 @@ def session(seen: Seen) -> Json:
         "network": list(row.network),
         "login": row.login,
         "secrets": list(row.secrets),
+        "scopes": list(row.scopes),
+        "turn_budget_nano": row.turn_budget_nano,
         "permissions": row.permissions,
         "policy": row.policy,
         "control": row.control,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from handrail.agents.roster import Roster
 from handrail.commands import effects, secrets, shelf
+from handrail.commands.budgets import load_prices
 from handrail.commands.desk import Desk, Running
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.launch import Launch
@@ -133,6 +134,7 @@ async def _open(
     post = Post(store, config.data, environ, url=running.url, links=Links(master))
     closing.push_async_callback(post.stop)
     gateway = Gateway(providers.registry)
+    await load_prices(store, gateway.prices)
     closing.push_async_callback(gateway.close)
     for backend in backends.values():
         closing.push_async_callback(backend.close)

@@ -141,7 +141,7 @@ class Turn:
                 times = self._times(call, outcome)
                 session.came(call, outcome.text + (_SAME.format(times) if times == _TOLD_STUCK else ""), ok=outcome.ok)
                 # What an edit shows as its content is the difference.
-                text = None if outcome.ok and call.name in {"edit", "write"} else call.result
+                text = None if outcome.ok and call.name in {"edit", "write"} else outcome.text
                 more: Json = {"rawOutput": outcome.raw} if outcome.raw else {}
                 status = "completed" if outcome.ok else "failed"
                 session.show_call("tool_call_update", call, text, status=status, **more)

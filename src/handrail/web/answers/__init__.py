@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
-from handrail.web.answers import events, outside, promotion, runs, workflows
+from handrail.web.answers import events, outside, promotion, runs, sums, workflows
 from handrail.web.answers.base import Answer, Nano, Object, Seconds
 
 
@@ -109,6 +109,8 @@ class Session(Answer):
     network: Annotated[list[str], Field(description="what the agent may reach: registries and host:port")]
     login: Annotated[bool, Field(description="it holds a secret: a copy of the user's login of its agent")]
     secrets: Annotated[list[str], Field(description="secrets that the agent's requests may carry")]
+    scopes: Annotated[list[str], Field(description="what it spends together with others")]
+    turn_budget_nano: Nano | None
     policy: Annotated[str | None, Field(description="the session's own policy, as YAML")]
     permissions: Annotated[
         Permissions | None, Field(description="null: asks while you hold it, allows while handed off")
@@ -341,38 +343,6 @@ class Removed(Answer):
     removed: bool
 
 
-class ModelSpend(Answer):
-    """What one model cost."""
-
-    model: str
-    calls: int
-    cost_nano: Nano
-    unpriced: int
-    input_tokens: int
-    output_tokens: int
-
-
-class SessionSpend(Answer):
-    """What one session cost."""
-
-    session: str
-    calls: int
-    cost_nano: Nano
-    unpriced: int
-    input_tokens: int
-    output_tokens: int
-
-
-class Spend(Answer):
-    """What was spent."""
-
-    total_nano: Nano
-    unpriced: int
-    calls: int
-    by_model: list[ModelSpend]
-    by_session: list[SessionSpend]
-
-
 class SandboxShown(Answer):
     """The walls of new sessions; `detail` is `probing` until they have been tried."""
 
@@ -450,10 +420,10 @@ MODELS: dict[str, type[BaseModel]] = {
     for model in (
         *(Session, SessionList, EventPage, EventShown, Prompted, Withdrawn, Cancelling),
         *(Change, Undone, Applied, Approval, ApprovalWhole, ApprovalList),
-        *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, SecretShown, SecretList, Removed, Spend),
+        *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, SecretShown, SecretList, Removed),
         *(NotifyShown, NotifyTried, Status, Doctor, Stopping, Problem),
     )
 } | {
     model.__name__: model
-    for model in (*events.MODELS, *outside.MODELS, *promotion.MODELS, *runs.MODELS, *workflows.MODELS)
+    for model in (*events.MODELS, *outside.MODELS, *promotion.MODELS, *runs.MODELS, *sums.MODELS, *workflows.MODELS)
 }

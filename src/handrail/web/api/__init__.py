@@ -5,6 +5,7 @@ from __future__ import annotations
 from handrail.web.api import (
     agents,
     approvals,
+    budgets,
     changes,
     effects,
     events,
@@ -33,5 +34,6 @@ TABLE = (
     *secrets.TABLE,
     *runs.TABLE,
     *effects.TABLE,
+    *budgets.TABLE,
     *system.TABLE,
 )

@@ -1,10 +1,9 @@
-"""Model providers and money over HTTP."""
+"""Model providers over HTTP."""
 
 from __future__ import annotations
 
 from handrail.commands import providers
 from handrail.commands.providers import Listed
-from handrail.store.calls import Totals
 from handrail.types import Json
 from handrail.web.bodies import ProviderBody
 from handrail.web.table import Call, Entry
@@ -36,18 +35,6 @@ async def remove(call: Call) -> Json:
     return {"name": call.path("name"), "removed": True}
 
 
-async def spend(call: Call) -> Json:
-    """What was spent."""
-    spent = await providers.spend(call.desk, call.actor)
-    return {
-        "total_nano": spent.total.cost_nano,
-        "unpriced": spent.total.unpriced,
-        "calls": spent.total.calls,
-        "by_model": [{"model": model} | _sums(sums) for model, sums in spent.by_model.items()],
-        "by_session": [{"session": session} | _sums(sums) for session, sums in spent.by_session.items()],
-    }
-
-
 def _provider(item: Listed) -> Json:
     return {
         "name": item.name,
@@ -59,16 +46,6 @@ def _provider(item: Listed) -> Json:
     }
 
 
-def _sums(sums: Totals) -> Json:
-    return {
-        "calls": sums.calls,
-        "cost_nano": sums.cost_nano,
-        "unpriced": sums.unpriced,
-        "input_tokens": sums.input_tokens,
-        "output_tokens": sums.output_tokens,
-    }
-
-
 _TAG = "providers"
 TABLE = (
     Entry("GET", "/providers", _TAG, "List the model providers; keys are never shown.", listed, "ProviderList"),
@@ -77,5 +54,4 @@ TABLE = (
         put, "ProviderShown", body=ProviderBody, problems=(507,),
     ),
     Entry("DELETE", "/providers/{name}", _TAG, "Forget a model provider.", remove, "Removed", problems=(404, 409)),
-    Entry("GET", "/spend", _TAG, "Show what was spent, in all, by model and by session.", spend, "Spend"),
 )  # fmt: skip

@@ -18,11 +18,10 @@ _MOST_SEQ = (1 << 53) - 1
 
 async def create(call: Call, body: SessionBody) -> Json:
     """Make a session."""
-    given = body.model_dump(exclude={"goal", "tools", "network", "secrets"})
+    lists = ("tools", "network", "secrets", "scopes")
+    given = body.model_dump(exclude={"goal", *lists}) | {name: tuple(getattr(body, name)) for name in lists}
     goal = None if body.goal is None else body.goal.spec()
-    wanted = Wanted(
-        **given, tools=tuple(body.tools), network=tuple(body.network), secrets=tuple(body.secrets), goal=goal
-    )
+    wanted = Wanted(**given, goal=goal)
     return views.session(await sessions.create(call.desk, call.actor, wanted))
 
 

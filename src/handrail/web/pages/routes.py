@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from handrail.commands import agents, approvals, changes, sessions
+from handrail.commands import agents, approvals, budgets, changes, sessions
 from handrail.commands.actor import Actor
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Seen, Wanted
@@ -31,6 +31,7 @@ PAGE_EVENTS = 300
 REFRESH = 3
 """seconds between looks at a session that works"""
 LIST = 100
+_DIGITS = 20
 _YEAR = "public, max-age=31536000, immutable"
 
 
@@ -48,6 +49,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
     return [
         get("/", pages.index),
         get("/inbox", pages.inbox),
+        get("/spend", pages.spend),
         get("/sessions/{id}", pages.session),
         get("/sessions/{id}/diff", pages.diff),
         get("/approvals/{id}/always", pages.always),
@@ -62,6 +64,8 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         post("/sessions/{id}/undo", acts.undo),
         post("/sessions/{id}/apply", acts.apply),
         post("/approvals/{id}", acts.answer),
+        post("/budgets", acts.set_budget),
+        post("/budgets/remove", acts.remove_budget),
     ]
 
 
@@ -140,6 +144,18 @@ class Pages:
         row, found = await approvals.show(self._desk, _actor(request), ApprovalId(_id(request)))
         return await self._page(request, "always.html", here="inbox", asked=row, always=found)
 
+    async def spend(self, request: Request) -> Response:
+        """What was spent, and the budgets."""
+        actor = _actor(request)
+        return await self._page(
+            request,
+            "spend.html",
+            here="spend",
+            spend=await budgets.spend(self._desk, actor),
+            budgets=await budgets.listed(self._desk, actor),
+            prices=await budgets.prices(self._desk, actor),
+        )
+
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
         waiting = len(await approvals.waiting(self._desk, _actor(request)))
         context = {"here": "", "csrf": self._keys.form, "waiting": waiting, "refresh": refresh} | context
@@ -204,6 +220,24 @@ class Acts:
         """Bring the change to the checkout."""
         mode, branch = form.get("mode", ""), form.get("branch", "").strip() or None
         await changes.apply(self._desk, _actor(request), _id(request), mode, branch)
+
+    async def set_budget(self, request: Request, form: Form) -> None:
+        """Set a budget."""
+        tokens = form.get("tokens", "").strip()
+        if tokens and not (tokens.isascii() and tokens.isdigit() and len(tokens) < _DIGITS):
+            raise InvalidInput("tokens", tokens, "give a whole number")
+        await budgets.put(
+            self._desk,
+            _actor(request),
+            form.get("scope", "").strip(),
+            period=form.get("period", "total"),
+            money=form.get("money", "").strip() or None,
+            tokens=int(tokens) if tokens else None,
+        )
+
+    async def remove_budget(self, request: Request, form: Form) -> None:
+        """Remove a budget."""
+        await budgets.remove(self._desk, _actor(request), form.get("scope", ""), form.get("period"))
 
     async def answer(self, request: Request, form: Form) -> None:
         """Answer an approval; `always` holds the rules that the person was shown, a line each."""

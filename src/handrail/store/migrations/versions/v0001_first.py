@@ -20,6 +20,7 @@ def upgrade() -> None:
     _prompts()
     _approvals()
     _calls()
+    _budgets()
     _providers()
     _secrets()
     _snapshots()
@@ -50,6 +51,9 @@ def _sessions() -> None:
         sa.Column("secrets", sa.JSON(), nullable=False),
         sa.Column("permissions", sa.String()),
         sa.Column("policy", sa.Text()),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("turn_budget_nano", _BIG),
+        sa.Column("wrap_told", sa.Boolean(), nullable=False),
         sa.Column("control", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("outcome", sa.String()),
@@ -183,6 +187,36 @@ def _calls() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
     )
     op.create_index(op.f("ix_calls_session"), "calls", ["session"])
+
+
+def _budgets() -> None:
+    op.create_table(
+        "scopes",
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("session", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["session"], ["sessions.id"], name=op.f("fk_scopes_session")),
+        sa.PrimaryKeyConstraint("scope", "session", name=op.f("pk_scopes")),
+    )
+    op.create_table(
+        "budgets",
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("period", sa.String(), nullable=False),
+        sa.Column("money_nano", _BIG),
+        sa.Column("tokens", _BIG),
+        sa.Column("seconds", sa.Float()),
+        sa.Column("created", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("scope", "period", name=op.f("pk_budgets")),
+    )
+    op.create_table(
+        "prices",
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("input", sa.String(), nullable=False),
+        sa.Column("output", sa.String(), nullable=False),
+        sa.Column("cached", sa.String()),
+        sa.Column("cache_written", sa.String()),
+        sa.Column("created", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("model", name=op.f("pk_prices")),
+    )
 
 
 def _providers() -> None:

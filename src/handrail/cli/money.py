@@ -1,0 +1,202 @@
+"""The verbs about money: spend, budgets, prices."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+import typer
+
+from handrail.cli import options
+from handrail.cli.client import Client, Obj
+from handrail.cli.layout import Line, Span, columns, cost, dollars, duration, line, printed, table
+
+budgets = typer.Typer(rich_markup_mode=None, add_completion=False)
+prices = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+class By(StrEnum):
+    """What sums are made by."""
+
+    MODEL = "model"
+    SESSION = "session"
+    SCOPE = "scope"
+    DAY = "day"
+
+
+class Period(StrEnum):
+    """When a budget begins anew."""
+
+    TOTAL = "total"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+Scope = Annotated[
+    str,
+    typer.Argument(metavar="SCOPE", help="Whose: member:NAME, team:NAME, workflow:NAME, run:ID or session:ID."),
+]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name, or provider/name; `*` stands for anything.")]
+
+
+def spend(
+    by: Annotated[
+        list[By] | None, typer.Option("--by", help="Sum by model, session, scope or day; may be given several times.")
+    ] = None,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Show what was spent, by model, session, scope or day."""
+    told = options.run(_asked(options.client(data), "GET", "/spend"))
+    if as_json:
+        options.put_json(told)
+    else:
+        printed(_spent(told, by or [By.MODEL, By.SESSION]))
+    return 0
+
+
+def _spent(told: Obj, by: list[By]) -> list[Line]:
+    total = cost(told.get("total_nano"), int(told.get("unpriced") or 0))
+    rows = [line(Span(f"{total} in {told.get('calls') or 0} model calls", "bold"))]
+    for name in by:
+        items = [
+            (
+                str(item.get(name.value) or ""),
+                str(item.get("calls") or 0),
+                cost(item.get("cost_nano"), int(item.get("unpriced") or 0)),
+                str(item.get("input_tokens") or ""),
+                str(item.get("output_tokens") or ""),
+            )
+            for item in told.get(f"by_{name.value}") or []
+        ]
+        rows += table((name.value, "calls", "cost", "input", "output"), items) if items else []
+    return rows
+
+
+@budgets.callback(invoke_without_command=True)
+def listed(context: typer.Context, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """List the budgets that sessions share, and what is used of each."""
+    if context.invoked_subcommand is not None:
+        return 0
+    told = options.run(_asked(options.client(data), "GET", "/budgets"))
+    if as_json:
+        options.put_json(told)
+        return 0
+    rows = [_budget(item) for item in told.get("budgets") or []]
+    _table(("scope", "period", "money", "tokens", "time"), rows, "no budgets yet: see `handrail budgets set --help`")
+    return 0
+
+
+def _budget(item: Obj) -> tuple[str, ...]:
+    def of(used: str, limit: str | None) -> str:
+        return "" if limit is None else f"{used} of {limit}"
+
+    money, tokens, seconds = item.get("money_nano"), item.get("tokens"), item.get("seconds")
+    return (
+        str(item.get("scope")),
+        str(item.get("period")),
+        of(dollars(item.get("used_nano")), None if money is None else dollars(money)),
+        of(f"{item.get('used_tokens') or 0:,}", None if tokens is None else f"{tokens:,}"),
+        of(duration(item.get("used_seconds")), None if seconds is None else duration(seconds)),
+    )
+
+
+@budgets.command("set", epilog="Example: handrail budgets set member:you --money 20 --period day")
+def put(
+    *,
+    scope: Scope,
+    money: Annotated[str | None, typer.Option("--money", metavar="USD", help="At most this much money.")] = None,
+    tokens: Annotated[int | None, typer.Option("--tokens", min=1, metavar="N", help="At most so many tokens.")] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", metavar="TIME", help="At most so much time of work, such as 2h.")
+    ] = None,
+    period: Annotated[
+        Period, typer.Option("--period", help="When it begins anew: total (never), day, week or month, in UTC.")
+    ] = Period.TOTAL,
+    data: options.Data = None,
+) -> int:
+    """Set what all sessions of a scope may use up together; at a limit no further model call leaves."""
+    body: Obj = {
+        "period": period.value,
+        "money_usd": options.usd(money, "--money"),
+        "tokens": tokens,
+        "seconds": options.seconds(time),
+    }
+    told = options.run(_asked(options.client(data), "PUT", f"/budgets/{quote(scope, safe='')}", body))
+    _table(("scope", "period", "money", "tokens", "time"), [_budget(told)], "")
+    return 0
+
+
+@budgets.command("remove", epilog="Example: handrail budgets remove member:you --period day")
+def remove(
+    scope: Scope,
+    period: Annotated[Period | None, typer.Option("--period", help="Only the one of this period.")] = None,
+    data: options.Data = None,
+) -> int:
+    """Remove the budgets of a scope."""
+    given = "" if period is None else f"?period={period.value}"
+    options.run(_asked(options.client(data), "DELETE", f"/budgets/{quote(scope, safe='')}{given}"))
+    options.put(f"the budget of {scope} is removed")
+    return 0
+
+
+@prices.callback(invoke_without_command=True)
+def priced(context: typer.Context, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """List the prices that you gave; they win over the price list."""
+    if context.invoked_subcommand is not None:
+        return 0
+    told = options.run(_asked(options.client(data), "GET", "/prices"))
+    if as_json:
+        options.put_json(told)
+        return 0
+    names = ("model", "input", "output", "cached", "cache_written")
+    rows = [tuple(str(item.get(name) or "") for name in names) for item in told.get("prices") or []]
+    empty = "no prices of your own: models cost what the price list says (see `handrail prices set --help`)"
+    _table(("model", "input", "output", "cached", "cache written"), rows, empty)
+    return 0
+
+
+@prices.command("set", epilog="Example: handrail prices set my-finetune --input 3 --output 15 --cached 0.30")
+def put_price(
+    *,
+    model: ModelName,
+    given: Annotated[str, typer.Option("--input", metavar="USD", help="A million tokens of input.")],
+    output: Annotated[str, typer.Option("--output", metavar="USD", help="A million tokens of output.")],
+    cached: Annotated[
+        str | None, typer.Option("--cached", metavar="USD", help="A million tokens read from a cache (as input).")
+    ] = None,
+    written: Annotated[
+        str | None, typer.Option("--cache-written", metavar="USD", help="A million tokens put into one (as input).")
+    ] = None,
+    data: options.Data = None,
+) -> int:
+    """Say what a model costs, in US dollars; it holds from the next call on, and wins over the price list."""
+    body: Obj = {"model": model, "input": given, "output": output, "cached": cached, "cache_written": written}
+    options.run(_asked(options.client(data), "PUT", "/prices", body))
+    options.put(f"{model} is priced")
+    return 0
+
+
+@prices.command("remove", epilog="Example: handrail prices remove my-finetune")
+def remove_price(model: ModelName, data: options.Data = None) -> int:
+    """Forget a price of your own."""
+    options.run(_asked(options.client(data), "DELETE", f"/prices?{urlencode({'model': model})}"))
+    options.put(f"the price of {model} is removed")
+    return 0
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]], empty: str) -> None:
+    if rows:
+        printed(table(header, rows, limit=columns() if sys.stdout.isatty() else 0))
+    else:
+        options.put(empty)
+
+
+async def _asked(client: Client, method: str, path: str, body: dict[str, Any] | None = None) -> Obj:
+    async with client:
+        if method == "PUT":
+            return await client.put(path, body or {})
+        return await (client.get(path) if method == "GET" else client.delete(path))

@@ -1,0 +1,305 @@
+"""Budgets that several sessions share: one pot a scope and period, in one place, so that parallel sessions add up.
+
+A shared pot is *hard*: a call leaves only if its whole estimate fits into what is left. It waits while what others have
+reserved may come back, and is refused once no wait can help. A session's own pots are *soft* (see `accounts`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from handrail.types import Budget, NanoUSD, Period, Scope, SessionId, Used, now
+
+WRAP_UP = 0.7
+"""share of a budget from which on an agent is told to come to an end"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How near one limit is: `share` is 1 at its end; `text` says it for people."""
+
+    share: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a call under way has reserved in one pot. `window`: the period in which it was reserved."""
+
+    money: int
+    tokens: int
+    window: datetime | None
+
+
+class Pot:
+    """One budget and what is used of it.
+
+    Args:
+        budget: the limits.
+        title: what people read, such as `the budget of run:r-1`.
+        used: what was used before.
+        hard: whether a call must fit in as a whole.
+        clock: tells the time that periods go by.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        title: str,
+        *,
+        used: Used = Used(),  # noqa: B008  # a frozen value
+        hard: bool = True,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self.budget = budget
+        self.title = title
+        self.hard = hard
+        self.loading = False
+        """what was used before is not known yet: nothing may leave"""
+        self.settles = 0
+        """counts ended calls, so that a reader of the ledger knows whether one came meanwhile"""
+        self.line: list[object] = []
+        """calls that wait, first come, first served: a large one must not starve behind small ones"""
+        self._clock = clock
+        self.money, self.tokens, self._seconds = int(used.money), used.tokens, used.seconds
+        self._reserved_money = self._reserved_tokens = 0
+        self._window = window(budget.period, clock())
+        self._working: set[SessionId] = set()
+        self._since = 0.0
+
+    @property
+    def used(self) -> Used:
+        """What is used up by now, without what is reserved."""
+        self._roll()
+        return Used(NanoUSD(self.money), self.tokens, self._elapsed())
+
+    def replace(self, used: Used) -> None:
+        """What was used, as the ledger tells it."""
+        self.money, self.tokens, self._seconds = int(used.money), used.tokens, used.seconds
+        self._since = time.monotonic()
+
+    def full(self) -> bool:
+        """Whether nothing may leave any more."""
+        limit, used = self.budget, self.used
+        return (
+            (limit.money is not None and used.money >= limit.money)
+            or (limit.tokens is not None and used.tokens >= limit.tokens)
+            or (limit.seconds is not None and used.seconds >= limit.seconds)
+        )
+
+    def hopeless(self, money: int, tokens: int) -> bool:
+        """Whether a call of this size cannot leave, however long it waits."""
+        if self.full():
+            return True
+        limit = self.budget
+        over_money = limit.money is not None and money > limit.money - self.money
+        return self.hard and (over_money or (limit.tokens is not None and tokens > limit.tokens - self.tokens))
+
+    def fits(self, money: int, tokens: int, ticket: object = None) -> bool:
+        """Whether a call of this size can leave now; a soft pot lets a lone one go. Those in line before it come first.
+
+        Args:
+            money: nano-dollars.
+            tokens: tokens.
+            ticket: what the call stands in line with.
+        """
+        if self.loading or (self.line and self.line[0] is not ticket):
+            return False
+        limit = self.budget
+        if not self.hard and not self._reserved_money and not self._reserved_tokens:
+            return True
+        in_money = limit.money is None or money <= limit.money - self.money - self._reserved_money
+        return in_money and (limit.tokens is None or tokens <= limit.tokens - self.tokens - self._reserved_tokens)
+
+    def hold(self, money: int, tokens: int) -> Hold:
+        """Reserve, a soft pot at most what is left."""
+        limit = self.budget
+        if not self.hard and limit.money is not None:
+            money = min(money, limit.money - self.money - self._reserved_money)
+        self._reserved_money += money
+        self._reserved_tokens += tokens
+        return Hold(money, tokens, self._window)
+
+    def settle(self, hold: Hold | None, money: int, tokens: int) -> None:
+        """A call has ended: what it used takes the place of what it had reserved; what began before counts there."""
+        self._roll()
+        self.settles += 1
+        if hold is not None:
+            self._reserved_money -= hold.money
+            self._reserved_tokens -= hold.tokens
+            if hold.window != self._window:
+                return
+        self.money += money
+        self.tokens += tokens
+
+    def work(self, session: SessionId) -> None:
+        """A session of the scope begins to work: time runs."""
+        if not self._working:
+            self._since = time.monotonic()
+        self._working.add(session)
+
+    def rest(self, session: SessionId) -> None:
+        """A session of the scope works no more."""
+        if session in self._working:
+            self._roll()
+            self._working.discard(session)
+            if not self._working:
+                self._seconds += time.monotonic() - self._since
+
+    def seconds_left(self) -> float | None:
+        """Seconds of work that are left; None without such a limit."""
+        if self.budget.seconds is None:
+            return None
+        return max(0.0, self.budget.seconds - self.used.seconds)
+
+    def near(self) -> bool:
+        """Whether a tenth of the money is left, or less."""
+        cap = self.budget.money
+        return cap is not None and 10 * (cap - self.money - self._reserved_money) <= cap
+
+    def standing(self) -> Standing:
+        """Its nearest limit."""
+        limit, used = self.budget, self.used
+        parts: list[Standing] = []
+        if limit.money is not None:
+            share = used.money / limit.money if limit.money else 1.0
+            parts.append(Standing(share, f"{dollars(used.money)} of {dollars(limit.money)}"))
+        if limit.tokens is not None:
+            share = used.tokens / limit.tokens if limit.tokens else 1.0
+            parts.append(Standing(share, f"{used.tokens:,} of {limit.tokens:,} tokens"))
+        if limit.seconds is not None:
+            share = used.seconds / limit.seconds if limit.seconds else 1.0
+            parts.append(Standing(share, f"{minutes(used.seconds)} of {minutes(limit.seconds)}"))
+        nearest = max(parts, key=lambda part: part.share, default=Standing(0.0, "nothing"))
+        span = "" if limit.period is Period.TOTAL else f" of this {limit.period.value}"
+        return Standing(nearest.share, f"{nearest.text} of {self.title}{span}")
+
+    def _elapsed(self) -> float:
+        return self._seconds + (time.monotonic() - self._since if self._working else 0.0)
+
+    def _roll(self) -> None:
+        """Begin anew with a new period; a clock that is set back opens nothing."""
+        current = window(self.budget.period, self._clock())
+        if current is not None and self._window is not None and current > self._window:
+            self._window = current
+            self.money = self.tokens = 0
+            self._seconds, self._since = 0.0, time.monotonic()
+
+
+@dataclass(slots=True)
+class Pots:
+    """Every shared pot of a server, and who works."""
+
+    clock: Callable[[], datetime] = now
+    _pots: dict[Scope, dict[Period, Pot]] = field(default_factory=dict)
+    _working: dict[SessionId, Sequence[Scope]] = field(default_factory=dict)
+    _waiting: set[asyncio.Future[None]] = field(default_factory=set)
+
+    def of(self, scopes: Iterable[Scope]) -> list[Pot]:
+        """The pots that bind these scopes."""
+        return [pot for scope in scopes for pot in self._pots.get(scope, {}).values()]
+
+    async def put(self, budget: Budget, read: Callable[[datetime | None], Awaitable[Used]]) -> Pot:
+        """Bind a scope, in place of its budget of that period. Until what was used is known, its calls wait.
+
+        Args:
+            budget: what binds.
+            read: tells what the ledger holds since a time, once every ended call of the scope is in it.
+        """
+        pot = Pot(budget, f"the budget of {budget.scope}", clock=self.clock)
+        pot.loading = True
+        before = self._pots.setdefault(budget.scope, {}).get(budget.period)
+        self._pots[budget.scope][budget.period] = pot
+        try:
+            while True:
+                seen = pot.settles
+                used = await read(window(budget.period, self.clock()))
+                if seen == pot.settles:
+                    break
+        except BaseException:
+            self.remove(budget.scope, budget.period)
+            if before is not None:
+                self._pots.setdefault(budget.scope, {})[budget.period] = before
+            raise
+        pot.replace(used)
+        for session, scopes in self._working.items():
+            if budget.scope in scopes:
+                pot.work(session)
+        pot.loading = False
+        self.wake()
+        return pot
+
+    def remove(self, scope: Scope, period: Period | None = None) -> None:
+        """Unbind a scope, or one period of it. Idempotent."""
+        pots = self._pots.get(scope, {})
+        for each in [period] if period is not None else list(pots):
+            pots.pop(each, None)
+        if not pots:
+            self._pots.pop(scope, None)
+        self.wake()
+
+    def find(self, scope: Scope, period: Period) -> Pot | None:
+        """The pot of a budget."""
+        return self._pots.get(scope, {}).get(period)
+
+    def work(self, session: SessionId, scopes: Sequence[Scope]) -> None:
+        """A session begins to work."""
+        self._working[session] = scopes
+        for pot in self.of(scopes):
+            pot.work(session)
+
+    def rest(self, session: SessionId) -> None:
+        """A session works no more. Idempotent."""
+        for pot in self.of(self._working.pop(session, ())):
+            pot.rest(session)
+
+    @property
+    def working(self) -> frozenset[SessionId]:
+        """Sessions that work now."""
+        return frozenset(self._working)
+
+    async def change(self) -> None:
+        """Wait until something was settled or a limit changed."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
+
+    def wake(self) -> None:
+        """Let waiting calls look again."""
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def window(period: Period, at: datetime) -> datetime | None:
+    """When the period that `at` is in began; None for the one that has no beginning."""
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    match period:
+        case Period.TOTAL:
+            return None
+        case Period.DAY:
+            return day
+        case Period.WEEK:
+            return day - timedelta(days=day.weekday())
+        case Period.MONTH:
+            return day.replace(day=1)
+
+
+def dollars(amount: int) -> str:
+    """Nano-dollars for people: `$2.00`, or as many digits as there are below a cent."""
+    cents, rest = divmod(amount, 10_000_000)
+    return f"${cents // 100}.{cents % 100:02d}" + (f"{rest:07d}".rstrip("0") if rest else "")
+
+
+def minutes(seconds: float) -> str:
+    """Seconds for people: `45 s`, `12 min`, `2.5 h`."""
+    if seconds < 120:  # two minutes
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"  # two hours

@@ -1,0 +1,93 @@
+"""Budgets of what sessions share, and what the ledger says is used of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, insert, select
+
+from handrail.store.engine import Store
+from handrail.store.log import Write
+from handrail.store.tables import budgets, calls, scopes, sessions, turns
+from handrail.types import Budget, NanoUSD, Period, Scope, SessionId, Used, now
+
+_FIRST = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def put(budget: Budget) -> tuple[Write, Write]:
+    """Keep a budget in place of the one of that scope and period."""
+    values = {
+        "scope": budget.scope,
+        "period": budget.period,
+        "money_nano": budget.money,
+        "tokens": budget.tokens,
+        "seconds": budget.seconds,
+        "created": now(),
+    }
+    same = (budgets.c.scope == budget.scope, budgets.c.period == budget.period)
+    return delete(budgets).where(*same), insert(budgets).values(values)
+
+
+def remove(scope: Scope, period: Period | None = None) -> Write:
+    """Guard: forget the budgets of a scope, or the one of a period, where there are any."""
+    statement = delete(budgets).where(budgets.c.scope == scope)
+    if period is not None:
+        statement = statement.where(budgets.c.period == period)
+    return statement.returning(budgets.c.scope)
+
+
+async def everything(store: Store) -> list[Budget]:
+    """Every budget, by scope."""
+    columns = (budgets.c.scope, budgets.c.period, budgets.c.money_nano, budgets.c.tokens, budgets.c.seconds)
+    found = await store.rows(select(*columns).order_by(budgets.c.scope, budgets.c.period))
+    return [
+        Budget(Scope(scope), period, None if money is None else NanoUSD(money), tokens, seconds)
+        for scope, period, money, tokens, seconds in found
+    ]
+
+
+def share(session: SessionId, of: Iterable[Scope]) -> list[Write]:
+    """Keep what a new session shares, to sum by."""
+    return [insert(scopes).values(scope=scope, session=session) for scope in of]
+
+
+async def used(store: Store, scope: Scope, since: datetime | None, working: Collection[SessionId] = ()) -> Used:
+    """What the sessions of a scope used.
+
+    Args:
+        store: the database.
+        scope: whose.
+        since: when the period began; None for all.
+        working: sessions that work now, whose open turns go on until now.
+    """
+    begin = since or _FIRST
+    of_scope = scopes.c.scope == scope
+    sums = select(
+        func.coalesce(func.sum(calls.c.cost_nano), 0),
+        func.coalesce(func.sum(calls.c.input_tokens + calls.c.output_tokens), 0),
+    ).join_from(calls, scopes, calls.c.session == scopes.c.session)
+    money, tokens = (await store.rows(sums.where(of_scope, calls.c.time >= begin)))[0]
+    # A turn without an end was cut off with its server: the row of its session knows when it was last heard of.
+    times = (
+        select(turns.c.session, turns.c.started, turns.c.ended, sessions.c.updated)
+        .join_from(turns, scopes, turns.c.session == scopes.c.session)
+        .join(sessions, turns.c.session == sessions.c.id)
+        .where(of_scope, func.coalesce(turns.c.ended, sessions.c.updated) >= begin)
+        .order_by(turns.c.started)
+    )
+    spans = [
+        (max(started, begin), ended or (now() if session in working else heard))
+        for session, started, ended, heard in await store.rows(times)
+    ]
+    return Used(NanoUSD(int(money)), int(tokens), _covered(spans))
+
+
+def _covered(spans: Iterable[tuple[datetime, datetime]]) -> float:
+    """Seconds that at least one of the spans covers; they come by their beginning."""
+    total, reached = timedelta(), _FIRST
+    for begin, end in spans:
+        if end > reached:
+            total += end - max(begin, reached)
+            reached = end
+    return total.total_seconds()

@@ -1,0 +1,92 @@
+"""What the API answers about money: sums, budgets, prices. The names are those of the OpenAPI document."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from handrail.types import Period
+from handrail.web.answers.base import Answer, Nano, Seconds
+
+
+class Sums(Answer):
+    """Sums over calls; `unpriced` calls are not in `cost_nano`."""
+
+    calls: int
+    cost_nano: Nano
+    unpriced: int
+    input_tokens: int
+    output_tokens: int
+
+
+class ModelSpend(Sums):
+    """What one model cost."""
+
+    model: str
+
+
+class SessionSpend(Sums):
+    """What one session cost."""
+
+    session: str
+
+
+class ScopeSpend(Sums):
+    """What the sessions of one scope cost together."""
+
+    scope: str
+
+
+class DaySpend(Sums):
+    """What was spent on one day (UTC)."""
+
+    day: str
+
+
+class Spend(Answer):
+    """What was spent."""
+
+    total_nano: Nano
+    unpriced: int
+    calls: int
+    by_model: list[ModelSpend]
+    by_session: list[SessionSpend]
+    by_scope: list[ScopeSpend]
+    by_day: list[DaySpend]
+
+
+class BudgetShown(Answer):
+    """A budget, and what is used of it in the period under way."""
+
+    scope: str
+    period: Period
+    money_nano: Nano | None
+    tokens: int | None
+    seconds: Seconds | None
+    used_nano: Nano
+    used_tokens: int
+    used_seconds: Seconds
+
+
+class BudgetList(Answer):
+    """Budgets, by scope."""
+
+    budgets: list[BudgetShown]
+
+
+class PriceShown(Answer):
+    """US dollars for a million tokens, as decimal text."""
+
+    model: str
+    input: str
+    output: str
+    cached: str | None
+    cache_written: str | None
+
+
+class PriceList(Answer):
+    """Prices of your own, by model."""
+
+    prices: list[PriceShown]
+
+
+MODELS: tuple[type[BaseModel], ...] = (Spend, BudgetShown, BudgetList, PriceShown, PriceList)
