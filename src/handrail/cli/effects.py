@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import typer
 
@@ -31,14 +31,13 @@ def listed(
     """List the acts on the outside world that wait for your yes; show, approve or reject one."""
     if context.invoked_subcommand is not None:
         return 0
-    asked = {name: value for name, value in (("session", session), ("run", run)) if value is not None}
-    told = options.run(_got(options.client(data), f"/effects?{urlencode(asked)}"))
+    told = options.run(_got(options.client(data), "/effects", session=session, run=run))
     if as_json:
         options.put_json(told)
         return 0
     rows = [_row(item) for item in told.get("effects") or []]
     if not rows:
-        options.put("no effects" if asked else "no effect waits for you")
+        options.put("no effects" if session or run else "no effect waits for you")
         return 0
     limit = columns() if sys.stdout.isatty() else 0
     printed(table(("effect", "state", "kind", "where", "by", "says"), rows, limit=limit))
@@ -110,9 +109,9 @@ def _whole(told: Obj) -> list[Line]:
     return rows
 
 
-async def _got(client: Client, path: str) -> Obj:
+async def _got(client: Client, path: str, **asked: str | None) -> Obj:
     async with client:
-        return await client.get(path)
+        return await client.get(path, **asked)
 
 
 async def _answered(client: Client, effect: str, body: Obj) -> Obj:
