@@ -11,7 +11,7 @@ help:  ## this list
 demo: setup  ## the main job: a real project with a planted bug is fixed, handed off, inside the walls
 	@$(PY) -m demo
 
-test: check agents-ci  ## everything that CI runs: checks, tests, the four agents of CI
+test: check agents-ci browser  ## everything that CI runs: checks, tests, the four agents of CI
 	$(PY) -m pytest -n 2 --dist worksteal
 
 test-agents: setup  ## the whole job by each of the seven real agents (fetches about 2.5 GB once)
@@ -30,7 +30,10 @@ bench: setup  ## speed beside a bare loop in the same run; writes benchmarks/lat
 setup:  ## virtual environment and what the system must bring
 	@scripts/setup
 
-.PHONY: agents-ci
+.PHONY: agents-ci browser
+browser:
+	@scripts/setup --tests
+
 agents-ci: setup
 	@$(PY) -m tests.real_agents.fetch claude codex gemini goose
 

@@ -139,6 +139,16 @@ async def follow(desk: Desk, actor: Actor, word: str, *, after: int = 0) -> Subs
     return desk.store.log.subscribe(session, after)
 
 
+async def watch(desk: Desk, actor: Actor, word: str | None = None, *, after: int = 0) -> Subscription:
+    """What a page shows live: what every session appends from now on, and one session's events above `after`.
+
+    The caller closes it.
+    """
+    authorise(actor, Permission.SESSIONS_READ)
+    session = None if word is None else await _find(desk, word)
+    return desk.store.log.subscribe(session, after, others=True)
+
+
 async def queue(desk: Desk, actor: Actor, session: SessionId) -> list[PromptRow]:
     """The prompts that wait for the turn under way."""
     authorise(actor, Permission.SESSIONS_READ)

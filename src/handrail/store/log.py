@@ -177,13 +177,13 @@ class EventLog:
         found = {row[0]: row[1] or 0 for row in await self._database.rows(statement)}
         return {session: found.get(session, 0) for session in of}
 
-    def subscribe(self, session: SessionId | None = None, after: int = 0) -> Subscription:
-        """Follow one session's log from `after` on, or what every session appends from now on.
+    def subscribe(self, session: SessionId | None = None, after: int = 0, *, others: bool = False) -> Subscription:
+        """Follow one session's log from `after` on, or what every session appends from now on, or (`others`) both.
 
         A reader that is slow never holds up the writer: it reads the table again.
         """
-        subscription = Subscription(self.read, self._leave, session, after)
-        self._followers.setdefault(session, set()).add(subscription)
+        subscription = Subscription(self.read, self._leave, session, after, others=others)
+        self._followers.setdefault(subscription.session, set()).add(subscription)
         return subscription
 
     def _leave(self, subscription: Subscription) -> None:

@@ -27,12 +27,20 @@ class Subscription:
         leave: called once, when it is left.
         session: whose events; None for those of every session from now on.
         after: the last event that the reader has; nothing when `session` is None.
+        others: with `session`, what every other session appends from now on comes as well.
     """
 
     def __init__(
-        self, read: Read, leave: Callable[[Subscription], None], session: SessionId | None, after: int
+        self,
+        read: Read,
+        leave: Callable[[Subscription], None],
+        session: SessionId | None,
+        after: int,
+        *,
+        others: bool = False,
     ) -> None:
-        self.session = session
+        self.session = None if others else session
+        """whose followers it is one of"""
         self._read = read
         self._leave = leave
         self._live: deque[Event] = deque()

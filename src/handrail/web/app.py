@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from handrail.commands.desk import Desk
 from handrail.errors import Forbidden, HandrailError
-from handrail.web import hooks, problems
+from handrail.web import hooks, problems, static
 from handrail.web.api import TABLE
 from handrail.web.guard import COOKIE, Guard, Keys
 from handrail.web.lazy import Later
@@ -39,6 +39,7 @@ def create_app(desk: Desk, token: str, closing: Closing) -> Guard:
             *pages.routes(desk, keys),
             *links.routes(desk),
             *hooks.routes(desk),
+            *static.routes(),
             Route("/health", _health),
             Route("/open", _opener(keys)),
             Route("/openapi.json", _document),

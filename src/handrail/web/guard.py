@@ -27,14 +27,15 @@ LINKED = "/answer"
 """the page behind a link of a message; its link is a key of its own, see `pages.links`"""
 HOOKS = "/hooks/"
 """where events come in: each is signed, which `commands.events` checks"""
-_STYLE = "/static/handrail.css"
-OPEN_TO_ALL = frozenset({"/health", "/open", _STYLE})
+STATIC = "/static/"
+"""stylesheet and scripts: the same for everybody, and needed by the page behind a link"""
+OPEN_TO_ALL = frozenset({"/health", "/open"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; "
-        "base-uri 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
@@ -114,9 +115,8 @@ class Guard:
         scope["handrail.actor"] = OWNER
         if self._socket is not None and scope.get("server") == (self._socket, None):
             return
-        if scope["path"] in (LINKED, _STYLE) or scope["path"].startswith(
-            HOOKS
-        ):  # reached under the name that people know this server by
+        # reached under the name that people know this server by
+        if scope["path"] == LINKED or scope["path"].startswith((HOOKS, STATIC)):
             scope["handrail.actor"] = NOBODY
             return
         headers = Headers(scope=scope)

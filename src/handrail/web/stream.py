@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from starlette.responses import StreamingResponse
 
@@ -39,18 +39,43 @@ class Closing:
         return self._told
 
 
-def response(subscription: Subscription, closing: Closing, heartbeat: float = HEARTBEAT) -> StreamingResponse:
-    """The stream of `subscription`, which it closes."""
+Encode = Callable[[list[Event]], AsyncIterator[bytes]]
+"""makes chunks of the stream out of a batch of events"""
+
+
+async def _as_json(events: list[Event]) -> AsyncIterator[bytes]:
+    for chunk in encoded(events):
+        yield chunk
+
+
+_CONNECTED = b": connected\n\n"
+
+
+def response(
+    subscription: Subscription,
+    closing: Closing,
+    heartbeat: float = HEARTBEAT,
+    encode: Encode = _as_json,
+    first: bytes = _CONNECTED,
+) -> StreamingResponse:
+    """The stream of `subscription`, which it closes; `first` comes before all else."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(frames(subscription, closing, heartbeat), headers=headers, media_type="text/event-stream")
+    chunks = frames(subscription, closing, heartbeat, encode, first)
+    return StreamingResponse(chunks, headers=headers, media_type="text/event-stream")
 
 
-async def frames(subscription: Subscription, closing: Closing, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
+async def frames(
+    subscription: Subscription,
+    closing: Closing,
+    heartbeat: float = HEARTBEAT,
+    encode: Encode = _as_json,
+    first: bytes = _CONNECTED,
+) -> AsyncIterator[bytes]:
     """Chunks of the stream; the first comes at once, so that a client sees that it is connected."""
     ending = asyncio.ensure_future(closing.told.wait())
     batch: asyncio.Task[list[Event]] | None = None
     try:
-        yield b": connected\n\n"
+        yield first
         while not ending.done():
             if batch is None:
                 batch = asyncio.create_task(subscription.batch(), name="stream batch")
@@ -63,7 +88,7 @@ async def frames(subscription: Subscription, closing: Closing, heartbeat: float 
             batch = None
             if not events:  # the log was closed
                 return
-            for chunk in encoded(events):
+            async for chunk in encode(events):
                 yield chunk
     finally:
         ending.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from handrail.commands.approvals import Always
 from handrail.commands.sessions import Seen
 from handrail.commands.system import Finding, Status
 from handrail.store.approvals import ApprovalRow
+from handrail.store.calls import Spend, Totals
 from handrail.store.columns import goal_json
 from handrail.types import Event, Json, SessionState
 from handrail.workspaces import Applied, Change
@@ -118,6 +120,33 @@ def change(given: Change) -> Json:
 def applied(given: Applied) -> Json:
     """Where a change went."""
     return {"mode": given.mode, "branch": given.branch, "commit": given.commit, "files": given.files}
+
+
+def spend(given: Spend) -> Json:
+    """What was spent."""
+    return {
+        "total_nano": given.total.cost_nano,
+        "unpriced": given.total.unpriced,
+        "calls": given.total.calls,
+        "by_model": _rows("model", given.by_model.items()),
+        "by_session": _rows("session", given.by_session.items()),
+        "by_scope": _rows("scope", given.by_scope.items()),
+        "by_day": _rows("day", given.by_day.items()),
+    }
+
+
+def _rows(name: str, table: Iterable[tuple[str, Totals]]) -> list[Json]:
+    return [{name: key} | _sums(sums) for key, sums in table]
+
+
+def _sums(sums: Totals) -> Json:
+    return {
+        "calls": sums.calls,
+        "cost_nano": sums.cost_nano,
+        "unpriced": sums.unpriced,
+        "input_tokens": sums.input_tokens,
+        "output_tokens": sums.output_tokens,
+    }
 
 
 def status(given: Status) -> Json:

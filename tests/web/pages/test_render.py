@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 
 from handrail.types import now
 from handrail.web.pages import render
-from handrail.web.pages.render import WEB, cost, diff_lines, patch_lines, seconds, when
+from handrail.web.pages.render import WEB, cost, diff_lines, seconds, when
 
 
 @pytest.mark.parametrize(
@@ -49,25 +50,42 @@ def test_a_huge_edit_is_cut_before_it_is_compared() -> None:
     assert "only the first" in lines[-1][1]
 
 
-def test_a_patch_is_marked_and_cut() -> None:
-    patch = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+new\n same\n"
-    lines, cut = patch_lines(patch)
-    assert [mark for mark, _ in lines] == ["file", "same", "same", "hunk", "removed", "added", "same"]
-    assert not cut
-    assert patch_lines("+x\n" * (render.PATCH_LINES + 1))[1]
-
-
 @pytest.mark.parametrize("template", sorted(path.name for path in (WEB / "templates").iterdir()))
 def test_templates_hold_no_script_no_style_and_trust_nothing(template: str) -> None:
     text = (WEB / "templates" / template).read_text("utf-8")
-    for word in ("<script", "style=", "<style", "onclick", "| safe", "|safe", "autoescape false", "javascript:"):
+    for word in ("style=", "<style", "onclick", "hx-on", "js:", "| safe", "|safe", "autoescape false", "javascript:"):
         assert word not in text
+    assert re.findall(r"<script(?! src=)", text) == []
     render.environment().get_template(template)
 
 
-def test_the_stylesheet_is_one_file_in_layers_that_fetches_nothing() -> None:
-    css = render.style().decode()
-    assert "@layer tokens, base, layout, parts;" in css
-    assert "url(" not in css
-    assert "@import" not in css
-    assert "light-dark(" in css
+ATTRIBUTES = {"get", "post", "target", "swap", "trigger", "select", "config", "partial", "request", "sse:connect"}
+
+
+@pytest.mark.parametrize("template", sorted(path.name for path in (WEB / "templates").iterdir()))
+def test_templates_use_a_few_attributes_of_htmx(template: str) -> None:
+    text = (WEB / "templates" / template).read_text("utf-8")
+    assert set(re.findall(r"[\s<]hx-([a-z:-]+)", text)) <= ATTRIBUTES
+
+
+def test_markdown_of_an_agent_is_harmless() -> None:
+    hostile = (
+        "<script>alert(1)</script> [x](javascript:alert(1)) ![i](https://evil.example/p.png) "
+        "[ok](https://example.org) <img src=x onerror=alert(1)> \x1b[31mred **bold** <hx-partial hx-target='#log'>"
+    )
+    html = str(render.markdown(hostile))
+    for word in ("<script", "<img", 'javascript:alert(1)"', "\x1b", "<hx-partial"):
+        assert word not in html
+    assert 'href="https://example.org"' in html
+    assert "noopener" in html
+    assert "<strong>bold</strong>" in html
+
+
+def test_very_long_words_are_shown_as_they_are() -> None:
+    html = str(render.markdown("<b>**x**</b>" * 5000))
+    assert "<strong>" not in html
+    assert "&lt;b&gt;" in html
+
+
+def test_tokens_are_counted_short() -> None:
+    assert [render.count(n) for n in (7, 1500, 200_000, 1_250_000)] == ["7", "1.5k", "200k", "1.2M"]

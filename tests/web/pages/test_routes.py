@@ -12,7 +12,7 @@ from handrail.store import sessions as rows
 from handrail.store.log import Draft
 from handrail.types import Check, Control, Goal, Outcome, SandboxKind, SessionState
 from handrail.web.guard import Keys
-from handrail.web.pages.routes import PAGE_EVENTS
+from handrail.web.pages.reading import PAGE_EVENTS
 from tests.commands.desks import ask, begin
 
 NASTY = "</textarea><script>alert(1)</script><img src=x onerror=alert(1)> \x1b]0;owned\x07\x1b[31mred\x00 \u202eevil"
@@ -48,14 +48,14 @@ class Page(HTMLParser):
 
     @property
     def forms(self) -> set[str]:
-        return {str(form["action"]) for form in self.all("form")}
+        return {str(form["action"]) for form in self.all("form") if form.get("method") == "post"}
 
 
 async def page(browser: httpx2.AsyncClient, path: str, status: int = 200) -> Page:
     answer = await browser.get(path)
     assert answer.status_code == status, answer.text
     found = Page(answer)
-    assert not found.all("script")
+    assert all(str(given["src"]).startswith("/static/") for given in found.all("script"))
     assert not found.all("img")
     assert "\x1b" not in answer.text
     assert "\x00" not in answer.text
@@ -93,7 +93,7 @@ async def test_hostile_text_is_text(desk: Desk, browser: httpx2.AsyncClient) -> 
     data["diffs"] = [{"path": NASTY, "old": NASTY, "new": NASTY + "\nx"}]
     await desk.store.log.append(alice, [Draft(kind, dict(data), 1) for kind in kinds])
     await ask(desk, alice, title=NASTY, input={"command": NASTY}, diffs=data["diffs"])
-    for path in ("/", "/inbox", f"/sessions/{alice}"):
+    for path in ("/", "/inbox", f"/sessions/{alice}", f"/sessions/{alice}/details", f"/sessions/{alice}/timeline"):
         found = await page(browser, path)
         assert "alert(1)" in found.words
 
@@ -111,7 +111,7 @@ async def test_a_session_says_aloud_when_there_are_no_walls(desk: Desk, browser:
     bare = await page(browser, "/sessions/s-bare")
     assert "No walls." in bare.words
     assert any(given.get("role") == "alert" for given in bare.all("p"))
-    assert "seen to hold: reads, network." in (await page(browser, "/sessions/s-walled")).words
+    assert "seen to hold: reads, network." in (await page(browser, "/sessions/s-walled/details")).words
     assert "no walls" in (await page(browser, "/")).words
 
 
@@ -120,12 +120,13 @@ async def test_a_session_offers_what_can_be_done_now(desk: Desk, browser: httpx2
     await begin(desk, "s-busy", state=SessionState.RUNNING, control=Control.AGENT)
     await begin(desk, "s-ended", state=SessionState.ENDED, outcome=Outcome.DONE)
     idle = await page(browser, "/sessions/s-idle")
-    assert idle.forms == {f"/sessions/s-idle/{act}" for act in ("end", "prompts", "handoff")}
+    assert idle.forms == {f"/sessions/s-idle/{act}" for act in ("prompts", "handoff", "cancel")}
     assert not any(given.get("http-equiv") for given in idle.all("meta"))
     busy = await page(browser, "/sessions/s-busy")
-    assert busy.forms == {f"/sessions/s-busy/{act}" for act in ("cancel", "take", "end", "prompts", "handoff")}
+    assert busy.forms == {f"/sessions/s-busy/{act}" for act in ("cancel", "take", "prompts", "handoff")}
     assert any(given.get("http-equiv") == "refresh" for given in busy.all("meta"))
     assert (await page(browser, "/sessions/s-ended")).forms == set()
+    assert "/sessions/s-idle/end" in (await page(browser, "/sessions/s-idle/details")).forms
 
 
 async def test_every_form_is_signed(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
@@ -133,9 +134,9 @@ async def test_every_form_is_signed(desk: Desk, browser: httpx2.AsyncClient, key
     for path in ("/", "/inbox", "/sessions/s-busy"):
         found = await page(browser, path)
         signed = [given for given in found.all("input") if given.get("name") == "csrf"]
-        assert len(signed) == len(found.all("form")) > 0
+        posted = [given for given in found.all("form") if given.get("method") == "post"]
+        assert len(signed) == len(posted) > 0
         assert {given["value"] for given in signed} == {keys.form}
-        assert all(given["method"] == "post" for given in found.all("form"))
 
 
 async def test_a_long_transcript_is_read_in_windows(desk: Desk, browser: httpx2.AsyncClient) -> None:
@@ -163,7 +164,7 @@ async def test_a_long_transcript_is_read_in_windows(desk: Desk, browser: httpx2.
 async def test_an_approval_is_answered_on_the_page(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
     asked = await ask(desk, await begin(desk, "s-alice", state=SessionState.WAITING))
     found = await page(browser, "/sessions/s-alice")
-    assert "Waits for you" in found.words
+    assert any(given.get("aria-label") == "Waits for you" for given in found.all("section"))
     assert f"/approvals/{asked}" in found.forms
     form = {"csrf": keys.form, "back": "/inbox", "decision": "deny", "because": "use trash"}
     answer = await browser.post(f"/approvals/{asked}", data=form)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from handrail.commands import budgets
 from handrail.commands.budgets import Shown
-from handrail.store.calls import Totals
 from handrail.store.prices import PriceRow
 from handrail.types import Json
 from handrail.web.bodies import BudgetBody, PriceBody
@@ -59,29 +56,7 @@ async def remove_price(call: Call) -> Json:
 async def spend(call: Call) -> Json:
     """What was spent."""
     spent = await budgets.spend(call.desk, call.actor)
-    return {
-        "total_nano": spent.total.cost_nano,
-        "unpriced": spent.total.unpriced,
-        "calls": spent.total.calls,
-        "by_model": _rows("model", spent.by_model.items()),
-        "by_session": _rows("session", spent.by_session.items()),
-        "by_scope": _rows("scope", spent.by_scope.items()),
-        "by_day": _rows("day", spent.by_day.items()),
-    }
-
-
-def _rows(name: str, table: Iterable[tuple[str, Totals]]) -> list[Json]:
-    return [{name: key} | _sums(sums) for key, sums in table]
-
-
-def _sums(sums: Totals) -> Json:
-    return {
-        "calls": sums.calls,
-        "cost_nano": sums.cost_nano,
-        "unpriced": sums.unpriced,
-        "input_tokens": sums.input_tokens,
-        "output_tokens": sums.output_tokens,
-    }
+    return views.spend(spent)
 
 
 def _budget(item: Shown) -> Json:

@@ -22,13 +22,18 @@ Act = Callable[[Request, Form], Awaitable[str | None]]
 
 
 def posted(act: Act, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that reads a form, checks that it came from one of our pages, acts, and shows the page again."""
+    """An endpoint that reads a form, checks that it came from one of our pages, acts, and shows the page again.
+
+    A script that posts for a page that is live gets nothing back, or a sentence why not.
+    """
 
     async def endpoint(request: Request) -> Response:
         form = await fields(request)
         if not keys.signed_form(form.get("csrf", "")):
             raise Forbidden("This form did not come from a page of this server: open the page again and repeat it.")
         where = await act(request, form)
+        if request.headers.get("hx-request"):  # the page's stream shows what came of it
+            return Response(media_type="text/html", headers={"hx-redirect": where} if where else None)
         return RedirectResponse(where or back(form.get("back")), status_code=303)
 
     return endpoint

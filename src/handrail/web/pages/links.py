@@ -18,6 +18,7 @@ from handrail.commands.desk import Desk
 from handrail.store.approvals import ApprovalRow
 from handrail.web.guard import LINKED
 from handrail.web.pages import forms, render
+from handrail.web.pages.frame import EMPTY
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -54,8 +55,8 @@ async def _page(row: ApprovalRow, heading: str, token: str, decision: str) -> Re
     text = await asyncio.to_thread(
         render.page,
         "answer.html",
+        **EMPTY,
         here="",
-        waiting=0,
         refresh=None,
         heading=heading,
         asked=row,

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
 from handrail.clean import clean, reveal
 from handrail.types import now
+from handrail.web import static
 from handrail.web.lazy import Later
-from handrail.web.pages.transcript import pretty
+from handrail.web.pages.transcript import Block, pretty
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markdown_it import MarkdownIt
 
 WEB = Path(__file__).parent.parent
-PATCH_LINES = 4000
-"""lines of a patch that a page shows"""
+LONGEST_MARKDOWN = 40_000
+"""characters that are read as Markdown; more is shown as it is"""
 _EDIT_LINES = 400
 _jinja = Later("jinja2")
-
-
-@cache
-def style() -> bytes:
-    """The stylesheet."""
-    return (WEB / "static" / "handrail.css").read_bytes()
-
-
-@cache
-def style_mark() -> str:
-    """Changes when the stylesheet does, so that a browser may keep it for ever."""
-    return hashlib.sha256(style()).hexdigest()[:12]
+_markdown = Later("markdown_it")
 
 
 @cache
@@ -57,8 +49,14 @@ def environment() -> Environment:
         "when": when,
         "cost": cost,
         "seconds": seconds,
+        "markdown": markdown,
+        "count": count,
     }
-    made.globals |= {"diff_lines": lambda old, new: list(diff_lines(old, new)), "style_mark": style_mark()}
+    made.globals |= {
+        "diff_lines": lambda old, new: list(diff_lines(old, new)),
+        "asset": static.address,
+        "scripts": static.SCRIPTS,
+    }
     return made
 
 
@@ -70,6 +68,44 @@ def _finalized(value: object) -> object:
 def page(template: str, **context: Any) -> str:
     """`template` rendered; everything in `context` is text until a template says otherwise, and none does."""
     return environment().get_template(template).render(**context)
+
+
+def blocks(given: Iterable[Block]) -> str:
+    """Blocks of a transcript, as the page of a session has them."""
+    return page("blocks.html", blocks=list(given))
+
+
+@cache
+def _reader() -> MarkdownIt:
+    """Reads Markdown; HTML in it is text, and no picture is fetched."""
+    made: MarkdownIt = _markdown.load().MarkdownIt("commonmark", {"html": False, "breaks": True})
+    return made.enable(["table", "strikethrough"]).disable("image")
+
+
+def markdown(text: str) -> Markup:
+    """An agent's words: cleaned, then read as Markdown of which only plain elements come out.
+
+    Links lead out without telling from where; what is neither http(s) nor mail is no link (markdown-it refuses
+    javascript:, vbscript:, file: and data:).
+    """
+    told = clean(text)
+    if len(told) > LONGEST_MARKDOWN:
+        return Markup('<p class="said">') + escape(told) + Markup("</p>")
+    html = _reader().render(told).replace("<a href=", '<a rel="noopener noreferrer nofollow" target="_blank" href=')
+    return Markup(html.replace("<pre>", '<pre tabindex="0">'))  # noqa: S704  # made by markdown-it with html off
+
+
+def count(value: int) -> str:
+    """A number of tokens, short."""
+    if value < 1000:
+        return str(value)
+    return (
+        f"{value / 1000:.1f}k"
+        if value < 100_000
+        else f"{value / 1000:.0f}k"
+        if value < 10**6
+        else f"{value / 10**6:.1f}M"
+    )
 
 
 def when(moment: datetime) -> str:
@@ -117,19 +153,3 @@ def diff_lines(old: str, new: str) -> Iterator[tuple[str, str]]:
                 yield from (("added", line) for line in after[c:d])
     if cut:
         yield "hunk", f"… only the first {_EDIT_LINES} lines are compared here …"
-
-
-def patch_lines(patch: str) -> tuple[list[tuple[str, str]], bool]:
-    """A unified diff as (added | removed | hunk | file | same, line), and whether it was cut."""
-    lines = patch.splitlines()
-    return [(_mark(line), line) for line in lines[:PATCH_LINES]], len(lines) > PATCH_LINES
-
-
-def _mark(line: str) -> str:
-    if line.startswith("diff --git "):
-        return "file"
-    if line.startswith("@@"):
-        return "hunk"
-    if line.startswith("+") and not line.startswith("+++ "):
-        return "added"
-    return "removed" if line.startswith("-") and not line.startswith("--- ") else "same"

@@ -96,6 +96,9 @@ class Transcript:
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
+        self.context: tuple[int, int] | None = None
+        """tokens of the agent's context window: used, and in all"""
+        self._touched: dict[int, Block] = {}
         self._tools: dict[str, Tool] = {}
         self._checks: dict[str, Verdict] = {}
         self._plan: Steps | None = None
@@ -105,6 +108,26 @@ class Transcript:
         if (folder := _FOLDERS.get(event.kind)) is not None:
             folder(self, event)
 
+    def changes(self) -> list[Block]:
+        """The blocks that were added or changed since this was last asked, in order."""
+        touched = [self._touched[seq] for seq in sorted(self._touched)]
+        self._touched.clear()
+        return touched
+
+    def add(self, block: Block) -> None:
+        """A new block at the end."""
+        self.blocks.append(block)
+        self._touch(block)
+
+    def _touch(self, block: Block) -> None:
+        self._touched[block.seq] = block
+
+    def window(self, event: Event) -> None:
+        """The agent's own account of its context window."""
+        used, size = event.data.get("used"), event.data.get("size")
+        if isinstance(used, int) and isinstance(size, int) and size > 0:
+            self.context = (used, size)
+
     def words(self, event: Event) -> None:
         """Join text to the block before it, where it belongs to the same message."""
         thought = event.kind == Kind.AGENT_THOUGHT
@@ -112,15 +135,14 @@ class Transcript:
         last = self.blocks[-1] if self.blocks else None
         if isinstance(last, Words) and last.thought is thought and last.message == message:
             last.text += _text(event.data, "text")
+            self._touch(last)
         else:
-            self.blocks.append(Words(event.seq, _text(event.data, "text"), message, thought))
+            self.add(Words(event.seq, _text(event.data, "text"), message, thought))
 
     def turn(self, event: Event) -> None:
         """A new turn begins."""
         by = _text(event.data, "by") or "you"
-        self.blocks.append(
-            Turn(event.seq, event.turn or event.data.get("turn"), _text(event.data, "text"), by, event.time)
-        )
+        self.add(Turn(event.seq, event.turn or event.data.get("turn"), _text(event.data, "text"), by, event.time))
         self._plan = None
 
     def tool(self, event: Event) -> None:
@@ -131,6 +153,7 @@ class Transcript:
             tool = Tool(event.seq, call, f"tool call {call}")
             self._tools[call] = tool
             self.blocks.append(tool)
+        self._touch(tool)
         _change(tool, event.data)
         if event.kind == Kind.TOOL_ENDED:
             seconds = event.data.get("seconds")
@@ -145,6 +168,7 @@ class Transcript:
             self.blocks.append(self._plan)
         else:
             self._plan.entries = entries
+        self._touch(self._plan)
 
     def check(self, event: Event) -> None:
         """Start or end a check."""
@@ -153,6 +177,7 @@ class Transcript:
         if verdict is None:
             verdict = Verdict(event.seq, _text(event.data, "command"), None)
             self.blocks.append(verdict)
+        self._touch(verdict)
         if event.kind == Kind.CHECK_STARTED:
             self._checks[name] = verdict
             return
@@ -162,12 +187,18 @@ class Transcript:
         verdict.seconds = seconds if isinstance(seconds, int | float) else None
 
 
-def blocks(events: Iterable[Event]) -> list[Block]:
-    """The blocks of `events`."""
+def folded(events: Iterable[Event]) -> Transcript:
+    """`events` taken, with nothing left to be told as changed."""
     transcript = Transcript()
     for event in events:
         transcript.take(event)
-    return transcript.blocks
+    transcript.changes()
+    return transcript
+
+
+def blocks(events: Iterable[Event]) -> list[Block]:
+    """The blocks of `events`."""
+    return folded(events).blocks
 
 
 def _line(word: Callable[[Json], tuple[str, str] | tuple[str, str, str] | None]) -> Callable[[Transcript, Event], None]:
@@ -175,7 +206,7 @@ def _line(word: Callable[[Json], tuple[str, str] | tuple[str, str, str] | None])
 
     def fold(transcript: Transcript, event: Event) -> None:
         if (said := word(event.data)) is not None:
-            transcript.blocks.append(Line(event.seq, said[0], said[1], said[2] if len(said) == 3 else ""))
+            transcript.add(Line(event.seq, said[0], said[1], said[2] if len(said) == 3 else ""))
 
     return fold
 
@@ -268,6 +299,7 @@ _FOLDERS: dict[str, Callable[[Transcript, Event], None]] = {
     Kind.TOOL_UPDATED: Transcript.tool,
     Kind.TOOL_ENDED: Transcript.tool,
     Kind.PLAN_UPDATED: Transcript.plan,
+    Kind.CONTEXT_UPDATED: Transcript.window,
     Kind.CHECK_STARTED: Transcript.check,
     Kind.CHECK_ENDED: Transcript.check,
     Kind.AGENT_STARTED: _line(_agent_start),

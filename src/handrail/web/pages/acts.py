@@ -1,0 +1,125 @@
+"""What the forms of pages do; each ends in the command that the API calls as well."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from handrail.commands import approvals, budgets, changes, sessions
+from handrail.commands.actor import Actor
+from handrail.commands.desk import Desk
+from handrail.commands.sessions import Wanted
+from handrail.commands.values import GoalSpec
+from handrail.errors import Conflict, InvalidInput
+from handrail.store.tables import ApprovalState
+from handrail.types import ApprovalId
+from handrail.web.pages import forms
+from handrail.web.pages.forms import Form
+
+_DIGITS = 20
+
+
+class Acts:
+    """The acts.
+
+    Args:
+        desk: the rooms.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def create(self, request: Request, form: Form) -> str:
+        """Start a session: with checks or limits it is handed off."""
+        prompt = form.get("prompt", "")
+        goal = forms.goal({**form, "text": prompt})
+        wanted = Wanted(
+            repository=form.get("repository", "").strip(),
+            agent=form.get("agent", "") or "handrail",
+            model=form.get("model", "").strip() or None,
+            login=form.get("login") == "yes",
+            prompt=None if goal is not None else prompt,
+            goal=goal,
+        )
+        seen = await sessions.create(self._desk, _actor(request), wanted)
+        return f"/sessions/{seen.row.id}"
+
+    async def prompt(self, request: Request, form: Form) -> None:
+        """Send or queue a prompt."""
+        await sessions.prompt(self._desk, _actor(request), _id(request), form.get("text", ""))
+
+    async def withdraw(self, request: Request, form: Form) -> None:
+        """Take back a queued prompt."""
+        await sessions.withdraw(self._desk, _actor(request), _id(request), form.get("prompt", ""))
+
+    async def cancel(self, request: Request, _: Form) -> None:
+        """Cancel the turn under way."""
+        await sessions.cancel(self._desk, _actor(request), _id(request))
+
+    async def take(self, request: Request, _: Form) -> None:
+        """Take control."""
+        await sessions.take(self._desk, _actor(request), _id(request))
+
+    async def end(self, request: Request, _: Form) -> None:
+        """End the session."""
+        await sessions.end(self._desk, _actor(request), _id(request))
+
+    async def handoff(self, request: Request, form: Form) -> None:
+        """Hand off."""
+        goal = forms.goal(form) or GoalSpec(form.get("text", ""))
+        await sessions.handoff(self._desk, _actor(request), _id(request), goal)
+
+    async def undo(self, request: Request, _: Form) -> None:
+        """Go back to before the last turn."""
+        await changes.undo(self._desk, _actor(request), _id(request), None)
+
+    async def apply(self, request: Request, form: Form) -> None:
+        """Bring the change to the checkout."""
+        mode, branch = form.get("mode", ""), form.get("branch", "").strip() or None
+        await changes.apply(self._desk, _actor(request), _id(request), mode, branch)
+
+    async def set_budget(self, request: Request, form: Form) -> None:
+        """Set a budget."""
+        tokens = form.get("tokens", "").strip()
+        if tokens and not (tokens.isascii() and tokens.isdigit() and len(tokens) < _DIGITS):
+            raise InvalidInput("tokens", tokens, "give a whole number")
+        await budgets.put(
+            self._desk,
+            _actor(request),
+            form.get("scope", "").strip(),
+            period=form.get("period", "total"),
+            money=form.get("money", "").strip() or None,
+            tokens=int(tokens) if tokens else None,
+        )
+
+    async def remove_budget(self, request: Request, form: Form) -> None:
+        """Remove a budget."""
+        await budgets.remove(self._desk, _actor(request), form.get("scope", ""), form.get("period"))
+
+    async def answer(self, request: Request, form: Form) -> None:
+        """Answer an approval; `always`, or `shown` beside a button "always", holds the rules that the person saw."""
+        actor, asked = _actor(request), ApprovalId(_id(request))
+        decision, confirmed = form.get("decision", ""), form.get("always")
+        if decision == "always":
+            decision, confirmed = "allow", form.get("shown", "")
+        if confirmed is not None:
+            row, found = await approvals.show(self._desk, actor, asked)
+            if row.state is ApprovalState.OPEN and (found is None or "\n".join(found.rules) != confirmed):
+                raise Conflict("the rule that would be written is another one by now: look at it again")
+        await approvals.answer(
+            self._desk,
+            actor,
+            asked,
+            decision,
+            option=None,
+            because=form.get("because", "").strip() or None,
+            always=confirmed is not None,
+        )
+
+
+def _actor(request: Request) -> Actor:
+    actor: Actor = request.scope["handrail.actor"]
+    return actor
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["id"])

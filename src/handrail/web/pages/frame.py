@@ -1,0 +1,57 @@
+"""What stands round every page: the entries of the rail with their counts, and what runs now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from handrail.commands import approvals, sessions
+from handrail.commands.actor import Actor, Permission
+from handrail.commands.desk import Desk
+from handrail.commands.sessions import Seen
+from handrail.types import SessionState
+
+MOST_RUNNING = 7
+_LIST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the rail. A page says with `here` which one it belongs to."""
+
+    name: str
+    title: str
+    path: str
+    keys: str
+
+
+ENTRIES = (
+    Entry("inbox", "Inbox", "/inbox", "g i"),
+    Entry("sessions", "Sessions", "/sessions", "g s"),
+    Entry("spend", "Spend", "/spend", "g m"),
+)
+EMPTY: dict[str, Any] = {"entries": ENTRIES, "waiting": 0, "running": [], "csrf": ""}
+"""a frame for pages of nobody: an error, the answer behind a link"""
+
+
+async def frame(desk: Desk, actor: Actor) -> dict[str, Any]:
+    """What the rail shows to `actor`; nothing where they may not read sessions."""
+    if Permission.SESSIONS_READ not in actor.permissions:
+        return dict(EMPTY)
+    waiting = await approvals.waiting(desk, actor)
+    running = await sessions.newest(desk, actor, SessionState.RUNNING, _LIST)
+    held = await sessions.newest(desk, actor, SessionState.WAITING, _LIST)
+    now = [facts(seen) for seen in [*held, *running]]
+    return {"entries": ENTRIES, "waiting": len(waiting), "running": now[:MOST_RUNNING]}
+
+
+def facts(seen: Seen) -> dict[str, Any]:
+    """A session for a template: its row, and what stands beside it."""
+    row = {item.name: getattr(seen.row, item.name) for item in fields(seen.row)}
+    return row | {
+        "queued": seen.queued,
+        "repository_name": Path(seen.row.repository).name,
+        "asks": len(seen.approvals),
+        "heading": seen.row.title or f"Session {seen.row.id}",
+    }

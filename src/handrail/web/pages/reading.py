@@ -1,0 +1,252 @@
+"""What a person reads: each page is a document with an address, and the same as JSON under `.json`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from handrail.commands import agents, approvals, budgets, changes, providers, sessions, system
+from handrail.commands.actor import Actor
+from handrail.commands.desk import Desk
+from handrail.commands.sessions import Seen
+from handrail.errors import InvalidInput, NotFound
+from handrail.kinds import Kind
+from handrail.store.approvals import ApprovalRow
+from handrail.types import ApprovalId, Event, Json, SessionState
+from handrail.web import views
+from handrail.web.guard import Keys
+from handrail.web.pages import patch, render, timeline
+from handrail.web.pages.frame import facts, frame
+from handrail.web.pages.transcript import folded
+from handrail.web.table import reply
+
+PAGE_EVENTS = 300
+"""events of one page of a transcript"""
+REFRESH = 3
+"""seconds between looks at a session that works, where no script runs"""
+LIST = 100
+TABS = {"diff": "Changes", "timeline": "Timeline", "details": "Details"}
+_GROUPS = (
+    ("Needs you", SessionState.WAITING),
+    ("Working", SessionState.RUNNING),
+    ("Idle", SessionState.IDLE),
+    ("Ended", SessionState.ENDED),
+)
+
+
+class Pages:
+    """The pages.
+
+    Args:
+        desk: the rooms.
+        keys: what signs the forms.
+    """
+
+    def __init__(self, desk: Desk, keys: Keys) -> None:
+        self._desk = desk
+        self._keys = keys
+
+    async def index(self, request: Request) -> Response:
+        """Sessions by what they need, and a form to start one."""
+        actor = _actor(request)
+        found = await sessions.newest(self._desk, actor, limit=LIST)
+        wanted = request.query_params.get("q", "").strip()[:200]
+        if wanted:
+            found = [seen for seen in found if _fits(seen, wanted.lower().split())]
+        if _as_json(request):
+            return reply({"sessions": [views.session(seen) for seen in found]})
+        shown = [facts(seen) for seen in found]
+        groups = [(title, [one for one in shown if one["state"] is state]) for title, state in _GROUPS]
+        started = await system.status(self._desk, actor) if not found and not wanted else None
+        return await self._page(
+            request,
+            "sessions.html",
+            here="sessions",
+            refresh=REFRESH * 5,
+            sessions=shown,
+            groups=[(title, rows) for title, rows in groups if rows],
+            wanted=wanted,
+            agents=await agents.listed(self._desk, actor),
+            providers=await providers.listed(self._desk, actor),
+            status=started,
+            repository=found[0].row.repository if found else "",
+        )
+
+    async def session(self, request: Request) -> Response:
+        """One session: a window of its transcript, what waits, and the forms."""
+        actor = _actor(request)
+        seen = await sessions.show(self._desk, actor, _id(request))
+        first, at_end = _window(request, seen.last_seq)
+        found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=PAGE_EVENTS)
+        if _as_json(request):
+            return reply(views.session(seen) | {"events": [views.event(event) for event in found]})
+        transcript = folded(found)
+        return await self._page(
+            request,
+            "session.html",
+            here="sessions",
+            refresh=REFRESH if seen.row.state is SessionState.RUNNING and at_end else None,
+            **await talk(self._desk, actor, seen),
+            blocks=transcript.blocks,
+            context=transcript.context,
+            first=first,
+            last=found[-1].seq if found else first,
+            older=first + 1 if first > 0 else None,
+            newer=None if at_end else first + PAGE_EVENTS,
+            tabs=TABS,
+        )
+
+    async def older(self, request: Request) -> Response:
+        """A window before an event, as a piece for a page that is scrolled up."""
+        actor = _actor(request)
+        seen = await sessions.show(self._desk, actor, _id(request))
+        before = max(2, _number(request, "before") or 0)
+        first = max(0, before - 1 - PAGE_EVENTS)
+        found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=before - 1 - first)
+        blocks = folded(found).blocks
+        text = await asyncio.to_thread(
+            render.page, "older.html", blocks=blocks, older=first + 1 if first > 0 else None, session=facts(seen)
+        )
+        return HTMLResponse(text)
+
+    async def side(self, request: Request) -> Response:
+        """One tab beside a session; a whole page where nobody asked for the piece alone."""
+        actor, tab = _actor(request), str(request.path_params["tab"])
+        if tab not in TABS:
+            raise NotFound(f"a session has no page {tab!r}: it has {', '.join(TABS)}")
+        seen = await sessions.show(self._desk, actor, _id(request))
+        context: dict[str, Any] = {"session": facts(seen), "tab": tab, "tabs": TABS, "here": "sessions"}
+        first = max(0, seen.last_seq - sessions.MOST_EVENTS)
+        found: list[Event] = []
+        if tab != "details":
+            found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=sessions.MOST_EVENTS)
+        if tab == "diff":
+            change = await changes.diff(self._desk, actor, seen.row.id, None, None)
+            if _as_json(request):
+                return reply(views.change(change) | {"checks": last_checks(found)})
+            files, cut = patch.files(change.patch)
+            context |= {"change": change, "files": files, "cut": cut, "checks": last_checks(found)}
+            context |= {"split": request.query_params.get("view") == "split"}
+        elif tab == "timeline":
+            context |= {"bars": timeline.bars(found), "lanes": timeline.LANES}
+        if _as_json(request):
+            return reply(views.session(seen))
+        if request.headers.get("hx-request"):
+            context |= {"csrf": self._keys.form}
+            return HTMLResponse(await asyncio.to_thread(render.page, "side.html", **context))
+        return await self._page(request, "side_page.html", **context)
+
+    async def inbox(self, request: Request) -> Response:
+        """What waits for a person, over all sessions."""
+        actor = _actor(request)
+        waiting = await approvals.waiting(self._desk, actor)
+        if _as_json(request):
+            return reply({"approvals": [views.approval(row) for row in waiting]})
+        running = await sessions.newest(self._desk, actor, SessionState.RUNNING)
+        asked = await _asked(self._desk, actor, waiting)
+        return await self._page(
+            request, "inbox.html", here="inbox", refresh=REFRESH * 5, asked=asked, working=len(running)
+        )
+
+    async def always(self, request: Request) -> Response:
+        """What "always" would write for a question, and a button that confirms it."""
+        row, found = await approvals.show(self._desk, _actor(request), ApprovalId(_id(request)))
+        return await self._page(request, "always.html", here="inbox", asked=row, always=found)
+
+    async def spend(self, request: Request) -> Response:
+        """What was spent, and the budgets."""
+        actor = _actor(request)
+        spent = await budgets.spend(self._desk, actor)
+        if _as_json(request):
+            return reply(views.spend(spent))
+        found = await sessions.newest(self._desk, actor, limit=sessions.MOST_SESSIONS)
+        return await self._page(
+            request,
+            "spend.html",
+            here="spend",
+            spend=spent,
+            sessions={seen.row.id: facts(seen) for seen in found},
+            budgets=await budgets.listed(self._desk, actor),
+            prices=await budgets.prices(self._desk, actor),
+        )
+
+    async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
+        around = await frame(self._desk, _actor(request))
+        context = {"here": "", "refresh": refresh} | around | {"csrf": self._keys.form} | context
+        return HTMLResponse(await asyncio.to_thread(render.page, template, **context))
+
+
+async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
+    """What the live parts of a session's page show beside its transcript."""
+    return {
+        "session": facts(seen),
+        "asked": await _asked(desk, actor, seen.approvals),
+        "queue": await sessions.queue(desk, actor, seen.row.id),
+    }
+
+
+async def _asked(desk: Desk, actor: Actor, rows: tuple[ApprovalRow, ...] | list[ApprovalRow]) -> list[Any]:
+    """Each approval with what "always" would write."""
+    return [await approvals.show(desk, actor, row.id) for row in rows]
+
+
+def last_checks(events: list[Event]) -> list[Json]:
+    """The last result of each check, where no turn was begun after it: a later turn makes it say nothing."""
+    results: dict[str, Json] = {}
+    for event in events:
+        if event.kind == Kind.TURN_STARTED:
+            results.clear()
+        elif event.kind == Kind.CHECK_ENDED:
+            command = str(event.data.get("command", ""))
+            output = str(event.data.get("output") or "")[-4000:]
+            results[command] = {"command": command, "passed": event.data.get("passed") is True, "output": output}
+    return list(results.values())
+
+
+def _fits(seen: Seen, words: list[str]) -> bool:
+    """Whether a session is meant: `agent:`, `repo:` and `state:` look there, other words at the title."""
+    row = seen.row
+    places = {"agent": row.agent, "repo": row.repository, "state": row.state}
+    for word in words:
+        name, colon, value = word.partition(":")
+        where = places[name] if colon and name in places else row.title
+        if (value if colon and name in places else word) not in where.lower():
+            return False
+    return True
+
+
+def _as_json(request: Request) -> bool:
+    return request.url.path.endswith(".json")
+
+
+def _actor(request: Request) -> Actor:
+    actor: Actor = request.scope["handrail.actor"]
+    return actor
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["id"])
+
+
+def _number(request: Request, name: str) -> int | None:
+    given = request.query_params.get(name, "")
+    if not given:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 16):
+        raise InvalidInput(name, given, "give the number of an event")
+    return int(given)
+
+
+def _window(request: Request, last: int) -> tuple[int, bool]:
+    """Which events a page shows: those after the number returned, and whether they reach the end of the log."""
+    newest = max(0, last - PAGE_EVENTS)
+    before, after = _number(request, "before"), _number(request, "after")
+    first = newest
+    if before is not None:
+        first = min(newest, max(0, before - 1 - PAGE_EVENTS))
+    if after is not None:
+        first = min(newest, after)
+    return first, first >= newest

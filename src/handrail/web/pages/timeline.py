@@ -1,0 +1,74 @@
+"""When what happened: the model's calls, tools, checks and waits of a session as bars on one line of time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from handrail.kinds import Kind
+from handrail.types import Event
+
+LANES = ("model", "tool", "check", "wait")
+WIDTH = 1000.0
+"""units across the picture"""
+_LEAST = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One span: where it stands in the picture, and what it was."""
+
+    seq: int
+    lane: str
+    label: str
+    start: datetime
+    seconds: float
+    turn: int | None
+    x: float = 0.0
+    width: float = 0.0
+
+
+def bars(events: Iterable[Event]) -> list[Bar]:
+    """The spans of `events`, placed from 0 to `WIDTH`."""
+    found: list[Bar] = []
+    asked: dict[str, Event] = {}
+    titles: dict[str, str] = {}
+    for event in events:
+        data = event.data
+        if event.kind == Kind.TOOL_STARTED:
+            titles[str(data.get("call"))] = str(data.get("title") or data.get("tool") or "tool")
+        elif event.kind == Kind.MODEL_CALLED:
+            found.append(_ended(event, "model", str(data.get("model") or "model")))
+        elif event.kind == Kind.TOOL_ENDED:
+            found.append(_ended(event, "tool", titles.get(str(data.get("call")), "tool")))
+        elif event.kind == Kind.CHECK_ENDED:
+            found.append(_ended(event, "check", str(data.get("command") or "check")))
+        elif event.kind == Kind.APPROVAL_ASKED:
+            asked[str(data.get("approval"))] = event
+        elif event.kind == Kind.APPROVAL_ANSWERED and (began := asked.pop(str(data.get("approval")), None)):
+            waited = (event.time - began.time).total_seconds()
+            found.append(
+                Bar(began.seq, "wait", str(began.data.get("title") or "answer"), began.time, waited, event.turn)
+            )
+    return _placed(sorted(found, key=lambda bar: (bar.start, bar.seq)))
+
+
+def _ended(event: Event, lane: str, label: str) -> Bar:
+    told = event.data.get("seconds")
+    seconds = max(0.0, float(told)) if isinstance(told, int | float) else 0.0
+    return Bar(event.seq, lane, label, event.time - timedelta(seconds=min(seconds, 1e6)), seconds, event.turn)
+
+
+def _placed(found: list[Bar]) -> list[Bar]:
+    if not found:
+        return []
+    first = found[0].start
+    last = max(bar.start + timedelta(seconds=bar.seconds) for bar in found)
+    scale = WIDTH / max(0.001, (last - first).total_seconds())
+    placed = []
+    for bar in found:
+        width = min(WIDTH, max(_LEAST, bar.seconds * scale))
+        x = min(WIDTH - width, (bar.start - first).total_seconds() * scale)
+        placed.append(Bar(bar.seq, bar.lane, bar.label, bar.start, bar.seconds, bar.turn, round(x, 1), round(width, 1)))
+    return placed

@@ -1,0 +1,163 @@
+// @ts-check
+// <diff-review>: comments on lines, kept until they are sent to the agent as one prompt; ticks for what was viewed.
+
+/** @typedef {{path: string, line: string, side: string, code: string, text: string}} Comment */
+
+class DiffReview extends HTMLElement {
+  connectedCallback() {
+    this.name = `comments ${this.dataset.session}`;
+    this.tray = /** @type {HTMLElement} */ (this.querySelector('.tray'));
+    this.addEventListener('click', (event) => this.clicked(event));
+    this.addEventListener('keydown', (event) => this.pressed(event));
+    this.addEventListener('change', (event) => this.ticked(event));
+    this.tray.querySelector('.forget')?.addEventListener('click', () => this.keep([]));
+    this.tray.addEventListener('htmx:after:request', (event) => {
+      if (/** @type {CustomEvent} */ (event).detail.ctx.response?.status < 300) this.keep([]);
+    });
+    // what is being written must not be swept away by a newer diff
+    document.getElementById('side')?.addEventListener('htmx:before:request', (event) => {
+      if (this.isConnected && this.querySelector('.editor textarea')) event.preventDefault();
+    });
+    for (const file of this.querySelectorAll('details.file')) {
+      const seen = localStorage.getItem(this.tick(file)) !== null;
+      /** @type {HTMLInputElement} */ (file.querySelector('input')).checked = seen;
+      if (seen) file.removeAttribute('open');
+    }
+    for (const button of this.lines()) button.tabIndex = -1;
+    const first = this.lines()[0];
+    if (first) first.tabIndex = 0;
+    this.draw();
+  }
+
+  /** @returns {HTMLButtonElement[]} */
+  lines() {
+    return [...this.querySelectorAll('button[data-line]')];
+  }
+
+  /** @param {Element} file */
+  tick(file) {
+    return `viewed ${this.dataset.session} ${file.getAttribute('data-path')} ${file.getAttribute('data-mark')}`;
+  }
+
+  /** @returns {Comment[]} */
+  get comments() {
+    return JSON.parse(localStorage.getItem(this.name) ?? '[]');
+  }
+
+  /** @param {Comment[]} comments */
+  keep(comments) {
+    if (comments.length) localStorage.setItem(this.name, JSON.stringify(comments));
+    else localStorage.removeItem(this.name);
+    this.draw();
+  }
+
+  draw() {
+    for (const row of this.querySelectorAll('tr.comment')) row.remove();
+    const comments = this.comments;
+    comments.forEach((comment, at) => {
+      const button = this.lines().find((one) => this.fits(one, comment));
+      const row = button && this.row(button, 'comment');
+      if (!row) return;
+      const text = document.createElement('p');
+      text.className = 'said';
+      text.textContent = comment.text;
+      const drop = Object.assign(document.createElement('button'), { type: 'button', className: 'plain', textContent: 'Remove' });
+      drop.addEventListener('click', () => this.keep(this.comments.filter((_, other) => other !== at)));
+      row.append(text, drop);
+    });
+    this.tray.hidden = !comments.length;
+    const count = /** @type {HTMLElement} */ (this.tray.querySelector('.said-count'));
+    count.textContent = comments.length === 1 ? '1 comment' : `${comments.length} comments`;
+    /** @type {HTMLInputElement} */ (this.tray.querySelector('input[name=text]')).value = [
+      'Comments on your change. Address each of them:',
+      ...comments.map((one) => {
+        const where = `${one.path}:${one.line}${one.side === 'old' ? ' (removed line)' : ''}`;
+        return `\n${where}\n> ${one.code.trim()}\n${one.text}`;
+      }),
+    ].join('\n');
+  }
+
+  /** @param {HTMLButtonElement} button @param {Comment} comment */
+  fits(button, comment) {
+    return button.dataset.line === comment.line && button.dataset.side === comment.side && this.path(button) === comment.path;
+  }
+
+  /** @param {Element} button */
+  path(button) {
+    return button.closest('details')?.getAttribute('data-path') ?? '';
+  }
+
+  /** @param {Element} button @param {string} kind @returns {HTMLElement} the cell of a new row below the line */
+  row(button, kind) {
+    const line = /** @type {HTMLTableRowElement} */ (button.closest('tr'));
+    const row = document.createElement('tr');
+    row.className = kind;
+    const cell = row.insertCell();
+    cell.colSpan = 4;
+    line.after(row);
+    return cell;
+  }
+
+  /** @param {HTMLButtonElement} button */
+  write(button) {
+    const cell = this.row(button, 'editor');
+    const field = Object.assign(document.createElement('textarea'), { rows: 2 });
+    field.setAttribute('aria-label', `Comment on ${this.path(button)} line ${button.dataset.line}`);
+    const add = Object.assign(document.createElement('button'), { type: 'button', className: 'good', textContent: 'Add comment' });
+    const leave = Object.assign(document.createElement('button'), { type: 'button', className: 'plain', textContent: 'Cancel' });
+    const close = () => {
+      cell.parentElement?.remove();
+      button.focus();
+    };
+    add.addEventListener('click', () => {
+      const code = button.closest('tr')?.querySelector(`td.code${button.dataset.side === 'new' ? ':last-child' : ''}`)?.textContent ?? '';
+      const comment = { path: this.path(button), line: button.dataset.line ?? '', side: button.dataset.side ?? '', code: code.slice(1), text: field.value.trim() };
+      close();
+      if (comment.text) this.keep([...this.comments, comment]);
+    });
+    leave.addEventListener('click', close);
+    field.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape') close();
+      if (event.key === 'Enter' && (event.metaKey || event.ctrlKey)) add.click();
+    });
+    cell.append(field, add, leave);
+    field.focus();
+  }
+
+  /** @param {Event} event */
+  clicked(event) {
+    const button = /** @type {Element} */ (event.target).closest('button[data-line]');
+    if (button instanceof HTMLButtonElement) this.write(button);
+  }
+
+  /** @param {KeyboardEvent} event */
+  pressed(event) {
+    const at = this.lines().indexOf(/** @type {HTMLButtonElement} */ (event.target));
+    if (at < 0) return;
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === 'c') {
+      event.preventDefault();
+      event.stopPropagation();
+      this.write(this.lines()[at]);
+    } else if (step) {
+      event.preventDefault();
+      const next = this.lines()[at + step];
+      if (!next) return;
+      this.lines()[at].tabIndex = -1;
+      next.tabIndex = 0;
+      next.focus();
+    }
+  }
+
+  /** @param {Event} event */
+  ticked(event) {
+    const box = /** @type {HTMLInputElement} */ (event.target);
+    const file = box.closest('details.file');
+    if (!file || box.type !== 'checkbox') return;
+    if (box.checked) localStorage.setItem(this.tick(file), '');
+    else localStorage.removeItem(this.tick(file));
+    /** @type {HTMLDetailsElement} */ (file).open = !box.checked;
+  }
+}
+
+customElements.define('diff-review', DiffReview);

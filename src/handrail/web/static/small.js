@@ -1,0 +1,34 @@
+// @ts-check
+// <draft-keeper>: what was written outlives a reload, a lost line and a lost login. <copy-button>: copies a text.
+
+class DraftKeeper extends HTMLElement {
+  connectedCallback() {
+    const field = this.querySelector('textarea');
+    const form = this.closest('form') ?? this.querySelector('form');
+    if (!field || !form) return;
+    const name = `draft ${location.pathname} ${field.name}`;
+    field.value ||= localStorage.getItem(name) ?? '';
+    field.addEventListener('input', () => (field.value ? localStorage.setItem(name, field.value) : localStorage.removeItem(name)));
+    form.addEventListener('htmx:after:request', (event) => {
+      if (/** @type {CustomEvent} */ (event).detail.ctx.response?.status >= 300 || event.target !== form) return;
+      localStorage.removeItem(name);
+      field.value = '';
+    });
+    form.addEventListener('submit', () => form.hasAttribute('hx-post') || localStorage.removeItem(name));
+  }
+}
+
+class CopyButton extends HTMLElement {
+  connectedCallback() {
+    const button = this.querySelector('button');
+    button?.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(this.getAttribute('text') ?? '');
+      const said = button.textContent;
+      button.textContent = 'Copied';
+      setTimeout(() => (button.textContent = said), 1500);
+    });
+  }
+}
+
+customElements.define('draft-keeper', DraftKeeper);
+customElements.define('copy-button', CopyButton);

@@ -1,0 +1,153 @@
+"""Headless Chromium on a whole Handrail: command line, keeper, server, walls, agent; only the model is played."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.fake_provider import prompt
+from tests.whole.conftest import make_repository
+from tests.whole.house import MODEL, House, Model, until
+
+CHROMIUM = shutil.which("chromium") or ""
+AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.js").read_text("utf-8")
+PICTURES = Path(__file__).resolve().parents[3] / ".cache" / "screenshots"
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+LONG_WAIT = 20_000
+"""milliseconds for anything to show on a busy machine"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One Handrail for all journeys of a module; its port stays when its server is started again."""
+    top = tmp_path_factory.mktemp("canvas")
+    with Model() as model:
+        house = House(top / "data", make_repository(top / "project"), model, {"HANDRAIL_PORT": str(free_port())})
+        house.run("up")
+        house.ready()
+        yield house
+        house.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed: run scripts/setup --tests")
+    expect.set_options(timeout=LONG_WAIT)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox"] if os.getuid() == 0 else [],
+            env={key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ},
+        )
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Page]
+"""opens the start page in a browser of its own; what it is given are options of the context"""
+
+
+@pytest.fixture
+def visit(house: House, chromium: Browser) -> Iterator[Open]:
+    """Lets browsers in by the link; any violation of the content security policy, and any error of a script, fails."""
+    contexts: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def noted(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            wrong.append(message.text)
+
+    def opened(path: str = "/", **options: Any) -> Page:
+        told = house.address()
+        context = chromium.new_context(base_url=told["url"], **options)
+        contexts.append(context)
+        context.set_default_timeout(LONG_WAIT)
+        page = context.new_page()
+        page.on("console", noted)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"/open?token={told['token']}")
+        if path != "/":
+            page.goto(path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+class Api:
+    """The same server as programs use it.
+
+    Args:
+        house: where.
+    """
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+
+    def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        told = self.house.address()
+        headers = {"authorization": f"Bearer {told['token']}"}
+        url = f"{told['url']}/api/v1{path}"
+        answer = httpx2.request(method, url, json=body or None, headers=headers, timeout=30, trust_env=False)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def begin(self, steps: list[dict[str, object]], text: str = "Do it.", **fields: Any) -> str:
+        """A session whose model does `steps`; its id."""
+        given = {"repository": str(self.house.repository), "model": MODEL[1], "title": text, "permissions": "allow"}
+        return str(self.call("POST", "/sessions", **(given | fields), prompt=prompt(steps, text))["id"])
+
+    def rest(self, session: str, state: str = "idle") -> None:
+        """Wait until a session is in this state."""
+        until(lambda: self.call("GET", f"/sessions/{session}")["state"] == state, why=f"{session} was {state}")
+
+
+@pytest.fixture
+def api(house: House) -> Api:
+    return Api(house)
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep what a person would see, in both themes."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        page.screenshot(path=PICTURES / f"{name}-{theme}.png", full_page=name.startswith("patterns"))
+    page.emulate_media(color_scheme="light")
+
+
+def examine(page: Page) -> None:
+    """axe finds nothing against WCAG 2.2 AA, in both themes."""
+    page.evaluate(AXE)
+    for theme in THEMES:  # what the theme cannot change is looked at once
+        page.emulate_media(color_scheme=theme)
+        tags = (
+            ["cat.color"]
+            if theme == "dark"
+            else ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        )
+        found = page.evaluate("tags => axe.run({runOnly: tags})", tags)
+        told = [
+            f"{one['id']}: {node['target']} {node['failureSummary']}"
+            for one in found["violations"]
+            for node in one["nodes"][:2]
+        ]
+        assert told == [], f"{page.url} in {theme}: " + "\n".join(told)

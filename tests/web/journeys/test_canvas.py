@@ -1,0 +1,203 @@
+"""A person at the pages: what they see come, answer by key, write, lose and find again."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.fake_provider import prompt
+from tests.web.journeys.conftest import Api, Open, examine, picture
+from tests.whole.house import MODEL, House
+
+ASKS: list[dict[str, object]] = [{"shell": "touch made"}, {"text": "That was it."}]
+
+
+def test_first_run_a_composer_that_starts_a_session_and_streams(house: House, visit: Open) -> None:
+    page = visit()
+    expect(page.get_by_text("No session yet")).to_be_visible()
+    expect(page.locator(".ready")).to_contain_text("Models by anthropic")
+    picture(page, "first-run")
+    examine(page)
+    page.keyboard.press("n")
+    steps: list[dict[str, object]] = [
+        {"text": "Streaming **bold** words, " * 40, "chunks": 60, "delay": 0.02},
+        {"shell": "sed -i s/Hallo/Hello/ greet.py"},
+        {"text": "Finished **now**."},
+    ]
+    page.keyboard.insert_text(prompt(steps, "Make it English."))
+    page.get_by_label("Repository").fill(str(house.repository))
+    page.get_by_label("Model").fill(MODEL[1])
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator("#log .words").first).to_contain_text("Streaming bold words,")
+    expect(page.locator("#log")).to_contain_text("sed -i s/Hallo/Hello/ greet.py")
+
+
+def test_approve_by_key(visit: Open, api: Api) -> None:
+    session = api.begin(ASKS, "Approve me", permissions="ask")
+    page = visit(f"/sessions/{session}")
+    expect(page.locator(".approval")).to_contain_text("touch made")
+    expect(page.locator("#rail .count")).to_contain_text("1")
+    expect(page.locator(".rules")).to_contain_text("touch")
+    picture(page, "session-asks")
+    page.keyboard.press("a")
+    expect(page.locator("#log")).to_contain_text("That was it.")
+    expect(page.locator(".approval")).to_have_count(0)
+    expect(page.locator("#status .state").first).to_have_text("idle")
+    expect(page.locator("#log")).to_contain_text("Allowed by you")
+
+
+def test_deny_with_a_message_from_the_inbox(visit: Open, api: Api) -> None:
+    session = api.begin(ASKS, "Deny me", permissions="ask")
+    page = visit("/inbox")
+    expect(page.locator(".approval")).to_contain_text("touch made")
+    picture(page, "inbox")
+    examine(page)
+    page.keyboard.press("m")
+    page.keyboard.type("not in this house")
+    page.keyboard.press("Escape")
+    page.keyboard.press("d")
+    expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+    api.rest(session)
+    page.goto(f"/sessions/{session}")
+    expect(page.locator("#log")).to_contain_text("Denied by you not in this house")
+
+
+def test_queue_withdraw_stop_and_take_over(visit: Open, api: Api) -> None:
+    session = api.begin([{"shell": "sleep 60"}], "Work long")
+    page = visit(f"/sessions/{session}")
+    expect(page.locator("#log .tool-running, #log .tool-in_progress, #log .tool-pending").first).to_be_visible()
+    page.keyboard.press("c")
+    page.keyboard.insert_text("And then this")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".queued")).to_contain_text("And then this")
+    expect(page.locator("#text")).to_have_value("")
+    picture(page, "session-works")
+    page.get_by_role("button", name="Withdraw").click()
+    expect(page.locator(".queued")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#status .state").first).to_have_text("idle")
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+
+
+def test_hand_off_and_take_over(visit: Open, api: Api) -> None:
+    session = api.begin([{"text": "Ready."}], "Change hands")
+    api.rest(session)
+    page = visit(f"/sessions/{session}")
+    api.call("POST", f"/sessions/{session}/handoff", text=prompt([{"shell": "sleep 60"}], "Go on."), checks=["true"])
+    expect(page.locator("#status")).to_contain_text("control: the agent")
+    page.keyboard.press("t")
+    expect(page.locator("#status")).to_contain_text("control: you")
+    expect(page.get_by_role("link", name="Hand back")).to_be_visible()
+
+
+def test_the_server_is_killed_and_nothing_is_lost(visit: Open, api: Api, house: House) -> None:
+    session = api.begin([{"text": "Before the end."}], "Survive")
+    api.rest(session)
+    page = visit(f"/sessions/{session}")
+    expect(page.locator("#link")).to_have_text("live")
+    page.locator("#text").fill("a draft that is kept")
+    server = house.server()
+    house.kill(server)
+    house.ready(but=server)
+    api.call("POST", f"/sessions/{session}/prompts", text=prompt([{"text": "After the end."}], "Again"))
+    expect(page.locator("#log")).to_contain_text("After the end.")
+    expect(page.locator("#log .words", has_text="Before the end.")).to_have_count(1)
+    expect(page.locator("#link")).to_have_text("live")
+    page.reload()
+    expect(page.locator("#text")).to_have_value("a draft that is kept")
+
+
+def test_comments_on_lines_reach_the_agent_in_one_batch(visit: Open, api: Api, house: House) -> None:
+    session = api.begin([{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "Done so."}], "Comment on me")
+    api.rest(session)
+    page = visit(f"/sessions/{session}")
+    expect(page.locator("diff-review")).to_contain_text('return "Hello "')
+    picture(page, "session-changes")
+    examine(page)
+    page.locator("button[data-side=old]").first.focus()
+    page.keyboard.press("c")
+    page.keyboard.type("why was this wrong?")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.type("say it louder")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("tr.comment")).to_have_count(2)
+    page.keyboard.press("S")
+    expect(page.locator("tr.comment")).to_have_count(0)
+    api.rest(session)
+    for words in ("why was this wrong?", "say it louder", "greet.py:2"):
+        expect(page.locator("#log .turn").last).to_contain_text(words)
+        assert words in house.model.heard()
+    page.get_by_label("Viewed").check()
+    page.keyboard.press("u")
+    expect(page.locator("table.split")).to_have_count(1)
+    expect(page.get_by_label("Viewed")).to_be_checked()
+
+
+def test_reading_and_approving_without_javascript(visit: Open, api: Api) -> None:
+    session = api.begin(ASKS, "Plain paper", permissions="ask")
+    api.rest(session, "waiting")
+    page = visit(f"/sessions/{session}", java_script_enabled=False)
+    expect(page.locator("#log")).to_contain_text("Plain paper")
+    page.get_by_role("button", name="Allow once").click()
+    api.rest(session)
+    page.reload()
+    expect(page.locator("#log")).to_contain_text("That was it.")
+    page.get_by_role("link", name="Timeline").click()
+    expect(page.locator("table")).to_contain_text("touch made")
+
+
+def test_a_phone(visit: Open, api: Api) -> None:
+    session = api.begin(ASKS, "On the way", permissions="ask")
+    api.rest(session, "waiting")
+    page = visit(f"/sessions/{session}", viewport={"width": 375, "height": 740}, has_touch=True)
+    for name in ("inbox", "sessions", "spend", f"sessions/{session}/diff", f"sessions/{session}"):
+        page.goto(f"/{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375, name
+        picture(page, f"phone-{name.replace(session, 'one').replace('/', '-')}")
+    page.get_by_role("button", name="Deny").tap()
+    expect(page.locator(".approval")).to_have_count(0)
+
+
+def test_palette_and_keys(visit: Open, api: Api) -> None:
+    session = api.begin([{"text": "Found."}], "Find me by name")
+    api.rest(session)
+    page = visit("/inbox")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys of this page")).to_contain_text("Go to Sessions")
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", name="Sessions", exact=True)).to_be_visible()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("find me by")
+    picture(page, "palette")
+    expect(page.locator("#commands").get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Find me by name")).to_be_visible()
+    page.keyboard.press("v")
+    page.keyboard.press("t")
+    expect(page.locator(".timeline")).to_be_visible()
+
+
+def test_every_page_is_accessible(visit: Open, api: Api) -> None:
+    session = api.begin([{"shell": "echo out"}, {"text": "# A title\n\n- one\n- two"}], "Look at me")
+    api.rest(session)
+    page = visit()
+    pages = {
+        "sessions": "/sessions", "session": f"/sessions/{session}", "timeline": f"/sessions/{session}/timeline",
+        "details": f"/sessions/{session}/details", "spend": "/spend", "missing": "/nothing",
+    }  # fmt: skip
+    for name, path in pages.items():
+        page.goto(path)
+        page.wait_for_load_state("load")
+        picture(page, name)
+        examine(page)
+
+
+def test_the_gallery_is_accessible_in_both_themes(visit: Open) -> None:
+    page = visit("/patterns")
+    picture(page, "patterns")
+    examine(page)

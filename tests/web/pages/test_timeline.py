@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from handrail.kinds import Kind
+from handrail.types import Event, SessionId
+from handrail.web.pages.timeline import WIDTH, bars
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def event(seq: int, at: float, kind: str, **data: Any) -> Event:
+    return Event(SessionId("s"), seq, NOON + timedelta(seconds=at), kind, data, 1)
+
+
+def test_spans_stand_where_they_were() -> None:
+    found = bars(
+        [
+            event(1, 10, Kind.MODEL_CALLED, model="m", seconds=10),
+            event(2, 10, Kind.TOOL_STARTED, call="c", title="ls"),
+            event(3, 12, Kind.TOOL_ENDED, call="c", seconds=2),
+            event(4, 12, Kind.APPROVAL_ASKED, approval="a", title="rm"),
+            event(5, 20, Kind.APPROVAL_ANSWERED, approval="a"),
+        ]
+    )
+    assert [(bar.lane, bar.label, bar.seconds) for bar in found] == [
+        ("model", "m", 10), ("tool", "ls", 2), ("wait", "rm", 8)
+    ]  # fmt: skip
+    assert [(bar.x, bar.width) for bar in found] == [(0, 500), (500, 100), (600, 400)]
+
+
+def test_odd_data_stays_in_the_picture() -> None:
+    found = bars([event(1, 0, Kind.TOOL_ENDED, seconds="x"), event(2, 0, Kind.CHECK_ENDED, seconds=-5)])
+    assert all(0 <= bar.x <= WIDTH - bar.width for bar in found)
+    assert bars([]) == []
