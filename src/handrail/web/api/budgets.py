@@ -6,6 +6,7 @@ from handrail.commands import budgets
 from handrail.commands.budgets import Shown
 from handrail.store.prices import PriceRow
 from handrail.types import Json
+from handrail.web import views
 from handrail.web.bodies import BudgetBody, PriceBody
 from handrail.web.table import Call, Entry, Query
 
