@@ -104,6 +104,13 @@ def begin(effect: EffectId, task: TaskId, epoch: int) -> Write:
     )
 
 
+async def delivered(store: Store, limit: int = 500) -> list[EffectRow]:
+    """Changes of workflows that were brought to forges, the latest first."""
+    kinds = (EffectKind.PUSH, EffectKind.PULL_REQUEST)
+    wanted = (effects.c.state == EffectState.CARRIED, effects.c.kind.in_(kinds), effects.c.workflow.is_not(None))
+    return await every(store, EffectRow, select(effects).where(*wanted).order_by(effects.c.carried.desc()).limit(limit))
+
+
 async def get(store: Store, effect: EffectId) -> EffectRow:
     """One effect.
 

@@ -13,6 +13,7 @@ from handrail.errors import Conflict, HandrailError
 from handrail.store import arrivals
 from handrail.store.arrivals import ArrivalRow
 from handrail.store.engine import Store
+from handrail.triggers.delivered import consequences
 from handrail.triggers.match import Verdict, Wanted, judge
 from handrail.types import RunId
 
@@ -123,4 +124,5 @@ class Dispatcher:
                 said.append(f"{listener.workflow}: started {run}")
         reason = "; ".join(said) or "no enabled workflow waits for events"
         with contextlib.suppress(Conflict):  # another server settled it; the run's key kept the run single
-            await self._store.log.write(guard=arrivals.settle(row.id, ArrivalState.WORKED, reason))
+            also = await consequences(self._store, row)
+            await self._store.log.write(*also, guard=arrivals.settle(row.id, ArrivalState.WORKED, reason))
