@@ -1,7 +1,7 @@
 """What the gateway adds to a model call, and how many calls it carries.
 
-The provider is the fake one, in a process of its own; the gateway, the ledger that counts and the client that asks
-share this one, so what is measured is more than the gateway alone.
+The provider is the fake one, in a process of its own; the gateway, the ledger (the real store, which commits what has
+queued up as one transaction) and the client that asks share this one, so what is measured is more than the gateway.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from benchmarks.figures import Figure
 from handrail.gateway import ModelCall, Provider, Wire
 from handrail.gateway.providers import Providers
 from handrail.gateway.server import Gateway
-from handrail.types import NanoUSD, SessionId
+from handrail.store import calls as ledger
+from handrail.store import sessions as rows
+from handrail.store.engine import Store
+from handrail.store.sessions import SessionRow
+from handrail.types import NanoUSD, SandboxKind, SessionId, now
 
 CALLS, AT_ONCE, ROUNDS = 60, 50, 5
 BODY = (
@@ -29,20 +33,40 @@ BODY = (
 def run(folder: Path) -> list[Figure]:
     """Calls one after the other, straight and through the gateway in turn; then fifty at once."""
     with stage.provider(folder) as provider:
-        return asyncio.run(_run(provider.url))
+        return asyncio.run(_run(provider.url, folder / "gateway.db"))
 
 
-async def _run(url: str) -> list[Figure]:
+async def _run(url: str, database: Path) -> list[Figure]:
+    async with await Store.open(database) as store:
+        return await _measured(url, store)
+
+
+async def _measured(url: str, store: Store) -> list[Figure]:
     gateway = Gateway(Providers((Provider("anthropic", Wire.ANTHROPIC, url, "sk-bench"),)))
-    told: list[ModelCall] = []
+    session = SessionId("bench")
+    row = SessionRow(
+        id=session,
+        number=1,
+        title="",
+        agent="handrail",
+        repository="",
+        repository_key="",
+        workspace="",
+        base="",
+        branch="",
+        sandbox=SandboxKind.NONE,
+        created=now(),
+        updated=now(),
+    )
+    await store.log.append(session, [], rows.insert(row))
 
     async def note(call: ModelCall) -> None:
-        told.append(call)
+        await store.log.write(ledger.insert(call))
 
     sock = socket.create_server(("127.0.0.1", 0), backlog=200)
     await gateway.start()
     await gateway.serve(sock)
-    token = gateway.grant(SessionId("bench"), budget=None, spent=NanoUSD(0), on_call=note).token
+    token = gateway.grant(session, budget=None, spent=NanoUSD(0), on_call=note).token
     ports = {"bare": int(url.rsplit(":", 1)[1]), "ours": int(sock.getsockname()[1])}
     first: dict[str, list[float]] = {name: [] for name in ports}
     for number in range(ROUNDS + 1):
@@ -52,8 +76,10 @@ async def _run(url: str) -> list[Figure]:
     began, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(_calls(ports["ours"], token, CALLS) for _ in range(AT_ONCE)))
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    await gateway.told(session)
     await gateway.close()
-    assert len(told) == CALLS * ROUNDS + 10 + CALLS * AT_ONCE
+    told = (await ledger.spend(store)).total.calls
+    assert told == CALLS * ROUNDS + 10 + CALLS * AT_ONCE
     bare, ours = (1000 * statistics.median(first[name]) for name in ("bare", "ours"))
     return [
         Figure("gateway_first_byte", ours - bare, "ms more", None, "<= 5 ms"),

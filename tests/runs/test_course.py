@@ -4,7 +4,8 @@ from handrail.automation import EffectState, TaskState, TriggerKind, Trust
 from handrail.notify import Occasion
 from handrail.runs import results
 from handrail.runs.rooms import Refused
-from handrail.types import Outcome
+from handrail.store import calls
+from handrail.types import Outcome, Scope
 from tests.runs.conftest import Ledger, OpenWorks, Works, git, stage
 
 
@@ -25,6 +26,8 @@ async def test_a_task_goes_from_its_goal_to_a_receipt(works: Works) -> None:
     assert made.verified
     assert [(check.command, check.passed) for check in made.checks] == [("sh check.sh", True)]
     assert task.cost_nano == row.cost_nano > 0
+    scopes = (await calls.spend(works.house.store)).by_scope  # so that a budget of the run or the workflow binds it
+    assert scopes[Scope(f"run:{run}")].cost_nano == scopes[Scope("workflow:nightly")].cost_nano == row.cost_nano
     told = [(notice.occasion, notice.outcome) for notice in works.told]
     assert told == [(Occasion.RUN, "done")]
     steps = ["run.begun", *["task.step"] * 4, "effect.approved", "task.step", "effect.carried", "task.step"]

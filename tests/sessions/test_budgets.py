@@ -58,8 +58,8 @@ def provider(fake: FakeProvider) -> Providers:
 
 def body(number: int) -> tuple[bytes, int]:
     """A call of its own size, and what it costs at the list price of its model in nano-dollars."""
-    usage = {"input": 80 + number % 13, "output": 150 + number % 97}
-    table = json.loads(FORM.body(prompt([{"text": "x", "usage": usage}]))) | {"max_tokens": 250}
+    usage = {"input": 80 + number % 13, "output": 240 + number % 97}
+    table = json.loads(FORM.body(prompt([{"text": "x", "usage": usage}]))) | {"max_tokens": 340}
     return json.dumps(table).encode(), usage["input"] * 3_000 + usage["output"] * 15_000
 
 
@@ -93,13 +93,13 @@ class Crowd:
             self.paid.append(cost)
 
 
-@pytest.mark.timeout(180)  # seconds on a busy machine; about 8 on a quiet one
+@pytest.mark.timeout(300)  # on a very busy machine
 async def test_thirty_agents_of_one_run_spend_their_five_dollars_to_the_nano_and_no_more(
     tmp_path: Path, fake: FakeProvider
 ) -> None:
     async with (
         await Store.open(tmp_path / "handrail.db") as store,
-        httpx2.AsyncClient(trust_env=False, timeout=30, limits=httpx2.Limits(max_connections=AGENTS)) as client,
+        httpx2.AsyncClient(trust_env=False, timeout=None, limits=httpx2.Limits(max_connections=AGENTS)) as client,
     ):
         gateway = Gateway(provider(fake))
         await budgets.put(store, gateway, Budget(RUN, money=FIVE_DOLLARS))
@@ -134,7 +134,7 @@ async def test_thirty_agents_of_one_run_spend_their_five_dollars_to_the_nano_and
         await again.close()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_sessions_of_one_run_stop_together_and_keep_their_branches(house: House) -> None:
     usage = {"input": 1000, "output": 2000}
 
@@ -152,10 +152,10 @@ async def test_sessions_of_one_run_stop_together_and_keep_their_branches(house: 
 
     sessions = await asyncio.gather(*(one(number) for number in range(3)))
     for session in sessions:
-        await house.until(session, Kind.TOOL_ENDED, seconds=60)
+        await house.until(session, Kind.TOOL_ENDED, seconds=120)
     cap = NanoUSD((await calls.spend(house.store)).by_scope[RUN].cost_nano + 1_000_000_000)
     await budgets.put(house.store, house.sessions._rooms.gateway, Budget(RUN, money=cap))
-    outcomes = [await house.outcome(session, seconds=90) for session in sessions]
+    outcomes = [await house.outcome(session, seconds=200) for session in sessions]
     sent = len(house.fake.model_calls)
     spent = (await calls.spend(house.store)).by_scope[RUN]
     assert cap - 1_000_000_000 < spent.cost_nano <= cap
@@ -164,7 +164,7 @@ async def test_sessions_of_one_run_stop_together_and_keep_their_branches(house: 
         assert "run:r-1" in str(outcome.data["reason"])
         diff = await house.sessions.diff(session, None, None)
         assert [file.path for file in diff.files] == [f"made-{number}.txt"]
-    await asyncio.sleep(0.2)
+    await budgets.told(house.sessions._rooms.gateway, RUN)
     assert len(house.fake.model_calls) == sent
 
 
