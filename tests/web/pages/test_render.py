@@ -59,7 +59,19 @@ def test_templates_hold_no_script_no_style_and_trust_nothing(template: str) -> N
     render.environment().get_template(template)
 
 
-ATTRIBUTES = {"get", "post", "target", "swap", "trigger", "select", "config", "partial", "request", "sse:connect"}
+ATTRIBUTES = {
+    "get",
+    "post",
+    "target",
+    "swap",
+    "trigger",
+    "select",
+    "config",
+    "sync",
+    "partial",
+    "request",
+    "sse:connect",
+}
 
 
 @pytest.mark.parametrize("template", sorted(path.name for path in (WEB / "templates").iterdir()))

@@ -40,6 +40,7 @@ _STREAMED = frozenset({
 """kinds that change the transcript and nothing else of a page"""
 _SETTLED = frozenset({Kind.SNAPSHOT_TAKEN, Kind.TURN_ENDED, Kind.CHECK_ENDED, Kind.CHANGE_APPLIED})
 """kinds after which the tabs beside the transcript look again"""
+_MOVED = b"event: moved\ndata: .\n\n"
 _MOST_SEQ = (1 << 53) - 1
 
 
@@ -61,7 +62,8 @@ async def lists(desk: Desk, csrf: str, request: Request) -> Response:
     actor: Actor = request.scope["handrail.actor"]
     subscription = await sessions.watch(desk, actor)
     page = Live(desk, actor, csrf, None)
-    opening = page.hello() + _message(await page.rail())
+    # what moved between the page and its stream is shown by looking once more
+    opening = page.hello() + _message(await page.rail()) + _MOVED
     return stream.response(subscription, request.app.state.closing, encode=page.encode, first=opening)
 
 
@@ -126,7 +128,7 @@ class Live:
         if parts:
             yield _message(parts)
         if kinds & _SETTLED or (self._session is None and settled):
-            yield b"event: moved\ndata: .\n\n"
+            yield _MOVED
 
     async def rail(self) -> str:
         """The rail as a piece."""
