@@ -15,7 +15,8 @@ class Kind(StrEnum):
 
     # agent, model?, repository, base, branch, sandbox, holds: [guarantee names], permissions, control, title,
     # workspace, network?: [registry or host:port], secrets?: [name],
-    # login?: true where a copy of the user's login is inside, scopes?: [kind:name], turn_budget_nano?
+    # login?: true where a copy of the user's login is inside, scopes?: [kind:name], turn_budget_nano?,
+    # untrusted?: true where settings for agents in the base are not used, set_aside?: [path of such a file]
     SESSION_CREATED = "session.created"
     # agent, version, agent_session, how: new | resumed | loaded | replayed, sandbox, pid
     AGENT_STARTED = "agent.started"

@@ -161,3 +161,14 @@ def test_a_login_inside_is_loud_and_says_what_it_opens() -> None:
     assert plain(shown[1]).startswith("HOLDS A SECRET: a copy of your login")
     assert "\x1b[1;31m" in paint(shown[1], colour=True)
     assert "open to the network for it: a.test:443; its calls are not metered" in plain(shown[2])
+
+
+def test_an_untrusted_ref_names_what_is_not_used() -> None:
+    data = {"sandbox": "bubblewrap", "untrusted": True}
+    files = ["AGENTS.md", ".mcp.json\x1b[2K", "a", "b", "c", "d", "e"]
+    assert plain(walls({**data, "set_aside": files})[1]) == (
+        "untrusted ref: its settings for agents are not used: AGENTS.md, .mcp.json\\x1b[2K, a, b, c and 2 more"
+    )
+    assert (
+        plain(walls({**data, "set_aside": []})[1]) == "untrusted ref: its settings for agents are not used; it has none"
+    )

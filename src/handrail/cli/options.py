@@ -59,6 +59,9 @@ Login = Annotated[
     bool,
     typer.Option("--login", help="Give the agent a copy of your own login of it, in place of Handrail's providers."),
 ]
+Untrusted = Annotated[
+    bool, typer.Option("--untrusted", help="Someone else wrote this ref: do not use its settings for agents.")
+]
 Secrets = Annotated[
     list[str] | None,
     typer.Option("--secret", metavar="NAME", help="Let the agent's requests carry a secret (see `handrail secrets`)."),

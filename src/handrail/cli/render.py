@@ -218,6 +218,8 @@ def walls(data: Data) -> list[Line]:
     else:
         holds = ", ".join(str(name).replace("_", " ") for name in data.get("holds") or [])
         rows.append(line(Span(f"walls: {data.get('sandbox')}" + (f", holding {holds}" if holds else ""), "dim")))
+    if data.get("untrusted"):
+        rows += _set_aside(data)
     if data.get("login"):
         places = ", ".join(map(str, data.get("network") or []))
         rows += [
@@ -227,6 +229,14 @@ def walls(data: Data) -> list[Line]:
             line(Span(f"  open to the network for it: {one_line(places, 300)}; its calls are not metered", "dim")),
         ]
     return rows
+
+
+def _set_aside(data: Data) -> list[Line]:
+    """Which files of an untrusted ref no agent sees."""
+    files = [one_line(str(name), 100) for name in data.get("set_aside") or []]
+    shown = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
+    said = "untrusted ref: its settings for agents are not used"
+    return [line(Span(f"{said}: {shown}" if files else f"{said}; it has none", "yellow" if files else "dim"))]
 
 
 def _folded(call: _Call, data: Data, glyphs: Glyphs, columns: int) -> tuple[Line, list[Line]]:

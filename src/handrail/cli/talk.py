@@ -36,6 +36,7 @@ def chat(
     secret: options.Secrets = None,
     turn_budget: options.TurnBudget = None,
     ref: options.Ref = None,
+    untrusted: options.Untrusted = False,
     repo: options.Repo = None,
     session: Annotated[str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")] = None,
     thoughts: Annotated[bool, typer.Option("--thoughts", help="Show the agent's thoughts too.")] = False,
@@ -56,6 +57,7 @@ def chat(
             "login": login or None,
             "secrets": secret,
             "turn_budget_usd": options.usd(turn_budget, "--turn-budget"),
+            "untrusted": untrusted or None,
         }
     return options.run(_chat(options.client(data), told, session, prompt, thoughts=thoughts))
 
@@ -107,6 +109,7 @@ def do(
     secret: options.Secrets = None,
     turn_budget: options.TurnBudget = None,
     ref: options.Ref = None,
+    untrusted: options.Untrusted = False,
     repo: options.Repo = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, print the session and leave.")] = False,
     as_json: options.AsJson = False,
@@ -128,6 +131,7 @@ def do(
         "login": login or None,
         "secrets": secret,
         "turn_budget_usd": options.usd(turn_budget, "--turn-budget"),
+        "untrusted": untrusted or None,
         "goal": options.goal(text, check, budget=budget, turns=turns, time=time),
     }
     return options.run(_do(options.client(data), wanted, detach=detach, as_json=as_json))

@@ -49,6 +49,7 @@ class Wanted:
     secrets: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     turn_budget_usd: str | None = None
+    untrusted: bool = False
     prompt: str | None = None
     goal: values.GoalSpec | None = None
 
@@ -102,6 +103,7 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         secrets=tuple(values.text("secrets", word, LONGEST_PLACE).strip() for word in wanted.secrets),
         scopes=tuple(scope("scopes", word) for word in wanted.scopes),
         turn_budget=None if wanted.turn_budget_usd is None else values.money("turn_budget_usd", wanted.turn_budget_usd),
+        untrusted=wanted.untrusted,
     )
     return await _seen(desk, await desk.sessions.create(new, actor.name))
 

@@ -79,6 +79,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
             include_uncommitted=new.include_uncommitted,
             after=new.after,
             owner=session_uid(number),
+            untrusted=new.untrusted,
         )
     except BaseException:
         with contextlib.suppress(HandrailError, OSError):
@@ -137,6 +138,8 @@ def _row(
         network=list(new.network),
         login=new.login,
         secrets=list(dict.fromkeys(new.secrets)),
+        untrusted=new.untrusted,
+        set_aside=list(workspace.set_aside),
         control=Control.YOU,
         state=SessionState.IDLE,
         created=created,
@@ -160,6 +163,8 @@ def _data(row: SessionRow, by: str) -> Json:
         data["network"] = list(row.network)
     if row.login:
         data["login"] = True
+    if row.untrusted:
+        data |= {"untrusted": True, "set_aside": list(row.set_aside)}
     if row.secrets:
         data["secrets"] = list(row.secrets)
     shared = [scope for scope in row.scopes if not scope.startswith("session:")]

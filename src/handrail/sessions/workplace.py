@@ -89,6 +89,7 @@ class Workplace:
             branch=row.branch,
             protected=protected_paths(path),
             read_only=(mirror / "objects",),
+            untrusted=row.untrusted,
         )
 
     async def box(self) -> Box:

@@ -54,6 +54,10 @@ class SessionRow:
     """it holds a copy of the user's login of its agent"""
     secrets: Sequence[str] = ()
     """names of what its agent's requests may carry"""
+    untrusted: bool = False
+    """its base was written by somebody who is not trusted"""
+    set_aside: Sequence[str] = ()
+    """files of that base which steer agents and are not in the work tree; the first of them"""
     permissions: Permissions | None = None
     """None: by who holds it"""
     policy: str | None = None

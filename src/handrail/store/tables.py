@@ -99,6 +99,8 @@ sessions = Table(
     Column("network", _JSON, nullable=False),
     Column("login", Boolean, nullable=False),
     Column("secrets", _JSON, nullable=False),
+    Column("untrusted", Boolean, nullable=False),
+    Column("set_aside", _JSON, nullable=False),
     Column("permissions", Word(Permissions)),
     Column("policy", Text),
     Column("scopes", _JSON, nullable=False),

@@ -83,6 +83,9 @@ class SessionBody(Given):
         Field(default_factory=list, description="what it spends together with others, such as team:core"),
     ]
     turn_budget_usd: Annotated[Decimals | None, Field(description="cap of each turn in US dollars")] = None
+    untrusted: Annotated[
+        bool, Field(description="somebody else wrote what `ref` names: its settings for agents are not used")
+    ] = False
     prompt: str | None = None
     goal: GoalBody | None = None
 

@@ -42,6 +42,8 @@ def session(seen: Seen) -> Json:
         "secrets": list(row.secrets),
         "scopes": list(row.scopes),
         "turn_budget_nano": row.turn_budget_nano,
+        "untrusted": row.untrusted,
+        "set_aside": list(row.set_aside),
         "permissions": row.permissions,
         "policy": row.policy,
         "control": row.control,

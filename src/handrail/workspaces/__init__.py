@@ -68,6 +68,10 @@ class Workspace:
     """paths inside `path` to mount read-only over it (`.git/config`, `.git/hooks`, `.git/info`, …)"""
     read_only: tuple[Path, ...]
     """paths outside to mount read-only (the mirror's objects)"""
+    untrusted: bool = False
+    """files of the base that steer agents are not in the work tree"""
+    set_aside: tuple[str, ...] = ()
+    """which these are; told by `prepare` alone"""
 
 
 class ApplyMode(StrEnum):

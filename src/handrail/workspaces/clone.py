@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 
 from handrail.types import SessionId
+from handrail.workspaces import aside
 from handrail.workspaces.git import IDENTITY, git
 from handrail.workspaces.layout import GIT_CONFIG_COPY
 from handrail.workspaces.mirror import copy_shallow
-from handrail.workspaces.protect import DIRECTORIES, EXCLUDE, FILES
+from handrail.workspaces.protect import DIRECTORIES, EXCLUDE, FILES, SPARSE
 
 CONFIG = f"""\
 [core]
@@ -38,7 +39,7 @@ def branch_of(session: SessionId) -> str:
 
 
 async def make_git_directory(
-    place: Path, *, mirror: Path, refs: bytes, commit: str, session: SessionId, uid: int | None
+    place: Path, *, mirror: Path, refs: bytes, commit: str, session: SessionId, uid: int | None, untrusted: bool
 ) -> None:
     """Make `place/.git`: no files checked out, HEAD on the session's branch at `commit`.
 
@@ -49,10 +50,13 @@ async def make_git_directory(
         commit: where the session's branch starts.
         session: names the branch.
         uid: who shall own it, when the server is root.
+        untrusted: a checkout leaves out what steers agents.
     """
     kind = "sha256" if len(commit) == 64 else "sha1"
     await git("init", "--quiet", "--template=", f"--object-format={kind}", place, cwd=place, uid=uid)
     await asyncio.to_thread(_furnish, place / ".git", mirror, refs, commit, branch_of(session))
+    if untrusted:
+        await asyncio.to_thread(_leave_out, place / ".git")
     if uid is not None:
         await asyncio.to_thread(_give_away, place / ".git", branch_of(session), uid)
 
@@ -71,6 +75,12 @@ def _furnish(directory: Path, mirror: Path, refs: bytes, commit: str, branch_nam
     branch.write_text(f"{commit}\n")
     with (directory / "config").open("a") as config:
         config.write(CONFIG)
+
+
+def _leave_out(directory: Path) -> None:
+    (directory / SPARSE).write_bytes(aside.PATTERNS)
+    with (directory / "config").open("a") as config:
+        config.write(aside.CONFIG)
 
 
 def _give_away(directory: Path, name: str, uid: int) -> None:

@@ -1,6 +1,7 @@
 """Files that configure agents and tools: a change to one is shown to the reviewer with the reason.
 
 An agent may need to write them, so they are flagged, never forbidden; Handrail itself starts no tool that reads them.
+Those that steer agents are left out of the work tree where the ref is not trusted (`aside.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ class Tripwire:
 
     patterns: tuple[str, ...]
     reason: str
+    steering: bool = False
+    """a coding agent acts on it by itself: where the ref is not trusted, it is not in the work tree"""
 
 
 TRIPWIRES = (
@@ -26,23 +29,26 @@ TRIPWIRES = (
         (
             "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "AGENTS.override.md", "GEMINI.md", "QWEN.md", ".goosehints",
             ".cursorrules", ".windsurfrules", ".clinerules", ".clinerules/*", ".github/copilot-instructions.md",
-            ".openhands_instructions",
+            ".github/instructions/*", ".github/prompts/*", ".openhands_instructions",
         ),
         "tells coding agents what to do",
+        steering=True,
     ),
-    Tripwire((".mcp.json", "mcp.json", ".mcp/*"), "starts tool servers for coding agents"),
+    Tripwire((".mcp.json", "mcp.json", ".mcp/*"), "starts tool servers for coding agents", steering=True),
     Tripwire(
         (
             ".claude/*", ".codex/*", ".gemini/*", ".cursor/*", ".qwen/*", ".opencode/*", "opencode.json",
             "opencode.jsonc", ".goose/*", ".openhands/*", ".agents/*", ".aider*", ".continue/*", ".windsurf/*",
-            ".roo/*", ".kilocode/*", ".handrail/*",
+            ".roo/*", ".kilocode/*", ".handrail/*", ".github/agents/*", ".github/hooks/*", ".github/skills/*",
         ),
         "configures a coding agent: its permissions, hooks or commands",
+        steering=True,
     ),
     Tripwire((".vscode/*", ".idea/*", ".zed/*", ".fleet/*", "*.code-workspace", ".nvimrc", ".nvim.lua", ".exrc",
-              ".vimrc", ".dir-locals.el"), "makes an editor run tasks or extensions"),
+              ".vimrc", ".dir-locals.el"), "makes an editor run tasks or extensions", steering=True),
     Tripwire((".devcontainer/*", ".devcontainer.json"), "starts a container with commands of its own"),
-    Tripwire((".envrc", ".env", ".env.*", ".tool-versions", "mise.toml", ".mise.toml", ".mise/*"),
+    Tripwire((".env", ".envrc"), "changes the environment of agents and shells in the directory", steering=True),
+    Tripwire((".env.*", ".tool-versions", "mise.toml", ".mise.toml", ".mise/*"),
              "changes the environment of a shell that enters the directory"),
     Tripwire((".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".zshrc", ".zshenv", ".zprofile", ".profile",
               ".inputrc"), "is run when a shell starts"),
@@ -59,6 +65,9 @@ TRIPWIRES = (
               ".cargo/config.toml", ".ripgreprc"), "configures where packages come from or what tools run"),
     Tripwire(("CODEOWNERS",), "decides who must review"),
 )  # fmt: skip
+
+STEERING = tuple(pattern for tripwire in TRIPWIRES if tripwire.steering for pattern in tripwire.patterns)
+"""names that steer coding agents"""
 
 NESTED = "is a repository inside the repository: its files are not part of this change"
 OUTSIDE = "is a link that points outside the repository"

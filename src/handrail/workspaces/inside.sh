@@ -57,7 +57,8 @@ add_all() {
     done <<END
 $found
 END
-    git add --all --ignore-errors -- "$@" >/dev/null
+    # also what the agent wrote where a file of an untrusted ref was left out
+    git add --all --sparse --ignore-errors -- "$@" >/dev/null
 }
 
 add_all_or_afresh() {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.types import SessionId
-from handrail.workspaces import Repository, Workspace
+from handrail.workspaces import Repository, Workspace, aside
 from handrail.workspaces.clone import branch_of, keep_config_copy, make_git_directory
 from handrail.workspaces.git import Home, git
 from handrail.workspaces.layout import session_directory, session_ref
@@ -36,6 +36,7 @@ async def prepare(
     include_uncommitted: bool = False,
     after: str | None = None,
     owner: int | None = None,
+    untrusted: bool = False,
 ) -> Workspace:
     """Make the workspace of a new session. When it fails or is cancelled, nothing of the session is left.
 
@@ -49,6 +50,7 @@ async def prepare(
         include_uncommitted: changed and untracked files of the user's checkout come along, as the base commit.
         after: a snapshot of another session of this repository: its files are the base, `ref` is where that began.
         owner: uid of the agent's processes when the server is root; they own the files then.
+        untrusted: leave files out of the work tree that steer agents.
 
     Raises:
         InvalidInput: `ref` names no commit, or goes together with `include_uncommitted` and is not HEAD.
@@ -67,9 +69,12 @@ async def prepare(
         uid = owner if owner is not None and can_reach(path, owner) else None
         if uid is not None:
             os.chown(path, uid, uid)
-        await make_git_directory(path, mirror=mirror, refs=refs, commit=commit, session=session, uid=uid)
+        await make_git_directory(
+            path, mirror=mirror, refs=refs, commit=commit, session=session, uid=uid, untrusted=untrusted
+        )
         base = await _base(repository, path, results, (commit, after), uid, along=include_uncommitted)
         await asyncio.gather(_check_out(path, base, uid), _note_begin(results, session, commit, base))
+        left_out = await aside.set_aside(path, base, uid) if untrusted else ()
         if owner is not None and uid is None:
             await asyncio.to_thread(give, path, owner)
         keep_config_copy(path / ".git", own)
@@ -85,6 +90,8 @@ async def prepare(
         branch=branch_of(session),
         protected=protected_paths(path),
         read_only=(mirror / "objects",),
+        untrusted=untrusted,
+        set_aside=left_out,
     )
 
 

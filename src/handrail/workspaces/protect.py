@@ -9,11 +9,13 @@ import stat
 from pathlib import Path
 
 from handrail.errors import SandboxError
-from handrail.workspaces import Workspace
+from handrail.workspaces import Workspace, aside
 from handrail.workspaces.layout import GIT_CONFIG_COPY, own_directory
 
 DIRECTORIES = (".git/hooks", ".git/info", ".git/objects/info")
 FILES = (".git/config", ".git/config.worktree")
+SPARSE = "info/sparse-checkout"
+"""under `.git`; there only where the ref is not trusted"""
 ABSENT = ".git/commondir"
 # would lend the workspace another repository's configuration
 CONFIG_LIMIT = 1 << 16
@@ -58,14 +60,16 @@ def _verify(workspace: Workspace) -> None:
 
 
 def _check(tree: int, workspace: Workspace, config: bytes) -> None:
-    for name, expected in ((FILES[0], config), (FILES[1], b""), (f"{DIRECTORIES[1]}/exclude", EXCLUDE)):
+    info = {"exclude": EXCLUDE} | ({"sparse-checkout": aside.PATTERNS} if workspace.untrusted else {})
+    of_info = ((f"{DIRECTORIES[1]}/{name}", content) for name, content in info.items())
+    for name, expected in ((FILES[0], config), (FILES[1], b""), *of_info):
         if _content(tree, name) != expected:
             raise SandboxError(f"{workspace.path}: {name} is not as Handrail wrote it, so nothing was started")
     with contextlib.suppress(FileNotFoundError):
         os.close(_walk(tree, ABSENT, os.O_PATH))
         raise SandboxError(f"{workspace.path}: {ABSENT} was made, so nothing was started")
     alternates = os.fsencode(workspace.mirror / "objects") + b"\n"
-    for name, expected_names in zip(DIRECTORIES, (set(), {"exclude"}, {"alternates"}), strict=True):
+    for name, expected_names in zip(DIRECTORIES, (set(), set(info), {"alternates"}), strict=True):
         directory = _walk(tree, name, os.O_DIRECTORY)
         try:
             if strange := set(_names(directory)) - expected_names:

@@ -116,7 +116,13 @@ async def repair(workspace: Workspace, session: SessionId) -> None:
         os.chown(staging, uid, uid)
     refs, last = await asyncio.gather(upstream_refs(workspace.mirror), _last(workspace, session))
     await make_git_directory(
-        staging, mirror=workspace.mirror, refs=refs, commit=workspace.base, session=session, uid=uid
+        staging,
+        mirror=workspace.mirror,
+        refs=refs,
+        commit=workspace.base,
+        session=session,
+        uid=uid,
+        untrusted=workspace.untrusted,
     )
     upstream = (await git("rev-parse", session_ref(session, "upstream"), cwd=workspace.results)).decode().strip()
     pack = await git(

@@ -76,7 +76,9 @@ async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, 
         [{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "It says <b>Hello</b> now."}], "Make it English."
     )
     form = {"csrf": keys.form, "repository": str(repository), "agent": "handrail", "model": "claude-sonnet-4-5"}
-    started = await browser.post("/sessions", data=form | {"prompt": words, "checks": "grep -q Hello greet.py"})
+    started = await browser.post(
+        "/sessions", data=form | {"prompt": words, "checks": "grep -q Hello greet.py", "untrusted": "yes"}
+    )
     assert started.status_code == 303, started.text
     where = started.headers["location"]
     await rest(desk)
@@ -85,6 +87,7 @@ async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, 
     assert "It says <b>Hello</b> now." in found.words
     assert "sed -i s/Hallo/Hello/ greet.py" in found.words
     assert "Outcome: done" in found.words
+    assert "its settings for agents are not used; it has none." in found.words
     diff = await page(browser, f"{where}/diff")
     assert "print('Hello')" in diff.words
     assert "grep -q Hello greet.py" in diff.words

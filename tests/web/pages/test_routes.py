@@ -115,6 +115,12 @@ async def test_a_session_says_aloud_when_there_are_no_walls(desk: Desk, browser:
     assert "no walls" in (await page(browser, "/")).words
 
 
+async def test_a_session_names_what_an_untrusted_ref_brought(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    await begin(desk, "s-fork", untrusted=True, set_aside=["AGENTS.md", "\u202e.mcp.json"])
+    words = (await page(browser, "/sessions/s-fork")).words
+    assert "its settings for agents are not used: AGENTS.md \\u202e.mcp.json" in words
+
+
 async def test_a_session_offers_what_can_be_done_now(desk: Desk, browser: httpx2.AsyncClient) -> None:
     await begin(desk, "s-idle")
     await begin(desk, "s-busy", state=SessionState.RUNNING, control=Control.AGENT)

@@ -111,6 +111,8 @@ class Session(Answer):
     secrets: Annotated[list[str], Field(description="secrets that the agent's requests may carry")]
     scopes: Annotated[list[str], Field(description="what it spends together with others")]
     turn_budget_nano: Nano | None
+    untrusted: Annotated[bool, Field(description="its base's settings for agents are not used")]
+    set_aside: Annotated[list[str], Field(description="files of an untrusted base that no agent sees; at most 100")]
     policy: Annotated[str | None, Field(description="the session's own policy, as YAML")]
     permissions: Annotated[
         Permissions | None, Field(description="null: asks while you hold it, allows while handed off")

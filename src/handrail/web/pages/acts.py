@@ -37,6 +37,7 @@ class Acts:
             agent=form.get("agent", "") or "handrail",
             model=form.get("model", "").strip() or None,
             login=form.get("login") == "yes",
+            untrusted=form.get("untrusted") == "yes",
             prompt=None if goal is not None else prompt,
             goal=goal,
         )

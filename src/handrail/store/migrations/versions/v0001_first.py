@@ -49,6 +49,8 @@ def _sessions() -> None:
         sa.Column("network", sa.JSON(), nullable=False),
         sa.Column("login", sa.Boolean(), nullable=False),
         sa.Column("secrets", sa.JSON(), nullable=False),
+        sa.Column("untrusted", sa.Boolean(), nullable=False),
+        sa.Column("set_aside", sa.JSON(), nullable=False),
         sa.Column("permissions", sa.String()),
         sa.Column("policy", sa.Text()),
         sa.Column("scopes", sa.JSON(), nullable=False),
