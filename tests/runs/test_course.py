@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from handrail.automation import EffectState, TaskState, TriggerKind, Trust
 from handrail.notify import Occasion
 from handrail.runs import results
+from handrail.runs.plan import Target
 from handrail.runs.rooms import Refused
 from handrail.store import calls
 from handrail.types import Outcome, Scope
@@ -140,3 +143,16 @@ async def test_the_same_cause_starts_one_run(works: Works) -> None:
     assert first == again
     await works.ended(first)
     assert len(works.ledger.carried) == 1
+
+
+async def test_a_ref_that_an_event_names_is_not_trusted_and_its_rerun_neither(works: Works) -> None:
+    target = Target(str(works.house.repository), ref="main")
+    plan = replace(works.plan(), targets=(target,))
+    run = await works.begin(plan, TriggerKind.EVENT, arrival="e-1")
+    await works.ended(run)
+    again = await works.runs.rerun(run, "alice", failed=False)
+    await works.ended(again)
+    by_hand = await works.begin(plan)
+    await works.ended(by_hand)
+    seen = [(await works.house.row(await works.at_work(one))).untrusted for one in (run, again, by_hand)]
+    assert seen == [True, True, False]

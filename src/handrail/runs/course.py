@@ -114,6 +114,8 @@ class Course:
                 policy=self._plan.policy,
                 network=self._plan.network,
                 scopes=(Scope(f"run:{self._run.id}"), Scope(f"workflow:{self._run.workflow}")),
+                # what an event names may be anybody's branch
+                untrusted=self._run.arrival is not None and target.ref is not None,
                 key=key,
                 goal=_goal(stage, work),
                 after=None if before is None or before.head == before.upstream else before.head,

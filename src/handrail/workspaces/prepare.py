@@ -82,17 +82,9 @@ async def prepare(
         await asyncio.shield(remove_tree(own / "workspace"))
         raise
     return Workspace(
-        path=path,
-        repository=repository.path,
-        mirror=mirror,
-        results=results,
-        base=base,
-        branch=branch_of(session),
-        protected=protected_paths(path),
-        read_only=(mirror / "objects",),
-        untrusted=untrusted,
-        set_aside=left_out,
-    )
+        path=path, repository=repository.path, mirror=mirror, results=results, base=base, branch=branch_of(session),
+        protected=protected_paths(path), read_only=(mirror / "objects",), untrusted=untrusted, set_aside=left_out,
+    )  # fmt: skip
 
 
 async def _with_uncommitted(repository: Repository, path: Path, results: Path, commit: str, uid: int | None) -> str:
