@@ -21,6 +21,7 @@ async def test_a_row_comes_back_as_it_was(store: Store) -> None:
         secrets=["SEARCH_KEY"],
         untrusted=True,
         set_aside=["AGENTS.md"],
+        scopes=["run:r-1"],
         permissions=Permissions.DENY,
         outcome=Outcome.BLOCKED,
         agent_capabilities={"load": True, "modes": ["ask"]},
