@@ -13,4 +13,3 @@ def test_over_http_where_it_is_spoken_else_over_the_bridge() -> None:
         [stdio] = servers(agent, DOOR, Capabilities("c", "1", raw={}, mcp_http=speaks))
         assert "type" not in stdio
         assert stdio["args"] == ["-I", "-m", "handrail.agents.bridge"]
-    assert servers("handrail", DOOR, Capabilities("c", "1", raw={})) == []

@@ -40,6 +40,8 @@ TOOLS: Mapping[str, tuple[EffectKind, str, frozenset[str]]] = {
     "propose_message": (EffectKind.MESSAGE, "Propose a message to people.", frozenset()),
     "propose_report": (EffectKind.REPORT, "Propose a report, a page that Handrail keeps and shows.", frozenset()),
 }
+_HINTS = {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": False}
+"""a proposal alone changes nothing outside, so nobody need be asked before it is kept"""
 _INSTRUCTIONS = (
     "You have no credentials for git hosts or chats and need none. To have something done outside this workspace, "
     "propose it with these tools; a person or the workflow decides, and Handrail does it."
@@ -98,7 +100,7 @@ async def _one(message: Any, propose: Propose) -> Json | None:
 def _tool(name: str) -> Json:
     kind, means, left_out = TOOLS[name]
     return {"name": name, "description": f"{means} Nothing happens before it is decided.",
-            "inputSchema": e.schema(kind, left_out)}  # fmt: skip
+            "inputSchema": e.schema(kind, left_out), "annotations": _HINTS}  # fmt: skip
 
 
 async def _called(id_: object, params: Mapping[str, Any], propose: Propose) -> Json:

@@ -11,14 +11,10 @@ PATH = "/mcp"
 NAME = "handrail"
 NO_HTTP = frozenset({"openhands"})
 """agents that say they speak MCP over HTTP, and fail every prompt once they are told of such a server"""
-NONE = frozenset({"handrail"})
-"""agents that take no MCP servers"""
 
 
 def servers(agent: str, endpoint: Endpoint, capabilities: Capabilities) -> list[Json]:
     """`mcpServers` of ACP's `session/new` (https://agentclientprotocol.com/protocol/session-setup#mcp-servers)."""
-    if agent in NONE:
-        return []
     url = f"{endpoint.url.rstrip('/')}{PATH}"
     if capabilities.mcp_http and agent not in NO_HTTP:
         header: Json = {"name": "Authorization", "value": f"Bearer {endpoint.token}"}

@@ -77,6 +77,7 @@ class Own(Shown):
 
     def __init__(self, home: Path, cwd: Path, env: Mapping[str, str]) -> None:
         super().__init__()
+        self.servers: list[Json] = []
         self.home = home
         self.cwd = cwd
         self.env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home), **env}
@@ -133,14 +134,14 @@ class Own(Shown):
             await self._reader
 
     async def new(self, mode: str | None = None) -> str:
-        self.session = (await self.call("session/new", cwd=str(self.cwd), mcpServers=[]))["sessionId"]
+        self.session = (await self.call("session/new", cwd=str(self.cwd), mcpServers=self.servers))["sessionId"]
         if mode:
             await self.call("session/set_mode", sessionId=self.session, modeId=mode)
         return self.session
 
     async def back(self, session: str, how: str = "load") -> Json:
         self.session = session
-        return await self.call(f"session/{how}", sessionId=session, cwd=str(self.cwd), mcpServers=[])
+        return await self.call(f"session/{how}", sessionId=session, cwd=str(self.cwd), mcpServers=self.servers)
 
     async def prompt(self, text: str) -> Json:
         return await self.call("session/prompt", sessionId=self.session, prompt=[{"type": "text", "text": text}])

@@ -1,4 +1,4 @@
-"""Calls the model: one connection kept open, answers streamed, failures tried again within bounds."""
+"""Calls the model: answers streamed, failures tried again within bounds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import email.utils
 import json
 import random
 import re
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +13,8 @@ from contextlib import suppress
 import httpx2
 
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import Json, Message
+from handrail.agents.own.door import Door
+from handrail.agents.own.messages import Message
 from handrail.agents.own.settings import Settings
 from handrail.agents.own.wires import Draft, StreamBroken, Wire
 from handrail.errors import ProviderError
@@ -50,14 +50,9 @@ class Model:
 
     def __init__(self, settings: Settings, wire: Wire) -> None:
         self._settings, self._wire = settings, wire
-        self._socket: socket.socket | None = None
-        self._url = f"{settings.model_url}{wire.path.format(settings.model.removeprefix('models/'))}"
         headers = {name: value.format(settings.token) for name, value in wire.headers.items()}
-        headers |= {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
-        local = settings.model_url.startswith("http://")
-        # Loading the certificates takes 20 ms: not for a gateway on loopback. Proxies are for the world outside.
-        timeout = httpx2.Timeout(60, connect=10, read=settings.idle)
-        self._client = httpx2.Client(verify=not local, trust_env=not local, headers=headers, timeout=timeout)
+        url = f"{settings.model_url}{wire.path.format(settings.model.removeprefix('models/'))}"
+        self._door = Door(url, headers, settings.idle)
 
     def ask(
         self, body: bytes, first: int, cancel: Cancel, told: Callable[[Draft], None], failed: Callable[[str], None]
@@ -86,16 +81,9 @@ class Model:
                 cancel.check(wait)
 
     def _once(self, body: bytes, first: int, cancel: Cancel, told: Callable[[Draft], None]) -> Message:
-        def watch(event: str, info: Json) -> None:
-            # A cancellation must find the socket to shut; a new one may be connected at any attempt.
-            if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-                self._socket = info["return_value"].get_extra_info("socket")
-                cancel.check()
-
         draft = Draft()
-        call = self._client.stream("POST", self._url, content=body, extensions={"trace": watch})
         try:
-            with cancel.stopping(self._shut), call as response:
+            with self._door.post(body, cancel) as response:
                 if response.status_code != 200:
                     raise _refusal(response.status_code, response.headers, response.read())
                 for event in httpx2.EventSource(response, max_event_size=_LARGEST):
@@ -112,12 +100,6 @@ class Model:
             raise _AgainError(f"model call failed: {str(error) or type(error).__name__}") from error
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise _AgainError(f"model call failed: an event without what it must have ({error!r})") from error
-
-    def _shut(self) -> None:
-        # Closing would not wake the thread that reads; shutting down does.
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _refusal(status: int, headers: httpx2.Headers, raw: bytes) -> ModelError:

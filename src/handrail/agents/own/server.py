@@ -21,7 +21,7 @@ from handrail.errors import Conflict, HandrailError, InvalidInput, NotFound
 _CAPABILITIES = {
     "loadSession": True,
     "promptCapabilities": {"image": False, "audio": False, "embeddedContext": True},
-    "mcpCapabilities": {"http": False, "sse": False},
+    "mcpCapabilities": {"http": True, "sse": False},
     "sessionCapabilities": {"resume": {}, "close": {}},
 }
 
@@ -76,7 +76,7 @@ class Server:
             if known.cancel:
                 raise Conflict(f"session {identity} has a turn under way")
             self._sessions.pop(known.id).close()
-        session = self._open_session(identity, _string(params, "cwd"))
+        session = self._open_session(identity, _string(params, "cwd"), servers=params.get("mcpServers"))
         self._sessions[session.id] = session
         return session
 

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
-from handrail.agents.own import guide
+from handrail.agents.own import guide, mcp
 from handrail.agents.own.cancel import Cancel, Cancelled
 from handrail.agents.own.history import History
 from handrail.agents.own.journal import Journal, Memory
@@ -36,7 +36,9 @@ class Session:
     Raises NotFound or Conflict as its journal does, InvalidInput where `cwd` is no absolute folder or the id no id.
     """
 
-    def __init__(self, identity: str | None, cwd: str, settings: Settings, wire: Wire, peer: Peer) -> None:
+    def __init__(
+        self, identity: str | None, cwd: str, *, servers: object = (), settings: Settings, wire: Wire, peer: Peer
+    ) -> None:
         if not (cwd.startswith("/") and Path(cwd).is_dir()):
             raise InvalidInput("cwd", cwd, "give the absolute path of a folder")
         if identity is not None and not _ID.fullmatch(identity):
@@ -51,7 +53,8 @@ class Session:
             self.set(cwd=cwd)
         root = Path(os.path.normpath(cwd))
         self.bench = Workbench(root, os.environ, min(32_000, settings.context // 2))
-        self.tools = self.bench.tools | table(self.plan, self.ask)
+        own = self.bench.tools | table(self.plan, self.ask)
+        self.tools = own | mcp.offered(servers, own, self.bench.limit)
         told = [tool.told for tool in self.tools.values()]
         head = wire.begin(settings.model, guide.system_prompt(root), told, settings.max_output)
         self.history = History(wire, head, settings.context)

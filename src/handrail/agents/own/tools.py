@@ -75,7 +75,7 @@ class Tool:
     """What makes the act of a call, the parameters it takes, and what the model is told."""
 
     make: Callable[..., Act]
-    parameters: Mapping[str, tuple[Any, Any]]  # type and default
+    parameters: Mapping[str, tuple[Any, Any]] | None  # type and default; None: whoever runs it judges them
     told: Json
 
 
@@ -104,7 +104,8 @@ def prepare(tools: Mapping[str, Tool], call: Call) -> Act:
     if call.name not in tools:
         raise ToolFault(f"there is no tool `{call.name}`: the tools are {', '.join(tools)}")
     tool = tools[call.name]
-    given = {name: _argument(call.args, name, *wanted) for name, wanted in tool.parameters.items()}
+    wanted = tool.parameters
+    given = call.args if wanted is None else {name: _argument(call.args, name, *one) for name, one in wanted.items()}
     try:
         return tool.make(**given)
     except OSError as error:

@@ -20,6 +20,7 @@ _TOLD_STUCK, _STUCK = 3, 6
 _SAME = "\n[You have made this very call {} times with this very result. Do something else, or say what stops you.]"
 _EMPTY = "Your last answer was empty. Go on with the work, or say that it is done and how you checked it."
 _ALWAYS = {"edit": "edits", "execute": "commands", "read": "reads outside the workspace", "search": "outside searches"}
+_ALWAYS |= {"other": "calls of other tools"}
 _STOPS = {"end": "end_turn", "length": "max_tokens", "refusal": "refusal"}
 
 

@@ -1,0 +1,120 @@
+"""The tools of MCP servers, over streamable HTTP: https://modelcontextprotocol.io/specification/2025-06-18/basic.
+
+A call is never sent twice: whether a lost one was done, nobody here knows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import httpx2
+
+from handrail import __version__
+from handrail.agents.own.cancel import Cancel
+from handrail.agents.own.door import Door
+from handrail.agents.own.messages import Json, clean, clip
+from handrail.agents.own.tools import Act, Outcome, Tool, ToolFault
+
+_VERSION = "2025-06-18"
+_PATIENCE = 120.0
+"""seconds of silence"""
+_LARGEST = 8 << 20
+"""bytes of one answer"""
+_PAGES = 20
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def offered(servers: object, own: Mapping[str, Tool], limit: int) -> dict[str, Tool]:
+    """The tools of ACP's `mcpServers` by name; `own` keep their names. A server that fails is told on stderr.
+
+    A result has at most `limit` characters.
+    """
+    tools: dict[str, Tool] = {}
+    for server in servers if isinstance(servers, list) else ():
+        name = server.get("name") if isinstance(server, dict) else None
+        try:
+            for tool in Server(server, limit).tools():
+                plain = tool.told["name"]
+                tool.told["name"] = plain if plain not in {**own, **tools} else f"{name}_{plain}"[:64]
+                tools[tool.told["name"]] = tool
+        except (ToolFault, httpx2.InvalidURL, KeyError, TypeError, AttributeError) as fault:
+            sys.stderr.write(f"MCP server {name!r} is left out: {fault}\n")
+    return tools
+
+
+class Server:
+    """One server as ACP tells of it; ToolFault where it is none that is spoken to over HTTP."""
+
+    def __init__(self, told: Json, limit: int) -> None:
+        if told.get("type") != "http":
+            raise ToolFault("only servers over HTTP are spoken to")
+        headers = {str(header["name"]): str(header["value"]) for header in told.get("headers") or ()}
+        headers["accept"] = "application/json, text/event-stream"
+        self._door, self._limit, self._ids = Door(str(told["url"]), headers, _PATIENCE), limit, count(1)
+        self._more = {"mcp-protocol-version": _VERSION}
+
+    def tools(self) -> Sequence[Tool]:
+        """What it offers. Raises ToolFault."""
+        cancel, tools, cursor = Cancel(), [], None
+        about = {"name": "handrail", "version": __version__}
+        hello = {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": about}
+        agreed = self._ask("initialize", hello, cancel).get("protocolVersion")
+        self._more["mcp-protocol-version"] = str(agreed or _VERSION)
+        self._send({"method": "notifications/initialized"}, cancel)
+        for _ in range(_PAGES):
+            page = self._ask("tools/list", {"cursor": cursor} if cursor else {}, cancel)
+            tools += [self._tool(told) for told in page.get("tools") or () if _NAME.fullmatch(str(told.get("name")))]
+            if not (cursor := page.get("nextCursor")):
+                break
+        return tools
+
+    def _tool(self, told: Json) -> Tool:
+        name, hints = str(told["name"]), told.get("annotations") or {}
+        harmless = hints.get("readOnlyHint") is True or hints.get("destructiveHint") is False
+
+        def make(**args: object) -> Act:
+            def run(cancel: Cancel, _: Callable[[str], None]) -> Outcome:
+                came = self._ask("tools/call", {"name": name, "arguments": args}, cancel)
+                parts = [clean(str(part.get("text") or f"({part.get('type')})")) for part in came.get("content") or ()]
+                return Outcome(clip("\n".join(parts), self._limit) or "(nothing)", came.get("isError") is not True)
+
+            return Act(str(told.get("title") or name), "other", run, asks=not harmless)
+
+        schema = told.get("inputSchema") or {"type": "object", "properties": {}}
+        about = clip(clean(str(told.get("description") or "")), 4000)
+        return Tool(make, None, {"name": name, "description": about, "parameters": schema})
+
+    def _ask(self, method: str, params: Json, cancel: Cancel) -> Json:
+        number = next(self._ids)
+        came = self._send({"id": number, "method": method, "params": params}, cancel)
+        answer: Any = next((one for one in came if isinstance(one, dict) and one.get("id") == number), None)
+        if not isinstance(answer, dict) or not isinstance(answer.get("result"), dict):
+            error = answer.get("error") if isinstance(answer, dict) else None
+            said = error.get("message") if isinstance(error, dict) else None
+            raise ToolFault(f"`{method}` failed: {clip(str(said or 'the server gave no answer'), 500)}")
+        result: Json = answer["result"]
+        return result
+
+    def _send(self, message: Json, cancel: Cancel) -> list[Any]:
+        """Send a message; the messages that came back."""
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        try:
+            with self._door.post(body, cancel, self._more) as response:
+                if session := response.headers.get("mcp-session-id"):
+                    self._more["mcp-session-id"] = session
+                if response.status_code >= 400:
+                    raise ToolFault(f"the server refused it, HTTP {response.status_code}")
+                if "event-stream" in response.headers.get("content-type", ""):
+                    return [json.loads(event.data) for event in httpx2.EventSource(response, max_event_size=_LARGEST)]
+                raw = response.read()
+                return [json.loads(raw)] if raw.strip() else []
+        except httpx2.TransportError as error:
+            cancel.check()
+            raise ToolFault(f"the server cannot be reached: {str(error) or type(error).__name__}") from error
+        except ValueError as error:
+            raise ToolFault("the server's answer is no JSON") from error
