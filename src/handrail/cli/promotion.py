@@ -67,7 +67,10 @@ def _drafted(told: Obj, file: Path | None) -> list[Line]:
     """The draft as a person judges it: what it may do, where that was seen, and what would ask."""
     rules, asks, inputs = told.get("rules") or [], told.get("asks") or [], told.get("inputs") or []
     name = str(told["name"])
-    out = [line(Span(name, "bold"), f"  from {told['acts']} acts of the session"), line()]
+    out = [
+        line(Span(name, "bold"), f"  from {told['acts']} act{'' if told['acts'] == 1 else 's'} of the session"),
+        line(),
+    ]
     out += [
         line(Span(f"+ {rule['section']}: allow {one_line(str(rule['rule']), 300)}", "green"),
              Span(f"  matches {rule['seen']} of {told['acts']}", "dim"))

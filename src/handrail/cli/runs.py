@@ -138,7 +138,8 @@ def _whole(told: Obj, *, full: bool) -> list[Line]:
 
 def _task(task: Obj, *, good: bool) -> list[Line]:
     name = str(task["repository"]).rstrip("/").rpartition("/")[2]
-    said = [f"{len(task['files'])} files"] if task["files"] else []
+    count = len(task["files"])
+    said = [f"{count} file{'' if count == 1 else 's'}"] if count else []
     rows = [line(Span(f"  {task['id']}", "bold"), Span(f"  {one_line(name, 60)}  {', '.join(said)}"))]
     for effect in task["effects"]:
         receipt = effect.get("receipt") or {}
