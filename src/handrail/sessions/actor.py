@@ -122,7 +122,7 @@ class Actor:
     async def handoff(self, goal: Goal, by: str) -> None:
         """Hand control to the agent until the goal's checks pass or a limit is met."""
         _refuse(self)
-        drafts, changes = handed_over(self.record.row, goal, self.turns.questions.limits(), by)
+        drafts, changes = handed_over(self.record.row, goal, self.turns.questions.limits(), by, self._rooms.clock())
         self._pursuit.failures = 0
         await self.record.write(*drafts, **changes)
         self._rooms.gateway.set_budget(self.record.id, self.workplace.budget())

@@ -91,7 +91,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     also: list[Write] = [*budgets.share(identity, scopes), snapshots.insert(identity, 0, workspace.base)]
     # What it is to do is in the same transaction: a server that dies here leaves no session that nobody takes up.
     if new.goal is not None:
-        begun, changes = handed_over(row, new.goal, policy.limits, by)
+        begun, changes = handed_over(row, new.goal, policy.limits, by, rooms.clock())
         drafts += begun
         row = replace(row, **changes)
     elif new.prompt is not None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from handrail.errors import InvalidInput
 from handrail.kinds import Kind
 from handrail.policy.document import PolicyLimits
 from handrail.sessions.rules import narrowed
 from handrail.store.log import Draft
 from handrail.store.sessions import SessionChanges, SessionRow
-from handrail.types import Control, Goal, now
+from handrail.types import Control, Goal
 
 
-def handed_over(row: SessionRow, goal: Goal, limits: PolicyLimits, by: str) -> tuple[list[Draft], SessionChanges]:
+def handed_over(
+    row: SessionRow, goal: Goal, limits: PolicyLimits, by: str, at: datetime
+) -> tuple[list[Draft], SessionChanges]:
     """What handing `row` over to its agent writes: the events and the columns.
 
     Args:
@@ -19,6 +23,7 @@ def handed_over(row: SessionRow, goal: Goal, limits: PolicyLimits, by: str) -> t
         goal: what shall be reached.
         limits: what its policy limits; the goal is held to them.
         by: who hands it over.
+        at: when, by the clock that its time is measured with.
 
     Raises:
         InvalidInput: it has a budget that nothing could hold.
@@ -37,7 +42,7 @@ def handed_over(row: SessionRow, goal: Goal, limits: PolicyLimits, by: str) -> t
     changes = SessionChanges(
         control=Control.AGENT,
         goal=goal,
-        goal_set=now(),
+        goal_set=at,
         goal_turns=0,
         goal_spent_nano=row.cost_nano,
         wrap_told=False,

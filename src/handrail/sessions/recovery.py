@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from handrail.kinds import Kind
 from handrail.sessions.actor import Actor
 from handrail.sessions.goals import RESUME_PROMPT, answered_prompt, first_prompt
@@ -43,7 +45,7 @@ async def recover(actor: Actor, why: str = RESTARTED) -> None:
             "tools": sum(1 for event in tail if event.turn == open_turn.turn and event.kind == Kind.TOOL_STARTED),
             "cost_nano": cost,
             "unpriced": unpriced,
-            "seconds": round((now() - open_turn.started).total_seconds(), 3),
+            "seconds": _since(open_turn.started),
         }
         drafts.append(Draft(Kind.TURN_ENDED, data, open_turn.turn))
         writes.append(
@@ -89,11 +91,16 @@ def _settled(tail: list[Event], turn: int) -> list[Draft]:
     return [
         Draft(
             Kind.TOOL_ENDED,
-            {"call": call, "status": "interrupted", "seconds": round((now() - event.time).total_seconds(), 3)},
+            {"call": call, "status": "interrupted", "seconds": _since(event.time)},
             turn,
         )
         for call, event in calls.items()
     ]
+
+
+def _since(begun: datetime) -> float:
+    """Seconds by the clock of the machine, which may have been set back since."""
+    return round(max(0.0, (now() - begun).total_seconds()), 3)
 
 
 def _heard(tail: list[Event]) -> bool:
