@@ -8,7 +8,7 @@ import pytest
 from handrail.errors import Conflict, InvalidInput, NotFound
 from handrail.store import sessions
 from handrail.store.engine import Store
-from handrail.types import Control, Outcome, Permissions, SessionId, SessionState
+from handrail.types import Control, Outcome, Permissions, Scope, SessionId, SessionState
 from tests.store.making import ALICE, begin, session_row
 
 
@@ -21,7 +21,7 @@ async def test_a_row_comes_back_as_it_was(store: Store) -> None:
         secrets=["SEARCH_KEY"],
         untrusted=True,
         set_aside=["AGENTS.md"],
-        scopes=["run:r-1"],
+        scopes=[Scope("run:r-1")],
         permissions=Permissions.DENY,
         outcome=Outcome.BLOCKED,
         agent_capabilities={"load": True, "modes": ["ask"]},
