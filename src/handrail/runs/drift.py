@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handrail.errors import InvalidInput
+from handrail.errors import InvalidInput, NotFound
+from handrail.policy import Verdict
 from handrail.policy.layers import Policy
 from handrail.runs import results
 from handrail.runs.acts import Outside, acts, outside
@@ -39,9 +40,17 @@ async def whole_log(store: Store, session: SessionId) -> list[Event]:
 
 
 async def beyond(store: Store, policy: Policy, sessions: Sequence[SessionId]) -> list[Outside]:
-    """What these sessions did or wanted to do that the policy does not let pass without a question."""
+    """What these sessions did or wanted to do that the policy does not let pass without a question.
+
+    A log that is too long to be judged counts as something that it does not; a session that is gone says nothing.
+    """
     found: list[Outside] = []
     for session in sessions:
-        place = (await session_rows.get(store, session)).workspace
-        found += outside(policy, acts(await whole_log(store, session), place))
+        try:
+            place = (await session_rows.get(store, session)).workspace
+            found += outside(policy, acts(await whole_log(store, session), place))
+        except NotFound:
+            continue
+        except InvalidInput as error:
+            found.append(Outside(f"the log of session {session} is too long", Verdict.ASK, error.message, named=False))
     return found

@@ -331,8 +331,10 @@ class Runs:
             if not bad:
                 raise Conflict(f"no task of run {row.number} failed: there is nothing to run again")
             targets = tuple(plan.targets[task.position] for task in bad)
+        rehearsal = row.trigger is TriggerKind.REHEARSAL  # it stays one: nothing is carried out, nothing is earned
+        trigger = TriggerKind.REHEARSAL if rehearsal else TriggerKind.MANUAL
         again = NewRun(
-            plan=replace(plan, targets=targets), trigger=TriggerKind.MANUAL, by=by, trust=row.trust,
+            plan=replace(plan, targets=targets), trigger=trigger, by=by, trust=row.trust,
             inputs=row.inputs, arrival=row.arrival,
         )  # fmt: skip
         new = await self.begin(again)
