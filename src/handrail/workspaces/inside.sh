@@ -57,8 +57,10 @@ add_all() {
     done <<END
 $found
 END
-    # also what the agent wrote where a file of an untrusted ref was left out
-    git add --all --sparse --ignore-errors -- "$@" >/dev/null
+    # Also what the agent wrote where a file of an untrusted ref was left out; git before 2.34 lacks the option.
+    sparse=
+    [ -f "$GIT_DIR/info/sparse-checkout" ] && sparse=--sparse
+    git add --all $sparse --ignore-errors -- "$@" >/dev/null
 }
 
 add_all_or_afresh() {
