@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export HANDRAIL_AGENTS_DIR ?= $(CURDIR)/.cache/agents
 
-.PHONY: help demo test test-agents check bench setup clean
+.PHONY: help demo test test-agents test-fanout check bench setup clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
@@ -17,6 +17,9 @@ test: check agents-ci browser  ## everything that CI runs: checks, tests, the fo
 test-agents: setup  ## the whole job by each of the seven real agents (fetches about 2.5 GB once)
 	$(PY) -m tests.real_agents.fetch all
 	$(PY) -m pytest tests/real_agents --all-agents
+
+test-fanout: setup  ## a migration of forty repositories, ten kills on the way (several minutes; not in CI)
+	$(PY) -m tests.whole.fanout 40 10
 
 check: setup  ## formatting, lint, types, floors, sizes
 	.venv/bin/ruff format --check .

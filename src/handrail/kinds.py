@@ -74,7 +74,7 @@ class Kind(StrEnum):
     # idle: seconds without an update, act: cancel | kill
     WATCHDOG_FIRED = "watchdog.fired"
     # outcome, reason, checks: [{command, passed, code}], turns, cost_nano, files,
-    # flagged: [{path, reason}] of files that configure agents or tools
+    # flagged: [{path, reason}] of files that configure agents or tools; resets? of a quota
     OUTCOME_REACHED = "outcome.reached"
     # mode, branch?, commit, files
     CHANGE_APPLIED = "change.applied"

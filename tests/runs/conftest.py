@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from handrail.store.effects import EffectRow
 from handrail.store.log import Write
 from handrail.store.runs import RunRow
 from handrail.store.tasks import TaskRow
-from handrail.types import Check, Limits, RunId, SessionId
+from handrail.types import Check, Limits, RunId, SessionId, now
 from tests.fake_provider import prompt
 from tests.sessions.conftest import House, Open, fake, git, open_house, repository
 
@@ -67,6 +68,8 @@ class Works:
     rooms: Rooms
     ledger: Ledger
     told: list[Notice]
+    channels: list[str]
+    """that were named for what was told"""
 
     def plan(
         self, *stages: Stage, targets: Iterable[Path] = (), trust: Trust = Trust.AUTONOMOUS, **more: object
@@ -113,6 +116,10 @@ class Works:
         assert effect.task is not None
         await self.runs.decided(effect.task)
 
+    async def commit(self, message: str) -> None:
+        """Commit what is in the repository."""
+        git(self.house.repository, "commit", "-q", "-a", "-m", message)
+
     async def lines(self, run: RunId) -> list[str]:
         return [event.kind for event in await runs.events(self.house.store, run)]
 
@@ -124,12 +131,17 @@ OpenWorks = Callable[..., AbstractAsyncContextManager[Works]]
 def open_works(open_house: Open) -> OpenWorks:
     @asynccontextmanager
     async def opened(
-        ledger: Ledger | None = None, pace: Pace | None = None, **settings: object
+        ledger: Ledger | None = None,
+        pace: Pace | None = None,
+        clock: Callable[[], datetime] = now,
+        **settings: object,
     ) -> AsyncIterator[Works]:
         told: list[Notice] = []
+        channels: list[str] = []
 
-        def tell(notice: Notice, _key: str) -> tuple[Write, ...]:
+        def tell(notice: Notice, _key: str, to: tuple[str, ...]) -> tuple[Write, ...]:
             told.append(notice)
+            channels.extend(to)
             return ()
 
         heard: list[Runs] = []
@@ -141,12 +153,12 @@ def open_works(open_house: Open) -> OpenWorks:
         async with open_house(settled=settled, **settings) as house:
             kept = ledger or Ledger()
             rooms = Rooms(house.config, house.store, house.sessions, kept, LocalSources(), tell,
-                          pace=pace or Pace(0.05, 0.05, 0.05, 0.05))  # fmt: skip
+                          clock, pace or Pace(0.05, 0.05, 0.05, 0.05))  # fmt: skip
             made = Runs(rooms)
             heard.append(made)
             await made.start()
             try:
-                yield Works(house, made, rooms, kept, told)
+                yield Works(house, made, rooms, kept, told, channels)
             finally:
                 await made.stop()
 

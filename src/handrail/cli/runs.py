@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
-from handrail.cli import options
+from handrail.cli import options, waiting
 from handrail.cli.clean import one_line
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import Line, Span, columns, line, printed, table
@@ -76,6 +77,12 @@ def show(
     return 0
 
 
+@runs.command("wait", epilog="Example: handrail runs wait last")
+def wait(run: Run = "last", as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Follow a run until it ends; the exit status says what came out, as that of `handrail do`."""
+    return follow(data, run, as_json=as_json)
+
+
 @runs.command("cancel", epilog="Example: handrail runs cancel last")
 def cancel(run: Run, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """End a run: its agents end within seconds; what was made is kept, what was delivered stays delivered."""
@@ -103,6 +110,16 @@ def resume(
     """Go on with a run that stopped itself, in the same sessions."""
     body = {"failed": failed, "step": allowed(step, "--from", *_STEPS)}
     return _did(data, f"/runs/{quote(run)}/resume", body, "goes on", as_json=as_json)
+
+
+def follow(data: Path | None, run: str, *, as_json: bool) -> int:
+    """Follow a run to its end, then show it."""
+    told = options.run(waiting.until_ended(options.client(data), run, quiet=as_json))
+    if as_json:
+        options.put_json(told)
+    else:
+        printed(_whole(told, full=False))
+    return waiting.status(told)
 
 
 def _did(data: object, path: str, body: Obj, what: str, *, as_json: bool) -> int:

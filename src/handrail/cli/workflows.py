@@ -18,6 +18,7 @@ from handrail.cli import options
 from handrail.cli.clean import clean, one_line
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import Line, Span, columns, line, printed, table
+from handrail.cli.runs import follow
 from handrail.errors import HandrailError, InvalidInput
 
 LINT = "handrail.commands.lint"
@@ -239,6 +240,7 @@ def start(
         list[str] | None,
         typer.Option("--repository", metavar="REPO", help="Work on this one instead; may be given several times."),
     ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it ends; the exit status is its.")] = False,
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
@@ -252,11 +254,11 @@ def start(
     repositories = [str(Path(item).absolute()) if Path(item).is_dir() else item for item in repository or ()]
     body = {"inputs": inputs, "repositories": repositories}
     told = options.run(_asked(options.client(data), "post", f"/workflows/{quote(name)}/start", body))
-    if as_json:
+    if as_json and not wait:
         options.put_json(told)
-    else:
+    elif not as_json:
         options.put(f"run {told['run']} of {name} has begun, tasks: {told['tasks']}")
-    return 0
+    return follow(data, str(told["run"]), as_json=as_json) if wait else 0
 
 
 @workflows.command("trust", epilog="Example: handrail workflows trust nightly sampled")

@@ -29,6 +29,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from handrail.gateway import ModelCall, OnCall
 from handrail.gateway.pots import Hold, Pot, Pots, Standing, dollars
@@ -87,6 +88,8 @@ class Account:
         self.provider = provider
         self.calls: set[asyncio.Task[None]] = set()
         """requests under way; cut when the session's door closes"""
+        self.resets: datetime | None = None
+        """when its provider, out of quota at the last call, wants to be asked again"""
         scope = Scope(f"session:{session}")
         self._own = Pot(Budget(scope, money=terms.budget), "the budget", used=Used(NanoUSD(terms.spent)), hard=False)
         self._turn = Pot(Budget(scope, money=terms.turn), "the budget of this turn", hard=False)

@@ -7,7 +7,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -285,6 +285,7 @@ class Gateway:
 
     def _count(self, account: Account, call: Call, reserved: Reservation) -> None:
         """Put what the call cost in the place of what was reserved for it."""
+        account.resets = None if call.wait is None else now() + timedelta(seconds=call.wait)
         reading = call.reading()
         cost: NanoUSD | None = NanoUSD(0)
         if account.capped:

@@ -115,13 +115,16 @@ class Post:
             raise self._fault
         return settings
 
-    def writes(self, notice: Notice, key: str) -> tuple[Write, ...]:
+    def writes(self, notice: Notice, key: str, to: tuple[str, ...] = ()) -> tuple[Write, ...]:
         """The rows that tell of `notice`, to be written with the event that it is about.
 
         Args:
             notice: what there is to tell.
             key: what it is about; a channel is told of one key once.
+            to: the channels that are told, whatever else they want to be told of; none names all that want it.
         """
+        if to:
+            return tuple(self.one(notice, key, name) for name in dict.fromkeys(to))
         settings = self._held()
         at = self._clock()
         wait = settings.after if notice.occasion is Occasion.ASKED else 0.0

@@ -10,7 +10,7 @@ from handrail.errors import Conflict
 from handrail.notify import Notice, Occasion
 from handrail.policy import Verdict
 from handrail.policy.layers import stack
-from handrail.runs import drift, trust, verdict
+from handrail.runs import caps, drift, trust, verdict
 from handrail.runs import plan as plans
 from handrail.runs.acts import Outside
 from handrail.runs.rooms import Rooms
@@ -22,6 +22,9 @@ from handrail.store.log import Write
 from handrail.store.runs import RunRow
 from handrail.store.tasks import TaskRow
 from handrail.types import Json, Outcome, Permissions
+
+_BY_ITSELF = (TriggerKind.SCHEDULE, TriggerKind.EVENT)
+"""what a person does by hand, or rehearses, neither raises the alarm nor counts for it"""
 
 
 async def may_start(store: Store, row: RunRow) -> bool:
@@ -37,7 +40,7 @@ async def stop(rooms: Rooms, row: RunRow, why: str) -> None:
     try:
         await rooms.store.log.write(
             run_rows.told(row.id, "run.stopped", {"reason": why}),
-            *rooms.tell(_notice(row, Outcome.NEEDS_PERSON, why, {}), f"run-stopped:{row.id}:{row.epoch}"),
+            *_told(rooms, row, _notice(row, Outcome.NEEDS_PERSON, why, {}), f"run-stopped:{row.id}:{row.epoch}"),
             guard=run_rows.update(row.id, RunState.RUNNING, state=RunState.STOPPED, reason=why),
         )
     except Conflict:
@@ -53,9 +56,11 @@ async def close(rooms: Rooms, row: RunRow) -> None:
     facts: Json = {"run": row.id, "tasks": len(tasks), "cost_nano": cost, "workflow": row.workflow}
     told: Json = {"outcome": outcome, "reason": reason, "cost_nano": cost}
     quiet = outcome in (Outcome.NOTHING_TO_DO, Outcome.CANCELLED) or row.trigger is TriggerKind.REHEARSAL
-    tell = () if quiet else rooms.tell(_notice(row, outcome, reason, facts), f"run:{row.id}:{len(tasks)}:{row.epoch}")
+    key = f"run:{row.id}:{len(tasks)}:{row.epoch}"
+    tell = () if quiet else _told(rooms, row, _notice(row, outcome, reason, facts), key)
     at = rooms.clock()
     trusted = await _trusted(rooms, row, tasks, outcome)
+    await caps.release(rooms, row.id)
     try:
         await rooms.store.log.write(
             run_rows.told(row.id, "run.ended", told),
@@ -67,8 +72,8 @@ async def close(rooms: Rooms, row: RunRow) -> None:
         )
     except Conflict:
         return
-    if row.trigger not in (TriggerKind.REHEARSAL, TriggerKind.MANUAL):
-        await _alarm(rooms, row, outcome)
+    if row.trigger in _BY_ITSELF:
+        await _alarm(rooms, row)
 
 
 async def _trusted(rooms: Rooms, row: RunRow, tasks: Sequence[TaskRow], outcome: Outcome) -> tuple[Write, ...]:
@@ -97,23 +102,28 @@ async def _drift(rooms: Rooms, policy: str | None, tasks: Sequence[TaskRow]) -> 
     return [one for one in found if not one.named or one.verdict is Verdict.DENY]
 
 
-async def _alarm(rooms: Rooms, row: RunRow, outcome: Outcome) -> None:
+async def _alarm(rooms: Rooms, row: RunRow) -> None:
     """Tell people of a workflow that has done nothing several times running: silence is not success."""
     limit = plans.from_json(row.plan).idle_alarm
     if limit <= 0:
         return
-    last = await run_rows.newest(rooms.store, workflow=row.workflow, states=(RunState.ENDED,), limit=limit)
-    idle = [run for run in last if run.outcome is Outcome.NOTHING_TO_DO and run.trigger is not TriggerKind.REHEARSAL]
-    if outcome is not Outcome.NOTHING_TO_DO or len(idle) < limit:
+    last = await run_rows.newest(
+        rooms.store, workflow=row.workflow, states=(RunState.ENDED,), triggers=_BY_ITSELF, limit=limit + 1
+    )
+    idle = [run.outcome is Outcome.NOTHING_TO_DO for run in last]
+    if len(idle) < limit or not all(idle[:limit]) or idle[limit:] == [True]:  # the last: told when it came to this many
         return
     why = f"it found nothing to do in {limit} runs running: look whether its trigger and its goal still fit"
-    before = await run_rows.newest(rooms.store, workflow=row.workflow, states=(RunState.ENDED,), limit=limit + 1)
-    if len(before) > limit and before[-1].outcome is Outcome.NOTHING_TO_DO:
-        return  # told when it came to this many
     notice = Notice(occasion=Occasion.IDLE, title=row.workflow, detail=why, facts={"run": row.id, "runs": limit})
     await rooms.store.log.write(
-        run_rows.told(row.id, "workflow.idle", {"runs": limit}), *rooms.tell(notice, f"idle:{row.workflow}:{row.id}")
+        run_rows.told(row.id, "workflow.idle", {"runs": limit}),
+        *_told(rooms, row, notice, f"idle:{row.workflow}:{row.id}"),
     )
+
+
+def _told(rooms: Rooms, row: RunRow, notice: Notice, key: str) -> tuple[Write, ...]:
+    """Over the channels that the workflow names."""
+    return rooms.tell(notice, key, plans.from_json(row.plan).notify)
 
 
 def _notice(row: RunRow, outcome: Outcome, reason: str, facts: Json) -> Notice:

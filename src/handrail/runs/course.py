@@ -11,13 +11,13 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Unpack
 
 from handrail.automation import EffectState, Step, TaskState
 from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
 from handrail.notify import Notice, Occasion
-from handrail.runs import evidence, gate, likeness, proposals, results, trust, verdict
+from handrail.runs import caps, evidence, gate, likeness, proposals, results, trust, verdict
 from handrail.runs.plan import Plan, Stage
 from handrail.runs.rooms import Carried, Refused, Rooms
 from handrail.runs.spread import stage_of
@@ -35,6 +35,9 @@ from handrail.store.sessions import SessionRow
 from handrail.store.tasks import TaskChanges, TaskRow
 from handrail.types import Control, Goal, Json, Outcome, SandboxKind, Scope, SessionId
 from handrail.workspaces.layout import results_of
+
+_SETTINGS = frozenset({"secrets", "network", "policy", "provider", "model", "agent", "sandbox"})
+"""fields of a session whose fault is the workflow's, not its repository's"""
 
 
 class Fenced(Exception):  # no error: the task is well, in another hand
@@ -85,7 +88,8 @@ class Course:
         try:
             session = await self._session(stage, work)
         except (InvalidInput, NotFound) as error:
-            return await self._end(Ended(Outcome.FAILED, "repository", error.message))
+            cause = error.field if isinstance(error, InvalidInput) and error.field in _SETTINGS else "repository"
+            return await self._end(Ended(Outcome.FAILED, cause, error.message))
         except MissingPart as error:
             return await self._end(Ended(Outcome.BLOCKED, "missing_part", error.message))
         except SandboxError as error:
@@ -98,11 +102,12 @@ class Course:
     async def _session(self, stage: Stage, work: results.Work) -> SessionId:
         """The session of the stage, which knows its goal from the first: made, or found by its key."""
         target = self._plan.targets[self.task.position]
-        key = f"{self.task.id}:{stage.name}:{self.task.attempt}"
+        key = results.key(self.task, stage.name)
         row = await session_rows.by_key(self._rooms.store, key)
         if row is None:
             path, ref = await self._rooms.sources.bring(target)
             before = work.last_edit()
+            await caps.bind(self._rooms, self._run.id, self._plan)
             new = NewSession(
                 repository=path,
                 agent=stage.agent,
@@ -113,9 +118,10 @@ class Course:
                 title=f"{self._run.workflow}: {self.task.repository}"[-200:],
                 policy=self._plan.policy,
                 network=self._plan.network,
-                scopes=(Scope(f"run:{self._run.id}"), Scope(f"workflow:{self._run.workflow}")),
+                scopes=(caps.scope(self._run.id), Scope(f"workflow:{self._run.workflow}")),
                 # what an event names may be anybody's branch
                 untrusted=self._run.arrival is not None and target.ref is not None,
+                secrets=self._plan.secrets,
                 key=key,
                 goal=_goal(stage, work),
                 after=None if before is None or before.head == before.upstream else before.head,
@@ -140,7 +146,7 @@ class Course:
         reached = Ended(session.outcome, came.cause, came.reason)
         follows = verdict.of_session(stage, reached, work.tries, self._plan.retries)
         if isinstance(follows, Again):
-            return await self._again(follows, work, came.reason)
+            return await self._again(follows, work, came.reason, came.resets)
         ended = await evidence.of_stage(
             self._rooms.store, session, stage, came,
             begun=work.ended[0].upstream if work.ended else None,
@@ -163,12 +169,14 @@ class Course:
             raise NotFound(f"task {self.task.id} has no session")
         return await session_rows.get(self._rooms.store, self.task.session)
 
-    async def _again(self, again: Again, work: results.Work, reason: str) -> bool:
+    async def _again(self, again: Again, work: results.Work, reason: str, resets: datetime | None = None) -> bool:
         """Set the task aside; it goes on by itself when its time has come."""
         tries = work.tries.get(again.cause, 0) + 1
         if tries > int(getattr(self._plan.retries, again.cause)):
             return await self._end(Ended(Outcome.BLOCKED, again.cause, reason))
         wait = self._rooms.pace.of(again.cause, tries) * random.uniform(0.9, 1.1)  # noqa: S311  # spreads tries, no secret
+        if resets is not None:
+            wait = max(wait, (resets - self._rooms.clock()).total_seconds())
         kept = results.put(self.task, "work", work.tried(again.cause))
         told: Json = {"cause": again.cause, "reason": reason, "tries": tries, "seconds": round(wait, 1)}
         due = self._rooms.clock() + timedelta(seconds=wait)
@@ -240,7 +248,7 @@ class Course:
                 session=self.task.session,
                 facts={"run": self._run.id, "task": self.task.id, "effect": row.id, "workflow": self._run.workflow},
             )
-            writes += self._rooms.tell(notice, f"effect:{row.id}")
+            writes += self._rooms.tell(notice, f"effect:{row.id}", self._plan.notify)
         at = self._rooms.clock()
         decided = None if state is EffectState.WAITING else at
         by = None if state is EffectState.WAITING else "policy"

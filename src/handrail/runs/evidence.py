@@ -44,6 +44,8 @@ class Came:
     checks: tuple[Ran, ...]
     said: str
     memory_lost: bool
+    resets: datetime | None = None
+    """when a quota that is used up is there again, where its provider says so"""
 
     @property
     def output(self) -> str:
@@ -65,7 +67,12 @@ async def outcome(store: Store, session: SessionRow) -> Came:
         checks=_checks(before),
         said=_said(before, turn),
         memory_lost=any(event.kind == Kind.MEMORY_LOST for event in tail),
+        resets=None if reached is None else _moment(reached.data.get("resets")),
     )
+
+
+def _moment(kept: object) -> datetime | None:
+    return datetime.fromisoformat(kept) if isinstance(kept, str) else None
 
 
 def _checks(events: Sequence[Event]) -> tuple[Ran, ...]:

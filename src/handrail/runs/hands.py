@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from handrail.automation import EffectState, RunState, Step, TaskState
 from handrail.errors import Conflict, InvalidInput
 from handrail.runs import evidence, results
 from handrail.runs import plan as plans
+from handrail.runs.plan import Plan
 from handrail.runs.rooms import Rooms
-from handrail.runs.spread import GOOD
+from handrail.runs.spread import GOOD, stage_of
+from handrail.runs.verdict import Ended
 from handrail.store import effects as effect_rows
 from handrail.store import runs as run_rows
+from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
 from handrail.store.engine import Store
 from handrail.store.log import Write
@@ -27,24 +31,51 @@ AGENT_GRACE = 3.0
 async def cancel(rooms: Rooms, task: TaskId, by: str) -> None:
     """End a task; its agent ends within seconds, and what it made is kept."""
     row = await task_rows.get(rooms.store, task)
-    if row.state is TaskState.ENDED:
+    if row.state is not TaskState.ENDED:
+        await _stop(rooms, row, Ended(Outcome.CANCELLED, "cancelled", f"cancelled by {by}"), by)
+
+
+def deadline(rooms: Rooms, plan: Plan) -> datetime | None:
+    """When a task that begins now is given up, unless its change is there."""
+    return None if plan.timeout is None else rooms.clock() + timedelta(seconds=plan.timeout)
+
+
+async def give_up(rooms: Rooms, task: TaskId) -> None:
+    """End a task whose time is up; what its agent made is kept. One that came to its change meanwhile goes on."""
+    row = await task_rows.get(rooms.store, task)
+    if row.step not in (Step.PREPARE, Step.WORK) or row.state in (TaskState.ENDED, TaskState.TAKEN):
         return
-    work = results.work(row)
-    cost = await evidence.cost(rooms.store, work, row)
-    reason = f"cancelled by {by}"
-    moot = evidence.moot(await effect_rows.of_task(rooms.store, task), rooms.clock())
-    told: Json = {"outcome": Outcome.CANCELLED, "cause": "cancelled", "reason": reason, "cost_nano": cost}
+    run = await run_rows.get(rooms.store, row.run)
+    limit = plans.from_json(run.plan).timeout or 0.0
+    why = f"it was not finished after {limit:g} s, the timeout of its workflow"
+    with contextlib.suppress(Conflict):  # a person took it just now
+        await _stop(rooms, row, Ended(Outcome.FAILED, "timeout", why), f"run {run.number}")
+
+
+async def _stop(rooms: Rooms, row: TaskRow, ended: Ended, by: str) -> None:
+    """End a task from outside: its row first, then its agent, within seconds."""
+    cost = await evidence.cost(rooms.store, results.work(row), row)
+    moot = evidence.moot(await effect_rows.of_task(rooms.store, row.id), rooms.clock())
+    told: Json = {"outcome": ended.outcome, "cause": ended.cause, "reason": ended.reason, "cost_nano": cost}
     await rooms.store.log.write(
         *moot,
-        run_rows.told(row.run, "task.ended", told, task),
+        run_rows.told(row.run, "task.ended", told, row.id),
         guard=task_rows.update(
-            task, row.epoch, epoch=row.epoch + 1, state=TaskState.ENDED, outcome=Outcome.CANCELLED, cause="cancelled",
-            reason=reason, likeness=None, cost_nano=cost, due=None, ended=rooms.clock(),
+            row.id, row.epoch, epoch=row.epoch + 1, state=TaskState.ENDED, outcome=ended.outcome, cause=ended.cause,
+            reason=ended.reason, likeness=None, cost_nano=cost, due=None, ended=rooms.clock(),
         ),
     )  # fmt: skip
-    if row.session is not None and row.state is not TaskState.TAKEN:
+    session = row.session or await _unnoted(rooms, row)
+    if session is not None and row.state is not TaskState.TAKEN:
         with contextlib.suppress(Conflict):
-            await rooms.sessions.abandon(row.session, by, AGENT_GRACE)
+            await rooms.sessions.abandon(session, by, AGENT_GRACE)
+
+
+async def _unnoted(rooms: Rooms, row: TaskRow) -> SessionId | None:
+    """The session of a task that was stopped between the making of it and the note of it."""
+    plan = plans.from_json((await run_rows.get(rooms.store, row.run)).plan)
+    found = await session_rows.by_key(rooms.store, results.key(row, stage_of(plan, row).name))
+    return None if found is None else found.id
 
 
 async def take(rooms: Rooms, task: TaskId, by: str) -> SessionId:
@@ -82,7 +113,14 @@ async def give_back(rooms: Rooms, task: TaskId, by: str) -> None:
     await rooms.store.log.write(
         run_rows.told(row.run, "task.given_back", {"by": by}, task),
         guard=task_rows.update(
-            task, row.epoch, epoch=row.epoch + 1, state=TaskState.RUNNING, step=Step.WORK, reason=None, results=kept
+            task,
+            row.epoch,
+            epoch=row.epoch + 1,
+            state=TaskState.RUNNING,
+            step=Step.WORK,
+            reason=None,
+            results=kept,
+            deadline=deadline(rooms, plan),
         ),
     )
 
@@ -144,9 +182,13 @@ async def _go_on(rooms: Rooms, task: TaskRow, step: Step | None, by: str) -> Non
     if at is Step.PREPARE:
         kept, attempt, session = {}, attempt + 1, None
     elif at is Step.WORK:
-        kept.pop("check", None)
         if session is None:
             raise Conflict(f"task {task.id} has no session to go on with: resume it from {Step.PREPARE}")
+        # what the session came to, be it that it was stopped, is dealt with: it is handed off again
+        since = (await session_rows.get(rooms.store, session)).goal_set
+        work = results.work(task).settled(since.isoformat() if since is not None else "")
+        kept = results.put(task, "work", work)
+        kept.pop("check", None)
     elif "check" not in kept and at is not Step.CHECK:
         raise Conflict(f"task {task.id} did not come as far as {at}: resume it from {Step.PREPARE} or {Step.WORK}")
     writes: list[Write] = [run_rows.told(task.run, "task.resumed", {"by": by, "step": at}, task.id)]
@@ -160,7 +202,7 @@ async def _go_on(rooms: Rooms, task: TaskRow, step: Step | None, by: str) -> Non
         writes += superseded(effects, f"run again by {by}")
     guard = task_rows.update(
         task.id, task.epoch, epoch=task.epoch + 1, state=TaskState.QUEUED, step=at, results=kept, attempt=attempt,
-        session=session, outcome=None, cause=None, reason=None, likeness=None, due=None, ended=None,
+        session=session, outcome=None, cause=None, reason=None, likeness=None, due=None, deadline=None, ended=None,
     )  # fmt: skip
     await rooms.store.log.write(*writes, guard=guard)
 

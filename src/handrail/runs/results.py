@@ -110,6 +110,11 @@ class Made:
     memory_lost: bool = False
 
 
+def key(task: TaskRow, stage: str) -> str:
+    """What finds the session of a stage again, once for each attempt."""
+    return f"{task.id}:{stage}:{task.attempt}"
+
+
 _WORK: TypeAdapter[Work] = TypeAdapter(Work)
 _MADE: TypeAdapter[Made] = TypeAdapter(Made)
 

@@ -73,7 +73,8 @@ class Rooms:
     sessions: Sessions
     carrier: Carrier
     sources: Sources
-    tell: Callable[[Notice, str], tuple[Write, ...]] = lambda _notice, _key: ()
+    tell: Callable[[Notice, str, tuple[str, ...]], tuple[Write, ...]] = lambda _notice, _key, _to: ()
+    """how people are told: of what, once for which key, over which channels (none named: all)"""
     clock: Callable[[], datetime] = now
     pace: Pace = field(default_factory=Pace)
     worker: str = "here"

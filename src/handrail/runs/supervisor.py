@@ -225,6 +225,10 @@ class Runs:
             found = await task_rows.worked_out(self._store)
             for task in found:
                 await self._go(task)
+        for task in await task_rows.overdue(self._store, self._rooms.clock()):
+            await self._halt(task.id)
+            await hands.give_up(self._rooms, task.id)
+            self._dirty.add(task.run)
         for task in await task_rows.due(self._store, self._rooms.clock()):
             with contextlib.suppress(Conflict):
                 queued = task_rows.update(task.id, task.epoch, state=TaskState.QUEUED, due=None)
@@ -273,13 +277,15 @@ class Runs:
 
     async def _claim(self, task: TaskRow, run: RunRow | None = None, plan: Plan | None = None) -> None:
         """Take a task in hand: from now on its row heeds the new epoch alone."""
-        changes = {"epoch": task.epoch + 1, "worker": self._rooms.worker, "state": TaskState.RUNNING}
-        started = task.started or self._rooms.clock()
+        changes: dict[str, object] = {"epoch": task.epoch + 1, "worker": self._rooms.worker, "state": TaskState.RUNNING}
+        changes["started"] = task.started or self._rooms.clock()
+        if plan is not None and task.deadline is None:
+            changes["deadline"] = hands.deadline(self._rooms, plan)
         try:
-            await self._store.log.write(guard=task_rows.update(task.id, task.epoch, **changes, started=started))  # type: ignore[arg-type]  # a TypedDict's part
+            await self._store.log.write(guard=task_rows.update(task.id, task.epoch, **changes))  # type: ignore[arg-type]  # a TypedDict's part
         except Conflict:
             return
-        await self._go(replace(task, **changes, started=started), run, plan)  # type: ignore[arg-type]
+        await self._go(replace(task, **changes), run, plan)  # type: ignore[arg-type]  # the same
 
     async def _go(self, task: TaskRow, run: RunRow | None = None, plan: Plan | None = None) -> None:
         """Carry a claimed task forward, in a task of the loop of its own; one at a time."""

@@ -111,6 +111,9 @@ class Pursuit:
             "files": files,
             "flagged": flagged,
         }
+        account = self._rooms.gateway.accounts.get(row.id)
+        if reached.cause == "limit" and account is not None and account.resets is not None:
+            data["resets"] = account.resets.isoformat()
         told = Notice(
             occasion=Occasion.OUTCOME,
             title=row.title or (row.goal.text if row.goal is not None else row.id),

@@ -45,6 +45,8 @@ class Sessions:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self.gateway = rooms.gateway
+        """where budgets that sessions share are bound"""
         self._actors: dict[SessionId, Actor] = {}
         self._making: dict[SessionId, asyncio.Lock] = {}
         self._sweeper: asyncio.Task[None] | None = None

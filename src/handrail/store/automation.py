@@ -126,6 +126,7 @@ tasks = Table(
     Column("likeness", String),  # the same for tasks that ended alike
     Column("attempt", Integer, nullable=False),
     Column("due", UtcDateTime),  # a parked task goes on then by itself
+    Column("deadline", UtcDateTime),  # unless its change is there by then, the task is given up
     Column("cost_nano", Big, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("worker", String),

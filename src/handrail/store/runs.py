@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import and_, func, literal, select
+from sqlalchemy import ColumnElement, and_, func, literal, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -148,10 +148,17 @@ async def find(store: Store, word: str) -> RunRow:
 
 
 async def newest(
-    store: Store, *, workflow: str | None = None, states: Sequence[RunState] = (), limit: int = 100
+    store: Store,
+    *,
+    workflow: str | None = None,
+    states: Sequence[RunState] = (),
+    triggers: Sequence[TriggerKind] = (),
+    limit: int = 100,
 ) -> list[RunRow]:
     """Runs, newest first."""
-    wanted = []
+    wanted: list[ColumnElement[bool]] = []
+    if triggers:
+        wanted.append(runs.c.trigger.in_(triggers))
     if workflow is not None:
         wanted.append(runs.c.workflow == workflow)
     if states:

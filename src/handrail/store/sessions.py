@@ -12,6 +12,7 @@ from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
 from handrail.errors import InvalidInput, NotFound
+from handrail.store import tasks
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
@@ -173,12 +174,17 @@ async def get(store: Store, session: SessionId) -> SessionRow:
 
 
 async def find(store: Store, word: str) -> SessionRow:
-    """The session that a person means: by its id, a beginning of it that fits no other, or `last`.
+    """The session that a person means: by its id, a beginning of it that fits no other, `last`, or its task's id.
 
     Raises:
         NotFound: none fits.
         InvalidInput: several fit.
     """
+    if word.startswith("t-"):
+        task = await tasks.find(store, word)
+        if task.session is None:
+            raise NotFound(f"task {task.id} has no session yet")
+        return await get(store, task.session)
     newest = select(sessions).order_by(sessions.c.number.desc())
     if word == LAST:
         found = await every(store, SessionRow, newest.limit(1))

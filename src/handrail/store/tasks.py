@@ -48,6 +48,8 @@ class TaskRow:
     attempt: int = 1
     due: datetime | None = None
     """a parked task goes on then by itself"""
+    deadline: datetime | None = None
+    """unless its change is there by then, the task is given up"""
     cost_nano: int = 0
     epoch: int = 0
     worker: str | None = None
@@ -68,6 +70,7 @@ class TaskChanges(TypedDict, total=False):
     likeness: str | None
     attempt: int
     due: datetime | None
+    deadline: datetime | None
     cost_nano: int
     epoch: int
     worker: str | None
@@ -170,11 +173,24 @@ async def due(store: Store, at: datetime) -> list[TaskRow]:
     return await every(store, TaskRow, select(tasks).where(tasks.c.state == TaskState.PARKED, tasks.c.due <= at))
 
 
+_WORKING = (
+    tasks.c.state.in_([TaskState.QUEUED, TaskState.RUNNING, TaskState.PARKED]),
+    tasks.c.step.in_([Step.PREPARE, Step.WORK]),
+)
+"""tasks that a deadline holds for: what waits for people waits as long as they need"""
+
+
+async def overdue(store: Store, at: datetime) -> list[TaskRow]:
+    """Tasks whose change is not there by their deadline."""
+    return await every(store, TaskRow, select(tasks).where(*_WORKING, tasks.c.deadline <= at))
+
+
 async def next_due(store: Store) -> datetime | None:
-    """When the next parked task goes on by itself; None when none does."""
-    statement = select(func.min(tasks.c.due)).where(tasks.c.state == TaskState.PARKED)
-    found: datetime | None = (await store.rows(statement))[0][0]
-    return found
+    """When the next task goes on by itself, or is given up; None when none does."""
+    goes_on = select(func.min(tasks.c.due)).where(tasks.c.state == TaskState.PARKED)
+    given_up = select(func.min(tasks.c.deadline)).where(*_WORKING)
+    found = [(await store.rows(statement))[0][0] for statement in (goes_on, given_up)]
+    return min((moment for moment in found if moment is not None), default=None)
 
 
 async def counts(store: Store, of: Sequence[RunId]) -> dict[RunId, dict[tuple[TaskState, Outcome | None], int]]:

@@ -146,6 +146,7 @@ def _tasks() -> None:
         sa.Column("likeness", sa.String()),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("due", _TIME),
+        sa.Column("deadline", _TIME),
         sa.Column("cost_nano", _BIG, nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String()),
