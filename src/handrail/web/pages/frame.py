@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from handrail.commands import approvals, sessions
+from starlette.responses import HTMLResponse
+
+from handrail.commands import approvals, effects, sessions
 from handrail.commands.actor import Actor, Permission
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Seen
+from handrail.store.effects import EffectRow
 from handrail.types import SessionState
+from handrail.web.pages import render
 
 MOST_RUNNING = 7
 _LIST = 50
@@ -29,6 +34,8 @@ class Entry:
 ENTRIES = (
     Entry("inbox", "Inbox", "/inbox", "g i"),
     Entry("sessions", "Sessions", "/sessions", "g s"),
+    Entry("workflows", "Workflows", "/workflows", "g w"),
+    Entry("runs", "Runs", "/runs", "g r"),
     Entry("spend", "Spend", "/spend", "g m"),
 )
 EMPTY: dict[str, Any] = {"entries": ENTRIES, "waiting": 0, "running": [], "csrf": ""}
@@ -39,11 +46,24 @@ async def frame(desk: Desk, actor: Actor) -> dict[str, Any]:
     """What the rail shows to `actor`; nothing where they may not read sessions."""
     if Permission.SESSIONS_READ not in actor.permissions:
         return dict(EMPTY)
-    waiting = await approvals.waiting(desk, actor)
+    waiting = len(await approvals.waiting(desk, actor)) + len(await undecided(desk, actor))
     running = await sessions.newest(desk, actor, SessionState.RUNNING, _LIST)
     held = await sessions.newest(desk, actor, SessionState.WAITING, _LIST)
     now = [facts(seen) for seen in [*held, *running]]
-    return {"entries": ENTRIES, "waiting": len(waiting), "running": now[:MOST_RUNNING]}
+    return {"entries": ENTRIES, "waiting": waiting, "running": now[:MOST_RUNNING]}
+
+
+async def undecided(desk: Desk, actor: Actor) -> list[EffectRow]:
+    """Effects that wait for a person, the longest first; none for those who may not read them."""
+    if Permission.EFFECTS_READ not in actor.permissions:
+        return []
+    return await effects.listed(desk, actor, session=None, run=None)
+
+
+async def document(desk: Desk, actor: Actor, template: str, **context: Any) -> HTMLResponse:
+    """A whole page: `template`, with the rail round it."""
+    context = {"here": "", "refresh": None} | await frame(desk, actor) | context
+    return HTMLResponse(await asyncio.to_thread(render.page, template, **context))
 
 
 def facts(seen: Seen) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from handrail.kinds import Kind
 from handrail.store.approvals import ApprovalRow
 from handrail.types import ApprovalId, Event, Json, SessionState
 from handrail.web import views
+from handrail.web.api import effects as effects_api
 from handrail.web.guard import Keys
 from handrail.web.pages import patch, render, timeline
-from handrail.web.pages.frame import facts, frame
+from handrail.web.pages.frame import document, facts, undecided
 from handrail.web.pages.transcript import folded
 from handrail.web.table import reply
 
@@ -140,15 +141,23 @@ class Pages:
         return await self._page(request, "side_page.html", **context)
 
     async def inbox(self, request: Request) -> Response:
-        """What waits for a person, over all sessions."""
+        """What waits for a person, over all sessions and runs."""
         actor = _actor(request)
         waiting = await approvals.waiting(self._desk, actor)
+        proposed = await undecided(self._desk, actor)
         if _as_json(request):
-            return reply({"approvals": [views.approval(row) for row in waiting]})
+            effects = [effects_api.shown(row) for row in proposed]
+            return reply({"approvals": [views.approval(row) for row in waiting], "effects": effects})
         running = await sessions.newest(self._desk, actor, SessionState.RUNNING)
         asked = await _asked(self._desk, actor, waiting)
         return await self._page(
-            request, "inbox.html", here="inbox", refresh=REFRESH * 5, asked=asked, working=len(running)
+            request,
+            "inbox.html",
+            here="inbox",
+            refresh=REFRESH * 5,
+            asked=asked,
+            effects=proposed,
+            working=len(running),
         )
 
     async def always(self, request: Request) -> Response:
@@ -174,9 +183,8 @@ class Pages:
         )
 
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
-        around = await frame(self._desk, _actor(request))
-        context = {"here": "", "refresh": refresh} | around | {"csrf": self._keys.form} | context
-        return HTMLResponse(await asyncio.to_thread(render.page, template, **context))
+        context = {"refresh": refresh, "csrf": self._keys.form} | context
+        return await document(self._desk, _actor(request), template, **context)
 
 
 async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from handrail.errors import HandrailError
 from handrail.web.guard import Keys
 from handrail.web.pages import forms, live, patterns, render
 from handrail.web.pages.acts import Acts
+from handrail.web.pages.automation import Automation
+from handrail.web.pages.deeds import Deeds
 from handrail.web.pages.frame import EMPTY
 from handrail.web.pages.reading import Pages
 
@@ -32,6 +34,31 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
 
     def post(path: str, act: forms.Act) -> Route:
         return Route(path, forms.posted(act, keys), methods=["POST"])
+
+    def automation() -> list[Route]:
+        found, deeds = Automation(desk, keys), Deeds(desk)
+        return [
+            *both("/runs", found.runs),
+            *both("/runs/{id}", found.run),
+            *both("/effects/{id}", found.effect),
+            *both("/workflows", found.workflows),
+            *both("/workflows/{name}", found.workflow),
+            *both("/events", found.events),
+            *both("/events/{event}", found.event),
+            post("/effects/{id}", deeds.decide),
+            post("/runs/{id}/cancel", deeds.cancel),
+            post("/runs/{id}/resume", deeds.resume),
+            post("/runs/{id}/rerun", deeds.rerun),
+            post("/tasks/{id}/take", deeds.take),
+            post("/tasks/{id}/handoff", deeds.give_back),
+            post("/gallery/{name}", deeds.gallery),
+            post("/workflows/{name}/enable", deeds.enable),
+            post("/workflows/{name}/disable", deeds.disable),
+            post("/workflows/{name}/trust", deeds.trust),
+            post("/workflows/{name}/start", deeds.start),
+            post("/workflows/{name}/rehearse", deeds.rehearse),
+            post("/events/{event}/replay", deeds.replay),
+        ]
 
     async def session_stream(request: Request) -> Response:
         return await live.session(desk, keys.form, request)
@@ -63,6 +90,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         post("/approvals/{id}", acts.answer),
         post("/budgets", acts.set_budget),
         post("/budgets/remove", acts.remove_budget),
+        *automation(),
     ]
 
 

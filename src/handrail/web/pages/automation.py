@@ -1,0 +1,221 @@
+"""The pages of work that starts by itself: runs, workflows, events. Their JSON is what the API answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from handrail.automation import RunState, TriggerKind, Trust
+from handrail.commands import effects, events, rehearsal, runs, workflows
+from handrail.commands.actor import Actor, Permission
+from handrail.commands.desk import Desk
+from handrail.commands.workflows import Listed
+from handrail.errors import Conflict, InvalidInput
+from handrail.store.workflows import VersionRow
+from handrail.types import Json
+from handrail.web.api import effects as effects_api
+from handrail.web.api import events as events_api
+from handrail.web.api import runs as runs_api
+from handrail.web.api import workflows as workflows_api
+from handrail.web.guard import Keys
+from handrail.web.pages import matrix
+from handrail.web.pages.frame import document
+from handrail.web.table import Call, reply
+from handrail.workflows import gallery
+from handrail.workflows.read import read
+
+REFRESH = 5
+LIST = 100
+TICKS = 20
+"""last runs that a workflow shows as ticks"""
+_FACETS = 1000
+"""newest runs that the facets count"""
+_TRIGGERS = {TriggerKind.MANUAL: "by hand", TriggerKind.SCHEDULE: "by its schedule", TriggerKind.EVENT: "by an event"}
+
+
+class Automation:
+    """The pages.
+
+    Args:
+        desk: the rooms.
+        keys: what signs the forms.
+    """
+
+    def __init__(self, desk: Desk, keys: Keys) -> None:
+        self._desk = desk
+        self._keys = keys
+
+    async def runs(self, request: Request) -> Response:
+        """Runs, with what they can be narrowed to."""
+        call = self._call(request)
+        if _as_json(request):
+            return reply(await runs_api.listed(call))
+        workflow, state = call.text("workflow"), call.text("state")
+        found = await runs.listed(self._desk, call.actor, workflow=workflow, state=state, limit=LIST)
+        newest = await runs.listed(self._desk, call.actor, limit=_FACETS)
+        return await self._page(
+            request,
+            "runs.html",
+            here="runs",
+            refresh=REFRESH,
+            runs=[_run(item) for item in found],
+            workflow=workflow,
+            state=state,
+            workflows=sorted(Counter(item.row.workflow for item in newest).items()),
+            states=[(one.value, sum(1 for item in newest if item.row.state is one)) for one in RunState],
+            newest=len(newest),
+        )
+
+    async def run(self, request: Request) -> Response:
+        """One run: what came of it, by likeness and by repository."""
+        call = self._call(request)
+        if _as_json(request):
+            return reply(await runs_api.show(call))
+        shown = await runs.show(self._desk, call.actor, call.path("id"))
+        return await self._page(
+            request,
+            "run.html",
+            here="runs",
+            refresh=None if shown.row.state is RunState.ENDED else REFRESH,
+            run=shown.row,
+            cause=cause(shown.row.trigger, shown.row.by),
+            plan=shown.plan,
+            tasks=[(task, matrix.cells(task)) for task in shown.tasks],
+            groups=shown.groups,
+            steps=[step.value for step in matrix.STEPS],
+            open=sum(1 for task in shown.tasks for effect in task.effects if effect.state.value == "waiting"),
+            failed=any(task.row.outcome in ("failed", "blocked", "lost", "needs_person") for task in shown.tasks),
+            lines=await runs.events(self._desk, call.actor, shown.row.id, limit=runs.MOST_LINES),
+        )
+
+    async def effect(self, request: Request) -> Response:
+        """One effect: what it says, and its receipt."""
+        call = self._call(request)
+        if _as_json(request):
+            return reply(await effects_api.show(call))
+        row = await effects.show(self._desk, call.actor, call.path("id"))
+        return await self._page(request, "effect.html", here="inbox", effect=row)
+
+    async def workflows(self, request: Request) -> Response:
+        """Workflows with what starts each, and the gallery."""
+        call = self._call(request)
+        if _as_json(request):
+            return reply(await workflows_api.listed(call))
+        found = await workflows.listed(self._desk, call.actor)
+        there = {item.row.name for item in found}
+        ready = [(name, read(gallery.text(name)).description) for name in workflows.shelf(call.actor)]
+        return await self._page(
+            request,
+            "workflows.html",
+            here="workflows",
+            refresh=REFRESH * 3,
+            workflows=[(item, await self._last(call.actor, item.row.name)) for item in found],
+            gallery=[(name, description) for name, description in ready if name not in there],
+        )
+
+    async def workflow(self, request: Request) -> Response:
+        """One workflow: its file, what starts it next, how it did, and what can be done with it."""
+        call = self._call(request)
+        if _as_json(request):
+            return reply(await workflows_api.show(call))
+        name = call.path("name")
+        shown = await workflows.show(self._desk, call.actor, name)
+        known = await workflows.versions(self._desk, call.actor, name)
+        number = call.number("version", shown.listed.number, least=1, most=known[0].number)
+        chosen, before = _chosen(known, number)
+        scored = known[0].scorecard is not None
+        return await self._page(
+            request,
+            "workflow.html",
+            here="workflows",
+            shown=shown,
+            item=shown.listed,
+            row=shown.listed.row,
+            inputs=_inputs(shown.listed),
+            versions=known,
+            chosen=chosen,
+            before=before,
+            rehearsal=await rehearsal.show(self._desk, call.actor, name, None) if scored else None,
+            last=await self._last(call.actor, name),
+            levels=[level.value for level in Trust],
+            by_event=bool(shown.listed.workflow and shown.listed.workflow.on.forge),
+        )
+
+    async def events(self, request: Request) -> Response:
+        """Events from outside, and what became of each."""
+        call = self._call(request)
+        if _as_json(request):
+            return reply(await events_api.listed(call))
+        found = await events.listed(self._desk, call.actor, source=call.text("source"), limit=LIST)
+        sources = await events.sources(self._desk, call.actor)
+        return await self._page(
+            request, "events.html", here="workflows", refresh=REFRESH, events=found, sources=sources
+        )
+
+    async def event(self, request: Request) -> Response:
+        """One event; with `workflow`, what would come of putting it to that one."""
+        call = self._call(request)
+        if _as_json(request):
+            return reply(await events_api.show(call))
+        row = await events.show(self._desk, call.actor, call.path("event"))
+        wanted, tried, refused = call.text("workflow"), None, None
+        if wanted is not None:
+            try:
+                tried = await events.replay(self._desk, call.actor, row.id, wanted, dry_run=True)
+            except (InvalidInput, Conflict) as error:  # part of what was asked: would it start, and why not
+                refused = error.message
+        return await self._page(
+            request,
+            "event.html",
+            here="workflows",
+            event=row,
+            names=[item.row.name for item in await workflows.listed(self._desk, call.actor)],
+            wanted=wanted,
+            tried=tried,
+            refused=refused,
+        )
+
+    async def _last(self, actor: Actor, name: str) -> list[Json]:
+        """The last runs of a workflow, the oldest first."""
+        if Permission.RUNS_READ not in actor.permissions:
+            return []
+        found = await runs.listed(self._desk, actor, workflow=name, limit=TICKS)
+        return [_run(item) for item in reversed(found)]
+
+    def _call(self, request: Request) -> Call:
+        return Call(self._desk, request.scope["handrail.actor"], request)
+
+    async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
+        context |= {"refresh": refresh, "csrf": self._keys.form}
+        return await document(self._desk, request.scope["handrail.actor"], template, **context)
+
+
+def cause(trigger: TriggerKind, by: str) -> str:
+    """What started a run, in words."""
+    if trigger is TriggerKind.MANUAL:
+        return f"by hand, by {by}"
+    return _TRIGGERS.get(trigger, f"as a rehearsal, by {by}")
+
+
+def _run(item: runs.Listed) -> Json:
+    row, summed = item.row, Counter[str]()
+    for (state, outcome), number in item.counts.items():
+        summed[(outcome or state).value] += number
+    return {"row": row, "cause": cause(row.trigger, row.by), "tasks": dict(summed)}
+
+
+def _inputs(item: Listed) -> list[tuple[str, Any]]:
+    return [] if item.workflow is None else list(item.workflow.on.manual.inputs.items())
+
+
+def _chosen(known: list[VersionRow], number: int) -> tuple[VersionRow, VersionRow | None]:
+    """A version by its number, and the one before it."""
+    at = next(at for at, row in enumerate(known) if row.number <= number)
+    return known[at], known[at + 1] if at + 1 < len(known) else None
+
+
+def _as_json(request: Request) -> bool:
+    return request.url.path.endswith(".json")

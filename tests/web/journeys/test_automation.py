@@ -1,0 +1,55 @@
+"""A person starts a workflow by its button, approves what it wants to do outside, and sees the receipt."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.fake_provider import prompt
+from tests.web.journeys.conftest import Api, Open, examine, picture
+from tests.whole.conftest import git
+from tests.whole.house import MODEL, House
+
+GOAL = prompt([{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "It is English now."}], "Greet in English.")
+
+
+def test_a_workflow_is_started_its_effect_approved_and_its_receipt_seen(house: House, visit: Open, api: Api) -> None:
+    page = visit("/workflows")
+    expect(page.get_by_text("No workflow yet")).to_be_visible()
+    page.get_by_role("button", name="Add triage-issues").click()
+    expect(page.get_by_role("heading", name="triage-issues")).to_be_visible()
+    text = (
+        f"name: greet\ndescription: Greets in English.\non: {{schedule: {{cron: '0 3 * * *'}}}}\nmodel: {MODEL[1]}\n"
+        f"repositories: {house.repository}\ngoal: |\n  {GOAL}\nchecks: [sh check.sh]\n"
+        "effects: {then: [{push: {branch: handrail/greet}}]}\n"
+    )
+    api.call("POST", "/workflows", text=text)
+    page.goto("/workflows/greet")
+    picture(page, "workflow")
+    examine(page)
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("heading", name="greet #1")).to_be_visible()
+    expect(page.locator(".matrix")).to_contain_text("1 to decide", timeout=60_000)
+    expect(page.locator("#rail .count")).to_contain_text("1")
+    picture(page, "run-waits")
+    examine(page)
+    page.goto("/inbox")
+    expect(page.locator(".approval")).to_contain_text("Push")
+    picture(page, "inbox-effect")
+    examine(page)
+    page.get_by_role("link", name="in its run").click()
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    expect(page.locator(".matrix")).to_contain_text("1 carried out", timeout=60_000)
+    expect(page.locator(".matrix .outcome-done")).to_have_count(1, timeout=60_000)
+    page.get_by_role("link", name="Receipt").click()
+    expect(page.get_by_role("heading", name="Receipt")).to_be_visible()
+    picture(page, "effect")
+    examine(page)
+    assert "Hello" in git(house.repository, "show", "handrail/greet:greet.py")
+    for path, name in (("/runs", "runs"), ("/workflows", "workflows"), ("/events", "events")):
+        page.goto(path)
+        expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(name, re.IGNORECASE))
+        picture(page, name)
+        examine(page)

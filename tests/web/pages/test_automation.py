@@ -1,0 +1,248 @@
+"""Runs, workflows, events and effects as a person meets them in a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx2
+import pytest
+
+from handrail.automation import ArrivalState, EffectKind, EffectState, RunState, Step, TaskState, TriggerKind, Trust
+from handrail.commands.actor import OWNER, Permission
+from handrail.commands.desk import Desk
+from handrail.commands.runs import Task
+from handrail.runs import results
+from handrail.runs.plan import Plan, Stage, Target, as_json
+from handrail.runs.results import Made, Ran, put
+from handrail.store import arrivals, effects, runs, tasks
+from handrail.store.arrivals import ArrivalRow
+from handrail.store.effects import EffectRow
+from handrail.store.runs import RunRow
+from handrail.store.tasks import TaskRow
+from handrail.types import ArrivalId, EffectId, Outcome, RunId, SessionId, TaskId, now
+from handrail.web.guard import Keys
+from handrail.web.pages.matrix import cells
+from tests.commands.desks import ask, begin
+from tests.web.pages.test_routes import NASTY, page
+
+RUN = RunId("r-one")
+WORKFLOW = """\
+name: greet
+on:
+  schedule: {cron: '0 3 * * *'}
+  forge: {events: issues, actions: opened}
+  manual: {inputs: {times: {type: integer, default: 1, description: how often}}}
+goal: "Greet {{ inputs.times }} times"
+repositories: /src/x
+"""
+
+
+def task(at: int = 0, **columns: object) -> TaskRow:
+    values: dict[str, object] = {
+        "id": TaskId(f"t-{at}"), "run": RUN, "position": at, "repository": f"/src/repo-{at}", "created": now(),
+        "results": {},
+    }  # fmt: skip
+    return TaskRow(**(values | columns))  # type: ignore[arg-type]
+
+
+def effect(state: EffectState = EffectState.WAITING, **columns: object) -> EffectRow:
+    values: dict[str, object] = {
+        "id": EffectId(f"f-{state}"), "key": f"key-{state}", "kind": EffectKind.PULL_REQUEST, "target": "acme/shop",
+        "body": {"title": "Mend it"}, "by": "agent", "created": now(), "state": state,
+    }  # fmt: skip
+    return EffectRow(**(values | columns))  # type: ignore[arg-type]
+
+
+def checked(row: TaskRow, *passed: bool) -> TaskRow:
+    made = Made(head="h" * 40, checks=tuple(Ran("make check", one, int(not one), NASTY) for one in passed))
+    return replace(row, results=put(row, "check", made))
+
+
+async def a_run(desk: Desk, *rows: TaskRow, **columns: object) -> None:
+    plan = Plan("greet", "v" * 40, (Stage("work", "x"),), tuple(Target(row.repository) for row in rows))
+    values: dict[str, object] = {
+        "id": RUN, "number": 1, "workflow": "greet", "version": "v" * 40, "trigger": TriggerKind.MANUAL,
+        "plan": as_json(plan), "by": "you", "trust": Trust.SUPERVISED, "created": now(), "inputs": {},
+        "state": RunState.ENDED, "outcome": Outcome.FAILED, "reason": NASTY,
+    }  # fmt: skip
+    run = RunRow(**(values | columns))  # type: ignore[arg-type]
+    await desk.store.log.write(runs.insert(run), *(tasks.insert(row) for row in rows))
+
+
+def acted(row: TaskRow, *of: EffectState) -> Task:
+    return Task(row, "work", results.change(row), tuple(effect(state) for state in of))
+
+
+def at_work(state: TaskState, **columns: object) -> TaskRow:
+    return task(state=state, step=Step.WORK, session=SessionId("s"), **columns)
+
+
+def ended(outcome: Outcome, *passed: bool) -> TaskRow:
+    return checked(at_work(TaskState.ENDED, outcome=outcome), *passed)
+
+
+async def arrived(desk: Desk) -> None:
+    nasty = NASTY.replace("\x00", "")
+    row = ArrivalRow(
+        id=ArrivalId("e-one"), source="hub", delivery="d", meaning="m", event="issues", action="opened", sender=nasty,
+        repository="acme/shop", payload={"issue": {"title": nasty}}, received=now(), state=ArrivalState.WORKED,
+        reason="started greet",
+    )  # fmt: skip
+    await desk.store.log.write(guard=arrivals.put(row, timedelta(days=1)))
+
+
+async def test_empty_pages_say_what_to_do(browser: httpx2.AsyncClient) -> None:
+    assert "No run yet" in (await page(browser, "/runs")).words
+    assert "No workflow yet" in (await page(browser, "/workflows")).words
+    assert "No event yet" in (await page(browser, "/events")).words
+    rail = (await page(browser, "/runs")).all("a")
+    assert {"/inbox", "/sessions", "/workflows", "/runs", "/spend"} <= {str(link.get("href")) for link in rail}
+
+
+async def test_a_run_shows_groups_matrix_evidence_and_effects(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    session = await begin(desk)
+    over = {"state": TaskState.ENDED, "step": Step.REPORT}
+    good = [checked(task(at, outcome=Outcome.DONE, **over), True) for at in range(2)]
+    bad = checked(task(2, outcome=Outcome.FAILED, reason=NASTY, session=session, **over), True, False)
+    held = task(3, state=TaskState.PARKED, step=Step.GATE, session=SessionId("s-alice"))
+    await a_run(desk, *good, bad, held)
+    receipt = {"url": "https://forge/pull/7"}
+    bait = {"url": "javascript:alert(1)"}
+    about = {"run": RUN, "workflow": "greet"}
+    for row in (
+        effect(task=held.id, **about),
+        effect(EffectState.CARRIED, task=good[0].id, receipt=receipt, **about),
+        effect(EffectState.REJECTED, task=bad.id, receipt=bait, because=NASTY, **about),
+    ):
+        await desk.store.log.write(effects.propose(row))
+    found = await page(browser, "/runs/r-one")
+    assert "2 alike done" in found.words
+    assert "1 of 2" in found.words
+    assert "1 to decide" in found.words
+    assert "1 effect waits for you" in found.words
+    links = {link.get("href") for link in found.all("a")}
+    assert {"https://forge/pull/7", "/sessions/s-alice", "/workflows/greet"} <= links
+    assert not any(str(link).startswith("javascript") for link in links)
+    assert {"/effects/f-waiting", "/tasks/t-3/take", "/runs/r-one/rerun", "/runs/r-one/resume"} <= found.forms
+    assert "alert(1)" in found.words
+    assert "f-rejected" in (await browser.get("/runs/r-one.json")).text
+    assert "javascript:" in (await page(browser, "/effects/f-rejected")).words
+    assert (await browser.get("/effects/f-carried.json")).json()["receipt"] == receipt
+
+
+async def test_facets_narrow_the_list(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    await a_run(desk, task())
+    assert "1 queued" in (await page(browser, "/runs?workflow=greet&state=ended")).words
+    assert "No run fits" in (await page(browser, "/runs?workflow=greet&state=running")).words
+    assert (await browser.get("/runs.json?state=ended")).json()["runs"][0]["id"] == RUN
+    assert "state" in (await page(browser, "/runs?state=asleep", 422)).words
+    await page(browser, "/runs/r-none", 404)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (acted(at_work(TaskState.RUNNING)), "done now later later later later"),
+        (acted(at_work(TaskState.TAKEN)), "done taken later later later later"),
+        (acted(task()), "queued later later later later later"),
+        (acted(ended(Outcome.DONE, True), EffectState.CARRIED), "done done 1 of 1 1 proposed passed 1 carried out"),
+        (acted(ended(Outcome.FAILED, False)), "done done 0 of 1 none none none"),
+        (acted(ended(Outcome.FAILED, True), EffectState.FAILED), "done done 1 of 1 1 proposed passed failed"),
+        (acted(ended(Outcome.DONE), EffectState.RECORDED), "done done no check 1 proposed none recorded"),
+        (acted(task(state=TaskState.ENDED, outcome=Outcome.BLOCKED)), "failed none none none none none"),
+        (acted(at_work(TaskState.ENDED, outcome=Outcome.NEEDS_PERSON)), "done stopped none none none none"),
+    ],
+)
+def test_cells_follow_the_evidence(given: Task, words: str) -> None:
+    assert " ".join(cell.word for cell in cells(given)) == words
+
+
+async def test_effects_are_counted_and_answered_in_the_inbox(
+    desk: Desk, browser: httpx2.AsyncClient, keys: Keys
+) -> None:
+    await ask(desk, await begin(desk))
+    await desk.store.log.write(effects.propose(effect()))
+    found = await page(browser, "/inbox")
+    assert "Inbox 2 waiting" in found.words
+    assert {"/effects/f-waiting", "/approvals/a-1"} <= found.forms
+    assert [one["id"] for one in (await browser.get("/inbox.json")).json()["effects"]] == ["f-waiting"]
+    form = {"csrf": keys.form, "back": "/inbox", "decision": "reject", "because": "not now"}
+    assert (await browser.post("/effects/f-waiting", data=form)).status_code == 303
+    assert "not now" in (await page(browser, "/effects/f-waiting")).words
+    again = await browser.post("/effects/f-waiting", data=form)
+    assert again.status_code == 409
+    assert (await browser.post("/effects/f-waiting", data=form | {"csrf": "x"})).status_code == 403
+
+
+async def test_a_workflow_from_the_gallery_to_a_run(
+    desk: Desk, browser: httpx2.AsyncClient, client: httpx2.AsyncClient, keys: Keys
+) -> None:
+    form = {"csrf": keys.form, "back": "/workflows"}
+    answer = await browser.post("/gallery/triage-issues", data=form)
+    assert answer.headers["location"] == "/workflows/triage-issues"
+    added = await client.post("/api/v1/workflows", json={"text": WORKFLOW})
+    assert added.status_code == 201, added.text
+    await client.post("/api/v1/workflows", json={"text": WORKFLOW.replace("Greet", "Welcome")})
+    await a_run(desk, task())
+    listed = await page(browser, "/workflows")
+    assert "Run 1: failed" in listed.words
+    assert "/gallery/triage-issues" not in listed.forms
+    found = await page(browser, "/workflows/greet")
+    assert "Enable it unproven" in found.words
+    assert any(field.get("name") == "input.times" for field in found.all("input"))
+    assert "What changed since version 1" in found.words
+    assert "Welcome" not in (await page(browser, "/workflows/greet?version=1")).words
+    await page(browser, "/workflows/greet?version=3", 422)
+    assert (await browser.post("/workflows/greet/enable", data=form)).status_code == 409
+    assert (await browser.post("/workflows/greet/enable", data=form | {"unproven": "yes"})).status_code == 303
+    assert "Disable" in (await page(browser, "/workflows/greet")).words
+    assert (await browser.post("/workflows/greet/trust", data=form | {"level": "sampled"})).status_code in {409, 422}
+    refused = await browser.post("/workflows/greet/start", data=form | {"input.times": "x"})
+    assert refused.status_code == 422
+    assert "inputs.times" in refused.text
+    assert (await browser.post("/workflows/greet/rehearse", data=form | {"cases": "last:0"})).status_code == 422
+    assert (await browser.post("/workflows/greet/disable", data=form)).status_code == 303
+    assert (await browser.get("/workflows/greet.json")).json()["enabled"] is False
+    assert len((await browser.get("/workflows.json")).json()["workflows"]) == 2
+    await page(browser, "/workflows/none", 404)
+
+
+async def test_an_event_and_what_would_come_of_it(
+    desk: Desk, browser: httpx2.AsyncClient, client: httpx2.AsyncClient
+) -> None:
+    await client.post("/api/v1/workflows", json={"text": WORKFLOW})
+    await client.post("/api/v1/workflows", json={"text": "name: other\ngoal: x\nrepositories: /src/x\n"})
+    await arrived(desk)
+    assert "started greet" in (await page(browser, "/events")).words
+    assert "alert(1)" in (await page(browser, "/events/e-one")).words
+    assert "other would not start" in (await page(browser, "/events/e-one?workflow=other")).words
+    tried = await page(browser, "/events/e-one?workflow=greet")
+    assert "greet would start" in tried.words
+    assert "Greet 1 times" in tried.words
+    assert tried.forms == {"/events/e-one/replay"}
+    assert (await browser.get("/events/e-one.json")).json()["reason"] == "started greet"
+    assert (await browser.get("/events.json")).json()["events"][0]["id"] == "e-one"
+    await page(browser, "/events/e-one?workflow=none", 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "lacks"),
+    [
+        ("/runs", Permission.RUNS_READ),
+        ("/workflows", Permission.WORKFLOWS_READ),
+        ("/events", Permission.EVENTS_READ),
+        ("/effects/f-waiting", Permission.EFFECTS_READ),
+    ],
+)
+async def test_who_may_not_read_is_told_so(
+    desk: Desk, browser: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, lacks: Permission
+) -> None:
+    await desk.store.log.write(effects.propose(effect()))
+    monkeypatch.setattr("handrail.web.guard.OWNER", replace(OWNER, permissions=OWNER.permissions - {lacks}))
+    assert lacks.value in (await page(browser, path, 403)).words
+
+
+async def test_strangers_see_nothing(stranger: httpx2.AsyncClient) -> None:
+    for path in ("/runs", "/workflows", "/events", "/runs/r-one"):
+        assert (await stranger.get(path, headers={"accept": "text/html"})).status_code in {401, 403}
