@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -38,20 +39,20 @@ repositories: /src/x
 """
 
 
-def task(at: int = 0, **columns: object) -> TaskRow:
-    values: dict[str, object] = {
+def task(at: int = 0, **columns: Any) -> TaskRow:
+    values: dict[str, Any] = {
         "id": TaskId(f"t-{at}"), "run": RUN, "position": at, "repository": f"/src/repo-{at}", "created": now(),
         "results": {},
     }  # fmt: skip
-    return TaskRow(**(values | columns))  # type: ignore[arg-type]
+    return TaskRow(**(values | columns))
 
 
-def effect(state: EffectState = EffectState.WAITING, **columns: object) -> EffectRow:
-    values: dict[str, object] = {
+def effect(state: EffectState = EffectState.WAITING, **columns: Any) -> EffectRow:
+    values: dict[str, Any] = {
         "id": EffectId(f"f-{state}"), "key": f"key-{state}", "kind": EffectKind.PULL_REQUEST, "target": "acme/shop",
         "body": {"title": "Mend it"}, "by": "agent", "created": now(), "state": state,
     }  # fmt: skip
-    return EffectRow(**(values | columns))  # type: ignore[arg-type]
+    return EffectRow(**(values | columns))
 
 
 def checked(row: TaskRow, *passed: bool) -> TaskRow:
@@ -59,14 +60,14 @@ def checked(row: TaskRow, *passed: bool) -> TaskRow:
     return replace(row, results=put(row, "check", made))
 
 
-async def a_run(desk: Desk, *rows: TaskRow, **columns: object) -> None:
+async def a_run(desk: Desk, *rows: TaskRow, **columns: Any) -> None:
     plan = Plan("greet", "v" * 40, (Stage("work", "x"),), tuple(Target(row.repository) for row in rows))
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "id": RUN, "number": 1, "workflow": "greet", "version": "v" * 40, "trigger": TriggerKind.MANUAL,
         "plan": as_json(plan), "by": "you", "trust": Trust.SUPERVISED, "created": now(), "inputs": {},
         "state": RunState.ENDED, "outcome": Outcome.FAILED, "reason": NASTY,
     }  # fmt: skip
-    run = RunRow(**(values | columns))  # type: ignore[arg-type]
+    run = RunRow(**(values | columns))
     await desk.store.log.write(runs.insert(run), *(tasks.insert(row) for row in rows))
 
 
@@ -74,7 +75,7 @@ def acted(row: TaskRow, *of: EffectState) -> Task:
     return Task(row, "work", results.change(row), tuple(effect(state) for state in of))
 
 
-def at_work(state: TaskState, **columns: object) -> TaskRow:
+def at_work(state: TaskState, **columns: Any) -> TaskRow:
     return task(state=state, step=Step.WORK, session=SessionId("s"), **columns)
 
 
@@ -102,14 +103,14 @@ async def test_empty_pages_say_what_to_do(browser: httpx2.AsyncClient) -> None:
 
 async def test_a_run_shows_groups_matrix_evidence_and_effects(desk: Desk, browser: httpx2.AsyncClient) -> None:
     session = await begin(desk)
-    over = {"state": TaskState.ENDED, "step": Step.REPORT}
+    over: dict[str, Any] = {"state": TaskState.ENDED, "step": Step.REPORT}
     good = [checked(task(at, outcome=Outcome.DONE, **over), True) for at in range(2)]
     bad = checked(task(2, outcome=Outcome.FAILED, reason=NASTY, session=session, **over), True, False)
     held = task(3, state=TaskState.PARKED, step=Step.GATE, session=SessionId("s-alice"))
     await a_run(desk, *good, bad, held)
     receipt = {"url": "https://forge/pull/7"}
     bait = {"url": "javascript:alert(1)"}
-    about = {"run": RUN, "workflow": "greet"}
+    about: dict[str, Any] = {"run": RUN, "workflow": "greet"}
     for row in (
         effect(task=held.id, **about),
         effect(EffectState.CARRIED, task=good[0].id, receipt=receipt, **about),
