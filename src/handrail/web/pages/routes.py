@@ -26,39 +26,8 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
     pages = Pages(desk, keys)
     acts = Acts(desk)
 
-    def get(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
-        return Route(path, endpoint, methods=["GET"])
-
-    def both(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> list[Route]:
-        return [get(f"{path}.json", endpoint), get(path, endpoint)]
-
     def post(path: str, act: forms.Act) -> Route:
-        return Route(path, forms.posted(act, keys), methods=["POST"])
-
-    def automation() -> list[Route]:
-        found, deeds = Automation(desk, keys), Deeds(desk)
-        return [
-            *both("/runs", found.runs),
-            *both("/runs/{id}", found.run),
-            *both("/effects/{id}", found.effect),
-            *both("/workflows", found.workflows),
-            *both("/workflows/{name}", found.workflow),
-            *both("/events", found.events),
-            *both("/events/{event}", found.event),
-            post("/effects/{id}", deeds.decide),
-            post("/runs/{id}/cancel", deeds.cancel),
-            post("/runs/{id}/resume", deeds.resume),
-            post("/runs/{id}/rerun", deeds.rerun),
-            post("/tasks/{id}/take", deeds.take),
-            post("/tasks/{id}/handoff", deeds.give_back),
-            post("/gallery/{name}", deeds.gallery),
-            post("/workflows/{name}/enable", deeds.enable),
-            post("/workflows/{name}/disable", deeds.disable),
-            post("/workflows/{name}/trust", deeds.trust),
-            post("/workflows/{name}/start", deeds.start),
-            post("/workflows/{name}/rehearse", deeds.rehearse),
-            post("/events/{event}/replay", deeds.replay),
-        ]
+        return _post(path, act, keys)
 
     async def session_stream(request: Request) -> Response:
         return await live.session(desk, keys.form, request)
@@ -67,17 +36,17 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         return await live.lists(desk, keys.form, request)
 
     return [
-        get("/", pages.index),
-        get("/live", list_stream),
-        *both("/inbox", pages.inbox),
-        *both("/sessions", pages.index),
-        *both("/spend", pages.spend),
-        get("/approvals/{id}/always", pages.always),
-        get("/patterns", patterns.endpoint(keys)),
-        *both("/sessions/{id}", pages.session),
-        get("/sessions/{id}/live", session_stream),
-        get("/sessions/{id}/older", pages.older),
-        *both("/sessions/{id}/{tab}", pages.side),
+        _get("/", pages.index),
+        _get("/live", list_stream),
+        *_both("/inbox", pages.inbox),
+        *_both("/sessions", pages.index),
+        *_both("/spend", pages.spend),
+        _get("/approvals/{id}/always", pages.always),
+        _get("/patterns", patterns.endpoint(keys)),
+        *_both("/sessions/{id}", pages.session),
+        _get("/sessions/{id}/live", session_stream),
+        _get("/sessions/{id}/older", pages.older),
+        *_both("/sessions/{id}/{tab}", pages.side),
         post("/sessions", acts.create),
         post("/sessions/{id}/prompts", acts.prompt),
         post("/sessions/{id}/withdraw", acts.withdraw),
@@ -90,8 +59,49 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         post("/approvals/{id}", acts.answer),
         post("/budgets", acts.set_budget),
         post("/budgets/remove", acts.remove_budget),
-        *automation(),
+        *_automation(desk, keys),
     ]
+
+
+def _automation(desk: Desk, keys: Keys) -> list[Route]:
+    found, deeds = Automation(desk, keys), Deeds(desk)
+    acts = (
+        ("/effects/{id}", deeds.decide),
+        ("/runs/{id}/cancel", deeds.cancel),
+        ("/runs/{id}/resume", deeds.resume),
+        ("/runs/{id}/rerun", deeds.rerun),
+        ("/tasks/{id}/take", deeds.take),
+        ("/tasks/{id}/handoff", deeds.give_back),
+        ("/gallery/{name}", deeds.gallery),
+        ("/workflows/{name}/enable", deeds.enable),
+        ("/workflows/{name}/disable", deeds.disable),
+        ("/workflows/{name}/trust", deeds.trust),
+        ("/workflows/{name}/start", deeds.start),
+        ("/workflows/{name}/rehearse", deeds.rehearse),
+        ("/events/{event}/replay", deeds.replay),
+    )
+    return [
+        *_both("/runs", found.runs),
+        *_both("/runs/{id}", found.run),
+        *_both("/effects/{id}", found.effect),
+        *_both("/workflows", found.workflows),
+        *_both("/workflows/{name}", found.workflow),
+        *_both("/events", found.events),
+        *_both("/events/{event}", found.event),
+        *(_post(path, act, keys) for path, act in acts),
+    ]
+
+
+def _get(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    return Route(path, endpoint, methods=["GET"])
+
+
+def _both(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> list[Route]:
+    return [_get(f"{path}.json", endpoint), _get(path, endpoint)]
+
+
+def _post(path: str, act: forms.Act, keys: Keys) -> Route:
+    return Route(path, forms.posted(act, keys), methods=["POST"])
 
 
 def refused(request: Request, error: HandrailError) -> Response:
