@@ -133,7 +133,7 @@ async def test_a_run_shows_groups_matrix_evidence_and_effects(desk: Desk, browse
 
 
 async def test_facets_narrow_the_list(desk: Desk, browser: httpx2.AsyncClient) -> None:
-    await a_run(desk, task())
+    await a_run(desk, task(), reason=None)
     assert "1 queued" in (await page(browser, "/runs?workflow=greet&state=ended")).words
     assert "No run fits" in (await page(browser, "/runs?workflow=greet&state=running")).words
     assert (await browser.get("/runs.json?state=ended")).json()["runs"][0]["id"] == RUN
