@@ -19,6 +19,8 @@ from handrail.automation import EffectKind
 from handrail.errors import InvalidInput
 from handrail.types import Json
 
+MARK = "<!-- handrail:"
+"""begins the marker of every text that Handrail writes on a forge; people do not see it"""
 BODY = 60_000
 """characters of a body; GitHub takes 65,536, and the marker comes on top"""
 LIST = 200
@@ -218,7 +220,7 @@ def schema(kind: EffectKind, leave_out: frozenset[str] = frozenset()) -> Json:
 
 def marker(key: str) -> str:
     """What shows, unseen by readers, that a text of the forge came from the act with `key`."""
-    return f"<!-- handrail:{key} -->"
+    return f"{MARK}{key} -->"
 
 
 def marked(body: str, key: str) -> str:

@@ -7,6 +7,7 @@ from typing import cast
 from urllib.parse import parse_qs
 
 from handrail.errors import InvalidInput
+from handrail.forges.effects import MARK
 from handrail.triggers import Hook, Message, Sender, Settings
 from handrail.triggers.senders import (
     SenderKind,
@@ -34,8 +35,6 @@ SENDERS = cast(
         SenderKind.GENERIC: generic,
     },
 )
-MARK = "<!-- handrail:"
-"""stands, unseen, in every text that Handrail writes on a forge"""
 _DEEPEST = 60
 
 
