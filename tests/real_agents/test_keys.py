@@ -19,11 +19,11 @@ __all__ = ["fake", "open_house", "repository"]
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(300)]
 
-KEY = b"secret-key"
+KEY = b"house-key-5b21c9"
 """what the gateway of `open_house` calls the provider with"""
 SEARCH = """
 import json, os, stat
-key, found, environments = b"secret" + b"-key", [], 0
+key, found, environments = b"house-key" + b"-5b21c9", [], 0
 since = os.stat("search.py").st_ctime - 600
 for top, names, files in os.walk("/"):
     skipped = {"task", "map_files", "cwd", "root", "fd", "fdinfo"}

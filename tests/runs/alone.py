@@ -52,7 +52,7 @@ class Noted:
 async def main(data: Path, provider: str, run: Path) -> None:
     given = json.loads(run.read_text())
     config = Config(data=data)
-    gateway = Gateway(Providers((Provider("anthropic", Wire.ANTHROPIC, provider, "secret-key"),)))
+    gateway = Gateway(Providers((Provider("anthropic", Wire.ANTHROPIC, provider, "house-key-5b21c9"),)))
     backends = {kind: open_backend(kind) for kind in SandboxKind}
 
     async def backend(kind: SandboxKind) -> Backend:

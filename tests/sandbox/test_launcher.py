@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from handrail.sandbox import launcher
-from handrail.sandbox.launcher import Failure, kindred, receive, walk
+from handrail.sandbox.launcher import Child, Failure, Launcher, kindred, receive, walk
+from handrail.sandbox.orders import Order
 from tests.sandbox.conftest import Place
 
 SERVER = """
@@ -93,6 +95,27 @@ def test_nothing_is_left_of_a_bwrap_that_died_before_it_told_of_its_inner_proces
         os.close(victim)
         os.close(end)
     assert not left
+
+
+def test_it_goes_on_after_an_inner_process_that_bwrap_has_waited_for() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    order: Order = {
+        "id": 1, "argv": [], "args": [], "data": {}, "env": {}, "cwd": "/", "uid": None, "cgroups": [], "rlimits": {},
+        "stage": [], "walled": True, "door": None, "processes": 1, "mark": None,
+    }  # fmt: skip
+    outer, inner = (os.posix_spawn("/bin/true", ["true"], {}) for _ in range(2))
+    read, write = os.pipe()
+    os.close(write)
+    with ours, theirs:
+        serving = Launcher(theirs, b"")
+        child = serving.children[1] = Child(order, outer, read, -1)
+        child.inner, child.inner_pidfd, child.inner_gone = inner, os.pidfd_open(inner), False
+        os.waitpid(inner, 0)
+        serving.on_exit(child)
+        serving.on_inner_exit(child)
+        told = json.loads(ours.recv(4096))
+    assert (told["event"], told["code"], told["ran"]) == ("ended", 0, False)
+    assert serving.children == {}
 
 
 def children(pid: int) -> list[int]:

@@ -119,9 +119,9 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
         parts = {name: settings.pop(name) for name in ("clock", "tell", "settled", "vault") if name in settings}
         config = replace(Config(data=tmp_path / "data"), **settings)  # type: ignore[arg-type]
         providers = (
-            Provider("anthropic", Wire.ANTHROPIC, fake.url, "secret-key"),
-            Provider("openai", Wire.OPENAI, f"{fake.url}/v1", "secret-key"),
-            Provider("gemini", Wire.GEMINI, fake.url, "secret-key"),
+            Provider("anthropic", Wire.ANTHROPIC, fake.url, "house-key-5b21c9"),
+            Provider("openai", Wire.OPENAI, f"{fake.url}/v1", "house-key-5b21c9"),
+            Provider("gemini", Wire.GEMINI, fake.url, "house-key-5b21c9"),
         )
         async with await Store.open(config.database) as store:
             gateway = Gateway(Providers(providers))

@@ -51,8 +51,8 @@ async def test_the_agent_holds_no_key(house: House) -> None:
     await house.until(session, Kind.TURN_ENDED)
     (ended,) = await house.events(session, Kind.TOOL_ENDED)
     assert "HANDRAIL_TOKEN=" in str(ended.data["output"])
-    assert "secret-key" not in str(ended.data["output"])
-    assert {call.headers["x-api-key"] for call in house.fake.calls} == {"secret-key"}
+    assert "house-key-5b21c9" not in str(ended.data["output"])
+    assert {call.headers["x-api-key"] for call in house.fake.calls} == {"house-key-5b21c9"}
 
 
 async def test_a_goal_is_pursued_until_the_check_passes(house: House) -> None:

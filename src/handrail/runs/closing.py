@@ -60,20 +60,20 @@ async def close(rooms: Rooms, row: RunRow) -> None:
     tell = () if quiet else _told(rooms, row, _notice(row, outcome, reason, facts), key)
     at = rooms.clock()
     trusted = await _trusted(rooms, row, tasks, outcome)
+    alarm = await _alarm(rooms, row, outcome) if row.trigger in _BY_ITSELF else ()
     await caps.release(rooms, row.id)
     try:
         await rooms.store.log.write(
             run_rows.told(row.id, "run.ended", told),
             *tell,
             *trusted,
+            *alarm,
             guard=run_rows.update(
                 row.id, RunState.RUNNING, state=RunState.ENDED, outcome=outcome, reason=reason, cost_nano=cost, ended=at
             ),
         )
     except Conflict:
         return
-    if row.trigger in _BY_ITSELF:
-        await _alarm(rooms, row)
 
 
 async def _trusted(rooms: Rooms, row: RunRow, tasks: Sequence[TaskRow], outcome: Outcome) -> tuple[Write, ...]:
@@ -102,23 +102,21 @@ async def _drift(rooms: Rooms, policy: str | None, tasks: Sequence[TaskRow]) -> 
     return [one for one in found if not one.named or one.verdict is Verdict.DENY]
 
 
-async def _alarm(rooms: Rooms, row: RunRow) -> None:
+async def _alarm(rooms: Rooms, row: RunRow, outcome: Outcome) -> tuple[Write, ...]:
     """Tell people of a workflow that has done nothing several times running: silence is not success."""
     limit = plans.from_json(row.plan).idle_alarm
     if limit <= 0:
-        return
-    last = await run_rows.newest(
-        rooms.store, workflow=row.workflow, states=(RunState.ENDED,), triggers=_BY_ITSELF, limit=limit + 1
+        return ()
+    before = await run_rows.newest(
+        rooms.store, workflow=row.workflow, states=(RunState.ENDED,), triggers=_BY_ITSELF, limit=limit
     )
-    idle = [run.outcome is Outcome.NOTHING_TO_DO for run in last]
+    idle = [ended is Outcome.NOTHING_TO_DO for ended in (outcome, *(run.outcome for run in before))]
     if len(idle) < limit or not all(idle[:limit]) or idle[limit:] == [True]:  # the last: told when it came to this many
-        return
+        return ()
     why = f"it found nothing to do in {limit} runs running: look whether its trigger and its goal still fit"
     notice = Notice(occasion=Occasion.IDLE, title=row.workflow, detail=why, facts={"run": row.id, "runs": limit})
-    await rooms.store.log.write(
-        run_rows.told(row.id, "workflow.idle", {"runs": limit}),
-        *_told(rooms, row, notice, f"idle:{row.workflow}:{row.id}"),
-    )
+    tell = _told(rooms, row, notice, f"idle:{row.workflow}:{row.id}")
+    return run_rows.told(row.id, "workflow.idle", {"runs": limit}), *tell
 
 
 def _told(rooms: Rooms, row: RunRow, notice: Notice, key: str) -> tuple[Write, ...]:

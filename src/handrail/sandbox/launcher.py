@@ -376,8 +376,9 @@ class Launcher:
         elif child.inner_pidfd < 0:
             self.end_orphans()
         elif not child.inner_gone:
-            # until bwrap has fitted it, nothing but we would end it
-            signal.pidfd_send_signal(child.inner_pidfd, signal.SIGKILL)
+            # until bwrap has fitted it, nothing but we would end it; afterwards bwrap may have waited for it already
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child.inner_pidfd, signal.SIGKILL)
         self.finish(child)
 
     def end_orphans(self) -> None:
