@@ -108,7 +108,7 @@ HIDDEN = [
     "rm $X /", "docker run $X x", "kubectl -n x exec p -- git push", "strace git push", "exec $X", "a(b)",
     "((git push))", 'f() { "$@"; }; f git push', "declare -f x", "git() { x; }; $X", "command $X", "sudo $X",
     "find . -exec $X \\;", "${X} push", "${X:=git} push", "pytest > $X", "cd $X && pytest > y",
-    "pytest > /proc/self/cwd/.github/x", "cd .git*; pytest > x", "pytest > ~/x",
+    "pytest > /proc/self/cwd/.github/x", "cd .git*; pytest > x", "pytest > ~/x", "su -c 'echo $((git push))'",
 ]  # fmt: skip
 """the denied thing may be meant, and cannot be seen: never allowed, even where all the rest is"""
 

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.errors import InvalidInput
@@ -133,7 +133,6 @@ _TREES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(max_size=300), _TREES.map(repr), st.text("{}[]:,-&*!|>'\"#%@`? \n\tabshell", max_size=80)))
 def test_no_text_gives_a_traceback(text: str) -> None:
     with contextlib.suppress(InvalidInput):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.policy import STRICTNESS, Action, Request, Verdict
@@ -72,7 +72,6 @@ def _alone(name: str, document: Document) -> Policy:
     return _over({name: document}, Permissions.ALLOW)
 
 
-@settings(max_examples=400, deadline=None)
 @given(team=DOCUMENTS, workflow=DOCUMENTS, session=DOCUMENTS, permissions=PERMISSIONS, request_=REQUESTS)
 def test_no_lower_layer_lifts_what_a_higher_one_refuses(
     team: Document, workflow: Document, session: Document, permissions: Permissions, request_: Request
@@ -84,7 +83,6 @@ def test_no_lower_layer_lifts_what_a_higher_one_refuses(
             assert STRICTNESS[whole.verdict] >= STRICTNESS[own.verdict], (name, own, whole)
 
 
-@settings(max_examples=300, deadline=None)
 @given(documents=st.dictionaries(st.sampled_from([TEAM, WORKFLOW, SESSION]), DOCUMENTS), request_=REQUESTS)
 def test_refusing_permissions_hold_for_all_that_the_session_does_not_name(
     documents: dict[str, Document], request_: Request
@@ -123,7 +121,6 @@ _SPELT = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(command=_SPELT, dresses=st.lists(st.tuples(st.booleans(), _DRESSES, _QUOTED), max_size=4))
 def test_a_denied_command_is_denied_in_any_dress(command: str, dresses: list[tuple[bool, str, str]]) -> None:
     simple = True
@@ -216,7 +213,6 @@ def test_effects_by_name() -> None:
     assert told == {"comment": "allow", "pull_request": "ask", "merge": "deny", "push": "deny", "review": "ask"}
 
 
-@settings(max_examples=200, deadline=None)
 @given(DOCUMENTS)
 def test_a_policy_reads_back_as_it_was_written(document: Document) -> None:
     text = render(document)

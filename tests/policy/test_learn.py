@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.policy import Action, Request, Verdict
@@ -100,7 +100,6 @@ def test_files_hosts_and_effects(action: Action, target: str, proposed: list[str
 _SCRIPTS = st.sampled_from([*ALLOWED, *ASKED, *DENIED, *HIDDEN])
 
 
-@settings(max_examples=400, deadline=None)
 @given(_SCRIPTS)
 def test_what_is_learnt_answers_the_question_and_keeps_the_program(script: str) -> None:
     request = command(script)

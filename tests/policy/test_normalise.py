@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.policy import Action, Request
@@ -110,7 +110,6 @@ _KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(["read", "edit", "execute", "fetch", None, "?"]), st.dictionaries(_KEYS, _VALUES, max_size=5))
 def test_no_input_breaks_it_and_none_is_answered_by_silence(kind: str | None, given_: dict[str, object]) -> None:
     found = normalise(kind, "T", given_, workspace=WORKSPACE)

@@ -323,7 +323,7 @@ def _covered(ran: list[str], script: str, *, words: bool) -> bool:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_PIECES, min_size=1, max_size=14).map("".join))
 @example("[[ a && b ]]")
 @example("a $\\\n(b)")
@@ -339,7 +339,7 @@ def test_what_bash_runs_is_found(tmp_path: Path, script: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("dash") is None, reason="dash is not installed")
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_PIECES, min_size=1, max_size=14).map("".join))
 @example("[[ a && b ]]")
 @example("a &>x b")
@@ -353,7 +353,6 @@ def test_what_dash_runs_is_found(tmp_path: Path, script: str) -> None:
         assert _covered(ran, script, words=False), (script, ran, found)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=200))
 def test_no_text_breaks_it(text: str) -> None:
     parse(text)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.automation import EffectKind, Trust
@@ -186,7 +186,6 @@ _TREES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.one_of(st.text(max_size=200), _TREES.map(repr), st.text("{}[]:,-&*!|>'\"#%@`? \n\tname", max_size=60)))
 def test_no_text_gives_a_traceback(text: str) -> None:
     with contextlib.suppress(InvalidInput):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from handrail.policy.script import HOLE, Redirect, Script, Simple, Word, telling
 from handrail.policy.shellwords import parse
@@ -194,8 +195,10 @@ class _Gathered:
             text = " ".join(word.text for word in words[1 : None if name == "eval" else 2])
             self.script(parse(text), depth + 1, acts=acts)
         elif name in _TEXTS:
-            for text in (word.text for word in words[1:] if word.sure and not word.text.isalnum()):
-                self.script(parse(text), depth + 1, acts=False)
+            for before, word in pairwise(words):
+                if word.sure and not word.text.isalnum():
+                    told = _OPTION_C.fullmatch(before.text) is not None or before.text == "--command"
+                    self.script(parse(word.text), depth + 1, acts=acts and told)
 
     def _shell(self, words: tuple[Word, ...], assigns: tuple[str, ...], depth: int, *, acts: bool) -> None:
         at = 1
