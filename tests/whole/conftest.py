@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fake_github import FakeGitHub
 from tests.whole.house import House, Model
 
 
@@ -60,3 +61,12 @@ def build(tmp_path: Path, repository: Path, model: Model) -> Iterator[Build]:
 @pytest.fixture
 def house(build: Build) -> House:
     return build()
+
+
+@pytest.fixture
+async def github(tmp_path: Path) -> AsyncIterator[FakeGitHub]:
+    """A GitHub with real repositories; nothing that was said to it or that it said may break GitHub's own contract."""
+    async with FakeGitHub(tmp_path / "github") as double:
+        yield double
+        await double.settled()
+    assert double.violations == []
