@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from handrail.errors import InvalidInput, NotFound
 from handrail.runs import plan as plans
 from handrail.store import runs, ticks
 from handrail.store import workflows as rows
+from handrail.store.migrate import upgrade
 from tests.commands.desks import open_desk
 
 EACH_SECOND = """\
@@ -59,6 +62,34 @@ async def test_a_restart_decides_what_came_due_meanwhile(tmp_path: Path) -> None
                 await asyncio.sleep(0.05)
         states = [(tick.state, tick.count > 1) for tick in await ticks.newest(desk.store, "busy")]
         assert states == [(TickState.FIRED, False), (TickState.MISSED, True)]
+
+
+FIRST = "0002"
+"""the schema in which workflows came into the world"""
+
+
+async def test_an_upgrade_keeps_old_workflows_running_beside_new_ones(tmp_path: Path) -> None:
+    """Incident 17 (OH#17436: after an upgrade only automations made since then ran)."""
+    database, at = tmp_path / "data" / "handrail.db", "2026-01-01 00:00:00.000000"
+    database.parent.mkdir()
+    await asyncio.to_thread(upgrade, database, FIRST)
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "INSERT INTO workflows (name, source, version, enabled, trust, accepted, idle, watermark, created, updated)"
+            " VALUES ('old', 'file', 'v1', 1, 'supervised', 3, 0, ?, ?, ?)", [at] * 3,
+        )  # fmt: skip
+        connection.execute(
+            "INSERT INTO workflow_versions (workflow, version, number, text, by, created)"
+            " VALUES ('old', 'v1', 1, ?, 'alice', ?)", [EACH_SECOND.replace("busy", "old"), at],
+        )  # fmt: skip
+    async with open_desk(tmp_path / "data") as desk:
+        await workflows.add(desk, OWNER, EACH_SECOND.replace("busy", "new"))
+        await workflows.enable(desk, OWNER, "new", version=None, unproven=True)
+        async with asyncio.timeout(30):
+            for name in ("old", "new"):
+                while not await runs.newest(desk.store, workflow=name):  # noqa: ASYNC110 - the ticker writes it
+                    await asyncio.sleep(0.05)
+        assert (await rows.get(desk.store, "old")).accepted == 3
 
 
 async def test_a_person_starts_it(desk: Desk) -> None:

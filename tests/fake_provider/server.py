@@ -72,6 +72,8 @@ class FakeProvider:
         self.keep = keep
         self.on_call = on_call
         self.key = key
+        self.quota: int | None = None
+        """seconds until it is reset; while it is set, every call of the model is refused"""
         self.calls: list[Call] = []
         self.model = Model(default=script)
         self.connections: set[_Connection] = set()
@@ -227,6 +229,10 @@ class _Connection(asyncio.Protocol):
         if wire is None:
             plain = _plain(method, path, len(call.raw))
             self._json(200 if plain is not None else 404, plain or {})
+            return
+        if self._fake.quota is not None:
+            refusal = dumps(wire.error(429, "your quota is used up")).encode()
+            self._whole(429, refusal, {"retry-after": str(self._fake.quota)})
             return
         stream = path.endswith(":streamGenerateContent") if wire is gemini else None
         self._reply(self._fake.model.reply(wire, call.raw, model=named, stream=stream))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from handrail.automation import TaskState
 from handrail.kinds import Kind
-from handrail.runs.plan import Retries
+from handrail.runs.plan import Retries, Spread
 from handrail.runs.verdict import Pace
 from handrail.store.tasks import TaskRow
 from handrail.types import Outcome, RunId, now
-from tests.runs.conftest import MEND, OpenWorks, Works, stage
+from tests.runs.conftest import MEND, Ledger, OpenWorks, Works, git, stage
 
 HOUR = 3600
 OUT: dict[str, object] = {"fault": "500", "times": 3, "retry_after": HOUR}
@@ -79,6 +80,40 @@ async def test_a_quota_parks_a_task_until_it_is_reset(open_works: OpenWorks) -> 
         assert (await _parked(works, run)).due == task.due
         await _later(works, run, clock, 2 * HOUR)
         assert (await works.ended(run)).outcome is Outcome.DONE
+
+
+def shops(works: Works, count: int) -> list[Path]:
+    """Clones of the repository, to be worked on together."""
+    found = [works.house.repository.parent / f"shop-{number}" for number in range(count)]
+    for place in found:
+        git(works.house.repository, "clone", "-q", ".", str(place))
+    return found
+
+
+async def test_a_quota_hit_when_most_of_a_run_is_done_goes_on_from_there(open_works: OpenWorks) -> None:
+    """Incident 15 (CC#79127: hit at 70 of 90 children, all of which were begun anew)."""
+    clock, ledger = Clock(), Ledger()
+    async with open_works(ledger, clock=clock, pace=Pace()) as works:
+        plan = works.plan(targets=shops(works, 5), spread=Spread(concurrency=1))
+        run = await works.begin(plan)
+        async with asyncio.timeout(60):
+            while sum(task.state is TaskState.ENDED for task in await works.tasks(run)) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        works.house.fake.quota = int(2 * HOUR)
+        async with asyncio.timeout(60):
+            while not any(task.state is TaskState.PARKED for task in await works.tasks(run)):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        done = [task for task in await works.tasks(run) if task.state is TaskState.ENDED]
+        assert 3 <= len(done) < 5
+        sessions = {task.id: task.session for task in await works.tasks(run)}
+    async with open_works(ledger, clock=clock, pace=Pace()) as works:  # the server was started again meanwhile
+        works.house.fake.quota = None
+        await _later(works, run, clock, 3 * HOUR)
+        assert (await works.ended(run)).outcome is Outcome.DONE
+        tasks = await works.tasks(run)
+        assert [task for task in tasks if task.id in {one.id for one in done}] == done, "what was done stays as it was"
+        assert all(task.session == (sessions[task.id] or task.session) for task in tasks)
+        assert len(ledger.carried) == 5, "each pull request once"
 
 
 async def test_an_agent_that_crashes_goes_on_in_its_session(works: Works) -> None:

@@ -136,6 +136,7 @@ async def test_thirty_agents_of_one_run_spend_their_five_dollars_to_the_nano_and
 
 @pytest.mark.timeout(300)
 async def test_sessions_of_one_run_stop_together_and_keep_their_branches(house: House) -> None:
+    """Incident 9 (CC#92691: 59 agents went on past the cap), with what each had made; thirty of them are above."""
     usage = {"input": 1000, "output": 2000}
 
     async def one(number: int) -> SessionId:

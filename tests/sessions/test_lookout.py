@@ -88,6 +88,7 @@ async def how(house: House, session: SessionId) -> list[object]:
 
 
 async def test_answered_twelve_hours_and_two_restarts_later_it_goes_on_and_completes(open_house: Open) -> None:
+    """Incident 4 (agentric#138, KiroCrew#7659); that a person is told of it: tests/whole/test_notify.py."""
     clock = Clock()
     async with open_house(clock=clock) as house:
         steps = goal(PLAN, MEND, MEND, {"text": "done"})
@@ -122,6 +123,7 @@ async def test_answered_twelve_hours_and_two_restarts_later_it_goes_on_and_compl
 
 
 async def test_denied_hours_later_changes_nothing_and_is_no_success(open_house: Open) -> None:
+    """Incident 5 (copilot-cli#4537, hermes#83205: a refusal was a success), long after."""
     clock = Clock()
     steps = goal(MEND, {"text": "Then I leave it."})
     async with open_house(clock=clock) as house:

@@ -93,6 +93,7 @@ async def test_a_permission_waits_for_a_person_and_is_answered_once(house: House
 
 
 async def test_a_denied_permission_changes_nothing_and_is_no_success(house: House) -> None:
+    """Incident 5 (copilot-cli#4537, hermes#83205): what is refused does not happen, and its run did not succeed."""
     goal = Goal(prompt([MEND, {"text": "I could not."}]), (Check("true"),))
     session = await house.hand_off(goal, permissions=Permissions.ASK)
     asked = await house.until(session, Kind.APPROVAL_ASKED)

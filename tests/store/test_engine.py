@@ -45,6 +45,26 @@ async def test_closing_twice_is_fine_and_what_was_written_is_there_again(tmp_pat
         assert await sessions.next_number(again) == 2
 
 
+@pytest.mark.parametrize("cut", [1, 37, 4120, 9000])
+async def test_a_log_whose_last_line_was_half_written_keeps_its_history(tmp_path: Path, cut: int) -> None:
+    """Incident 16 (CC#53821: half a line at the end, and the conversation could not be opened any more)."""
+    path, torn = tmp_path / "handrail.db", tmp_path / "torn.db"
+    async with await Store.open(path) as store:
+        await begin(store, "alice")
+        for number in range(30):
+            await store.log.append(ALICE, [said(f"line {number} " + "x" * 500)])
+        shutil.copy(path, torn)
+        journal = Path(f"{path}-wal").read_bytes()
+    assert len(journal) > 10_000, "the log is in the journal still"
+    Path(f"{torn}-wal").write_bytes(journal[:-cut])
+    async with await Store.open(torn) as store:
+        kept = [str(event.data["text"]).split()[1] for event in await store.log.read(ALICE)]
+        assert kept == [str(number) for number in range(len(kept))]
+        assert 25 <= len(kept) < 30
+        await store.log.append(ALICE, [said("goes on")])
+        assert (await store.log.read(ALICE))[-1].data["text"] == "goes on"
+
+
 async def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     path = await made(tmp_path)
     run(path, "UPDATE alembic_version SET version_num = '9999'")

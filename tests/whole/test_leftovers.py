@@ -73,6 +73,7 @@ def kill_all(house: House, session: str) -> None:
 
 @pytest.mark.parametrize("way", [end, down, kill_all])
 def test_nothing_is_left_ten_times_in_a_row(house: House, way: Callable[[House, str], None]) -> None:
+    """Incident 7 (buzz#4708: grandchildren in groups of their own), thirty times, by five kinds of hiding."""
     house.run("up")
     for run in range(RUNS):
         session, mark = begin(house, run)

@@ -108,6 +108,7 @@ async def test_unknown_sessions_are_refused(make: MakeOwn, session: str) -> None
 
 
 def test_a_torn_tail_is_left_out(tmp_path: Path) -> None:
+    """Incident 16 (CC#53821) in the own agent's journal; in the log: tests/store/test_engine.py."""
     journal = Journal(tmp_path, "s", create=True)
     journal.write("state", cwd="/w")
     journal.write("message", message=Message("user", "hello"))
