@@ -167,6 +167,15 @@ async def branch(asked: Asked) -> Answer:
     return {**made, "name": name, "commit": {**made["commit"], "sha": head}}, 200, {}
 
 
+async def branches(asked: Asked) -> Answer:
+    """GET the branches by name."""
+    base = asked.example(f"{_REPO}/branches", "get", 200)[0]
+    base.pop("protection", None)  # it breaks GitHub's own schema
+    heads = await asked.repository.heads()
+    shown = [{**base, "name": name, "commit": {**base["commit"], "sha": sha}} for name, sha in sorted(heads.items())]
+    return asked.paged(shown, f"/repos/{asked.repository.name}/branches")
+
+
 async def statuses(asked: Asked) -> Answer:
     """GET the statuses of a commit, the newest first."""
     kept = asked.repository.statuses.get(asked.path["ref"], [])
@@ -202,6 +211,8 @@ def _issue(asked: Asked, text: Text) -> Any:
         "labels": [{**label, "name": name} for name in text.labels],
         "comments": len(text.comments),
         "created_at": text.created,
+        "updated_at": text.updated,
+        "closed_at": text.closed,
         "html_url": f"{asked.hub.url}/{asked.repository.name}/issues/{text.number}",
     }
     if text.head:
@@ -213,8 +224,12 @@ def _issue(asked: Asked, text: Text) -> Any:
 
 async def issues(asked: Asked) -> Answer:
     """GET issues (and pull requests, which are issues too), the newest first."""
-    wanted = asked.query.get("state", "open")
-    found = [text for text in reversed(asked.repository.texts.values()) if wanted in {"all", text.state}]
+    wanted, since = asked.query.get("state", "open"), asked.query.get("since", "")
+    found = [
+        text
+        for text in reversed(asked.repository.texts.values())
+        if wanted in {"all", text.state} and text.updated >= since
+    ]
     return asked.paged([_issue(asked, text) for text in found], f"/repos/{asked.repository.name}/issues")
 
 
@@ -255,6 +270,7 @@ async def new_comment(asked: Asked) -> Answer:
         "updated_at": stamp(),
     }
     text.comments.append(comment)
+    asked.repository.touch(text)
     told = {"action": "created", "issue": _issue(asked, text), "comment": comment}
     asked.hub.send("issue_comment", asked.repository, asked.login, told)
     return comment, 201, {}
@@ -262,7 +278,13 @@ async def new_comment(asked: Asked) -> Answer:
 
 async def all_comments(asked: Asked) -> Answer:
     """GET the comments of all issues, the oldest first."""
-    found = [comment for text in asked.repository.texts.values() for comment in text.comments]
+    since = asked.query.get("since", "")
+    found = [
+        {**comment, "issue_url": f"{asked.hub.url}/api/v3/repos/{asked.repository.name}/issues/{text.number}"}
+        for text in asked.repository.texts.values()
+        for comment in text.comments
+        if comment["updated_at"] >= since
+    ]
     return asked.paged(found, f"/repos/{asked.repository.name}/issues/comments")
 
 
@@ -279,7 +301,10 @@ async def labels(asked: Asked) -> Answer:
 async def add_labels(asked: Asked) -> Answer:
     """POST labels onto an issue."""
     text = asked.text("issue_number")
-    text.labels += [name for name in asked.body["labels"] if name not in text.labels]
+    for name in asked.body["labels"]:
+        if name not in text.labels:
+            text.labels.append(name)
+            asked.repository.touch(text, "labeled", asked.login, label={"name": name, "color": "ededed"})
     return labels_of(asked, text), 200, {}
 
 
@@ -289,7 +314,26 @@ async def remove_label(asked: Asked) -> Answer:
     if asked.path["name"] not in text.labels:
         raise Refusal(404, "Label does not exist")
     text.labels.remove(asked.path["name"])
+    asked.repository.touch(text, "unlabeled", asked.login, label={"name": asked.path["name"], "color": "ededed"})
     return labels_of(asked, text), 200, {}
+
+
+async def happened(asked: Asked) -> Answer:
+    """GET what was done to issues, the newest first."""
+    found, base = asked.repository, clean(asked.example(f"{_REPO}/issues/events", "get", 200))[0]
+    shown = [
+        {
+            **base,
+            "id": item["id"],
+            "event": item["event"],
+            "actor": user_of(item["login"], base["actor"]),
+            "created_at": item["at"],
+            "issue": _issue(asked, found.texts[item["number"]]),
+            **item["more"],
+        }
+        for item in reversed(found.happened)
+    ]
+    return asked.paged(shown, f"/repos/{found.name}/issues/events")
 
 
 ROUTES: list[Served] = [
@@ -299,12 +343,14 @@ ROUTES: list[Served] = [
     Served("get", "/orgs/{org}/repos", owned),
     Served("get", _REPO, repository),
     Served("get", f"{_REPO}/installation", installation),
+    Served("get", f"{_REPO}/branches", branches),
     Served("get", f"{_REPO}/branches/{{branch}}", branch),
     Served("get", f"{_REPO}/commits/{{ref}}/statuses", statuses),
     Served("post", f"{_REPO}/statuses/{{sha}}", set_status),
     Served("get", f"{_REPO}/issues", issues),
     Served("post", f"{_REPO}/issues", new_issue),
     Served("get", f"{_REPO}/issues/comments", all_comments),
+    Served("get", f"{_REPO}/issues/events", happened),
     Served("get", _ISSUE, issue),
     Served("get", f"{_ISSUE}/comments", comments),
     Served("post", f"{_ISSUE}/comments", new_comment),

@@ -51,8 +51,9 @@ async def _whole(asked: Asked, text: Text) -> Any:
         "deletions": removed,
         "changed_files": files,
         "created_at": text.created,
-        "closed_at": None if text.state == "open" else stamp(),
-        "merged_at": stamp() if text.merged else None,
+        "updated_at": text.updated,
+        "closed_at": text.closed,
+        "merged_at": text.closed if text.merged else None,
         "requested_teams": [],
         "auto_merge": None,
     }
@@ -65,7 +66,7 @@ def _in_list(asked: Asked, whole: Any) -> Any:
 
 
 async def pulls(asked: Asked) -> Answer:
-    """GET pull requests, the newest first."""
+    """GET pull requests, the newest first, or those first that changed last."""
     found = asked.repository
     owner, query = found.name.partition("/")[0], asked.query
     kept = [
@@ -75,6 +76,8 @@ async def pulls(asked: Asked) -> Answer:
         and query.get("head", f"{owner}:{text.head}") == f"{owner}:{text.head}"
         and query.get("base", text.base) == text.base
     ]
+    if query.get("sort") == "updated":
+        kept.sort(key=lambda text: text.updated, reverse=True)
     shown = [_in_list(asked, await _whole(asked, text)) for text in kept]
     return asked.paged(shown, f"/repos/{found.name}/pulls")
 
@@ -113,7 +116,9 @@ async def change_pull(asked: Asked) -> Answer:
     """PATCH a pull request."""
     text, given = asked.text("pull_number"), asked.body
     text.title, text.body = given.get("title", text.title), given.get("body", text.body)
+    closing = given.get("state") == "closed" and text.state == "open"
     text.state, text.base = given.get("state", text.state), given.get("base", text.base)
+    asked.repository.touch(text, "closed" if closing else None, asked.login)
     whole = await _whole(asked, text)
     action = "closed" if given.get("state") == "closed" else "edited"
     told = {"action": action, "number": text.number, "pull_request": whole}
@@ -145,8 +150,11 @@ async def new_review(asked: Asked) -> Answer:
         "submitted_at": stamp(),
     }
     text.reviews.append(review)
-    text.review_comments += given.get("comments") or []
-    told = {"action": "submitted", "review": review, "pull_request": await _whole(asked, text)}
+    for item in given.get("comments") or []:
+        text.review_comments.append({**item, "id": number * 10 + len(text.review_comments), "at": stamp()})
+    asked.repository.touch(text)
+    shown = {**review, "state": review["state"].lower()}  # webhooks spell it so
+    told = {"action": "submitted", "review": shown, "pull_request": await _whole(asked, text)}
     asked.hub.send("pull_request_review", asked.repository, asked.login, told)
     return review, 200, {}
 
@@ -154,10 +162,19 @@ async def new_review(asked: Asked) -> Answer:
 async def review_comments(asked: Asked) -> Answer:
     """GET the comments on lines."""
     made = asked.example(f"{_REPO}/pulls/comments", "get", 200)[0]
+    url = f"{asked.hub.url}/api/v3/repos/{asked.repository.name}/pulls"
     found = [
-        {**made, "path": item["path"], "body": item["body"], "line": item.get("line")}
+        {
+            **made,
+            **{name: item[name] for name in ("id", "path", "body")},
+            "line": item.get("line"),
+            "pull_request_url": f"{url}/{text.number}",
+            "created_at": item["at"],
+            "updated_at": item["at"],
+        }
         for text in asked.repository.texts.values()
         for item in text.review_comments
+        if item["at"] >= asked.query.get("since", "")
     ]
     return asked.paged(found, f"/repos/{asked.repository.name}/pulls/comments")
 
@@ -175,7 +192,8 @@ async def merge(asked: Asked) -> Answer:
     commit = await found.merge(text, given.get("merge_method", "merge"))
     if commit is None:
         raise Refusal(405, "Pull Request is not mergeable")
-    text.state, text.merged = "closed", commit
+    text.merged = commit
+    found.touch(text, "closed", asked.login)
     told = {"action": "closed", "number": text.number, "pull_request": await _whole(asked, text)}
     asked.hub.send("pull_request", found, asked.login, told)
     return {"merged": True, "message": "Pull Request successfully merged", "sha": commit}, 200, {}

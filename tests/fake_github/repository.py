@@ -78,6 +78,8 @@ class Text:
     merged: str | None = None
     """the commit that the merge made"""
     created: str = field(default_factory=stamp)
+    updated: str = field(default_factory=stamp)
+    closed: str | None = None
     comments: list[dict[str, Any]] = field(default_factory=list)
     reviews: list[dict[str, Any]] = field(default_factory=list)
     review_comments: list[dict[str, Any]] = field(default_factory=list)
@@ -95,7 +97,8 @@ class Repository:
     """branches that take a merge only after an approving review"""
     default_branch: str = "main"
     archived: bool = False
-    events: list[dict[str, Any]] = field(default_factory=list)
+    happened: list[dict[str, Any]] = field(default_factory=list)
+    """what was done to issues and pull requests, beside opening and commenting: GitHub's issue events"""
 
     @property
     def pulls(self) -> list[Text]:
@@ -107,6 +110,16 @@ class Repository:
         text = Text(len(self.texts) + 1, title, body, login, **more)
         self.texts[text.number] = text
         return text
+
+    def touch(self, text: Text, happened: str | None = None, login: str = "", **more: Any) -> None:
+        """Note that a text was changed, and how where GitHub tells of that."""
+        text.updated = stamp()
+        if happened == "closed":
+            text.state, text.closed = "closed", text.updated
+        if happened is not None:
+            number = len(self.happened) + 1
+            told = {"id": number, "event": happened, "login": login, "number": text.number, "at": text.updated}
+            self.happened.append({**told, "more": more})
 
     async def create(self, files: Mapping[str, str]) -> None:
         """Make the bare repository, with one commit on the default branch."""

@@ -91,9 +91,15 @@ class FakeGitHub:
         self.faults: list[Fault] = []
         self.calls: list[str] = []
         """`METHOD /path` of each, those of git as well"""
+        self.headers: dict[str, str] = {}
+        """of every answer, such as those that tell of limits"""
+        self.unchanged = 0
+        """answers that said that nothing had changed"""
         self.violations: list[str] = []
         self.webhooks: list[tuple[str, str]] = []
         """where deliveries go, and the secret that signs them"""
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        """event and payload of each thing that webhooks were told, or would have been"""
         self.deliveries: list[tuple[str, str, int]] = []
         """event, delivery id, status of the receiver"""
         self._server: _Server | None = None
@@ -183,7 +189,19 @@ class FakeGitHub:
         if contract.documented(route.path, method, status):
             wrong = exchange.wrong_answer(status, bytes(answer.body))
             self.violations += [f"answer {status} of {method.upper()} {path}: {item}" for item in wrong]
+        answer.headers.update(self.headers)
+        if method == "get" and status == 200:
+            return self._unless_known(request, answer)
         return answer
+
+    def _unless_known(self, request: Request, answer: Response) -> Response:
+        """The answer, or none where the caller has it already (https://docs.github.com/rest: conditional requests)."""
+        tag = f'"{hashlib.sha256(bytes(answer.body)).hexdigest()}"'
+        answer.headers["etag"] = tag
+        if request.headers.get("if-none-match") != tag:
+            return answer
+        self.unchanged += 1
+        return Response(None, 304, {"etag": tag, **self.headers})
 
     def _login(self, authorization: str, path: str) -> str:
         scheme, _, given = authorization.partition(" ")
@@ -232,7 +250,10 @@ class FakeGitHub:
             for pull in repository.pulls:
                 if pull.head == branch and pull.state == "open" and branch in after:
                     pull.head_sha = after[branch]
-                    told = {"action": "synchronize", "number": pull.number, "pull_request": {"number": pull.number}}
+                    repository.touch(pull)
+                    head = {"ref": branch, "sha": pull.head_sha}
+                    request = {"number": pull.number, "head": head}
+                    told = {"action": "synchronize", "number": pull.number, "pull_request": request}
                     self.send("pull_request", repository, login, told)
 
     def send(self, event: str, repository: Repository, login: str, payload: Mapping[str, Any]) -> None:
@@ -242,7 +263,7 @@ class FakeGitHub:
             "repository": {"full_name": repository.name, "default_branch": repository.default_branch},
             "sender": {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"},
         }
-        repository.events.append({"type": event, "payload": told})
+        self.sent.append((event, told))
         for url, secret in self.webhooks:
             task = asyncio.create_task(self._deliver(event, url, secret, json.dumps(told).encode()))
             self._sending.add(task)

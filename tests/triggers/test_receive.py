@@ -52,9 +52,11 @@ def test_one_comment_under_two_deliveries_means_one_thing() -> None:
     second = got("github", github("issue_comment", COMMENT | {"installation": {"id": 1}}, delivery="b"))
     assert first.delivery != second.delivery
     assert first.meaning == second.meaning
-    edited = json.loads(json.dumps(COMMENT))
-    edited["comment"]["updated_at"] = "2026-11-26T11:05:00Z"
-    assert got("github", github("issue_comment", edited)).meaning != first.meaning
+    later = json.loads(json.dumps(COMMENT))
+    later["comment"]["updated_at"] = "2026-11-26T11:05:00Z"
+    assert got("github", github("issue_comment", later)).meaning == first.meaning, "a poll that comes late"
+    edits = [COMMENT | {"action": "edited"}, later | {"action": "edited"}]
+    assert len({got("github", github("issue_comment", edit)).meaning for edit in edits} | {first.meaning}) == 3
 
 
 def test_githubs_form_encoding_is_read() -> None:

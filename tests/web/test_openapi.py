@@ -32,6 +32,7 @@ CONTRACT = {
     "POST /events/{event}/replay",
     "GET /sources",
     "PUT /sources/{name}",
+    "PUT /sources/{name}/polls",
     "DELETE /sources/{name}",
     "GET /notify",
     "POST /notify/{name}/test",

@@ -1,9 +1,10 @@
-"""The verbs about events from outside: events, events show, sources, sources set, sources remove."""
+"""The verbs about events from outside: events, events show, sources, sources set, sources poll, sources remove."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from handrail.cli import options
 from handrail.cli.clean import one_line
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import columns, printed, table
+from handrail.errors import InvalidInput
 
 events = typer.Typer(rich_markup_mode=None, add_completion=False)
 sources = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -96,7 +98,7 @@ def replay(
 
 @sources.callback(invoke_without_command=True)
 def sources_listed(context: typer.Context, as_json: options.AsJson = False, data: options.Data = None) -> int:
-    """List the sources that may send events, with the path of each."""
+    """List the sources that may send events, with the path of each, and the repositories that are polled."""
     if context.invoked_subcommand is not None:
         return 0
     told = options.run(_got(options.client(data), "/sources"))
@@ -107,11 +109,38 @@ def sources_listed(context: typer.Context, as_json: options.AsJson = False, data
         (str(item.get("name")), str(item.get("kind")), str(item.get("path")), str(item.get("account") or ""))
         for item in told.get("sources") or []
     ]
-    if not rows:
+    polls = told.get("polls") or []
+    if not rows and not polls:
         options.put("no sources yet: handrail sources set github --kind github --secret-stdin")
         return 0
-    printed(table(("source", "kind", "address (POST)", "we are"), rows))
+    if rows:
+        printed(table(("source", "kind", "address (POST)", "we are"), rows))
+    if rows and polls:
+        options.put("")
+    if polls:
+        _polled(polls)
     return 0
+
+
+def _polled(polls: Sequence[Obj]) -> None:
+    """What is polled, and how the last look went."""
+    rows = [
+        (
+            str(item.get("source")),
+            str(item.get("repository")),
+            f"{float(item.get('every') or 0):.0f} s",
+            _time(item.get("looked")) or "not yet",
+            _time(item.get("due")),
+            one_line(str(item.get("error") or ""), 300),
+        )
+        for item in polls
+    ]
+    limit = columns() if sys.stdout.isatty() else 0
+    printed(table(("polled", "repository", "every", "last look", "next", "error"), rows, limit=limit))
+
+
+def _time(moment: object) -> str:
+    return str(moment or "")[:19].replace("T", " ")
 
 
 @sources.command("set", epilog="Example: handrail sources set github --kind github --secret-stdin < secret")
@@ -153,6 +182,34 @@ def set_source(
         options.put_json(told)
     else:
         options.put(f"{told.get('name')} sends to {told.get('path')}")
+    return 0
+
+
+@sources.command("poll", epilog="Example: handrail sources poll hub acme/shop acme/app --every 60s")
+def poll(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the forge (see `handrail forges`).")],
+    repositories: Annotated[
+        list[str] | None, typer.Argument(metavar="[REPOSITORY]…", help="owner/name: these and no others of it.")
+    ] = None,
+    every: Annotated[str, typer.Option(metavar="TIME", help="How often, such as 60s or 5m.")] = "60s",
+    stop: Annotated[bool, typer.Option("--stop", help="Poll nothing of it any more.")] = False,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Ask a forge for news of repositories, where no webhook can reach this machine; they are events like any other."""
+    if stop == bool(repositories):
+        raise InvalidInput("repositories", ", ".join(repositories or ()), "name some as owner/name, or give --stop")
+    body: Obj = {"repositories": repositories or [], "every": options.seconds(every, "--every")}
+    told = options.run(_put(options.client(data), f"/sources/{name}/polls", body))
+    if as_json:
+        options.put_json(told)
+    elif stop:
+        options.put(f"nothing of {name} is polled any more")
+    else:
+        options.put(
+            f"{name} is asked every {every} about {', '.join(repositories or ())}; what is there now is no news"
+        )
     return 0
 
 

@@ -160,7 +160,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb(
             "sources",
             "events:sources",
-            "List who may send events; set or remove one.",
+            "List who may send events and what is polled; set, poll or remove one.",
             "handrail sources set github --kind github --secret-stdin < secret",
         ),
         Verb(

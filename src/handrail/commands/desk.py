@@ -20,6 +20,7 @@ from handrail.runs.supervisor import Runs
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
 from handrail.triggers.dispatch import Dispatcher
+from handrail.triggers.poller import Poller
 from handrail.triggers.ticker import Ticker
 
 
@@ -47,6 +48,7 @@ class Desk:
     launch: Launch
     ticker: Ticker
     dispatcher: Dispatcher
+    poller: Poller
     shelf: Shelf
     forges: ForgeShelf
     vault: Vault

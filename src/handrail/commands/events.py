@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from handrail.automation import ArrivalState
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput, NotFound
 from handrail.gateway.keys import seal, unseal
 from handrail.store import arrivals as rows
+from handrail.store import polls as poll_rows
 from handrail.store import workflows as workflow_rows
 from handrail.store.arrivals import ArrivalRow, SourceRow
-from handrail.triggers import Hook, Message, Settings
+from handrail.triggers import Hook, Settings
 from handrail.triggers.dispatch import Listener, verdicts
 from handrail.triggers.match import Verdict, wanted_by
-from handrail.triggers.receive import ours, receive
+from handrail.triggers.receive import arrival, receive
 from handrail.triggers.senders import SenderKind
 from handrail.types import ArrivalId, Json, RunId, now
 from handrail.workflows.compile import Cause
@@ -95,32 +95,13 @@ async def take_in(desk: Desk, name: str, headers: Mapping[str, str], body: bytes
     message = receive(SenderKind(source.kind), hook, unseal(desk.shelf.master, _row(name), source.secret), settings)
     if message.reply is not None:
         return Receipt(Taken.REPLIED, reply=message.reply)
-    row = _arrival(name, message, hook, settings)
+    row = arrival(name, message, hook.received, settings)
     try:
         await desk.store.log.write(guard=rows.put(row, message.window))
     except Conflict:
         return Receipt(Taken.DUPLICATE)
     desk.dispatcher.wake()
     return Receipt(Taken.STORED, row.id)
-
-
-def _arrival(source: str, message: Message, hook: Hook, settings: Settings) -> ArrivalRow:
-    identity = ArrivalId(f"e-{secrets.token_hex(6)}")
-    own = ours(message, settings)
-    return ArrivalRow(
-        id=identity,
-        source=source,
-        delivery=message.delivery or identity,
-        meaning=message.meaning[:1000],
-        event=message.event,
-        action=message.action,
-        sender=message.sender,
-        repository=message.repository,
-        payload=message.payload,
-        received=hook.received,
-        state=ArrivalState.STORED if own is None else ArrivalState.IGNORED,
-        reason=own,
-    )
 
 
 async def listed(desk: Desk, actor: Actor, *, source: str | None = None, limit: int = 50) -> list[ArrivalRow]:
@@ -146,21 +127,21 @@ async def replay(desk: Desk, actor: Actor, word: str, workflow: str, *, dry_run:
         InvalidInput: the event lacks what the workflow needs.
     """
     authorise(actor, Permission.EVENTS_READ if dry_run else Permission.EVENTS_WRITE)
-    arrival = await rows.find(desk.store, word)
+    found = await rows.find(desk.store, word)
     row = await workflow_rows.get(desk.store, workflow)
     listener = Listener(row.name, wanted_by((await desk.launch.workflow(row)).on))
-    verdict = verdicts(listener, arrival)
+    verdict = verdicts(listener, found)
     if not verdict.matched:
         if dry_run:
-            return Replayed(arrival.id, row.name, verdict)
-        raise Conflict(f"{row.name} does not want the event {arrival.id}: {verdict.why}")
-    plan = await desk.launch.plan(row, Cause(event=arrival.payload), arrival=arrival)
+            return Replayed(found.id, row.name, verdict)
+        raise Conflict(f"{row.name} does not want the event {found.id}: {verdict.why}")
+    plan = await desk.launch.plan(row, Cause(event=found.payload), arrival=found)
     targets = tuple(target.repository for target in plan.targets)
     goals = tuple(stage.goal for stage in plan.stages)
     if dry_run:
-        return Replayed(arrival.id, row.name, verdict, targets, goals)
-    run = await desk.launch.for_event(row.name, arrival, again=secrets.token_hex(4), by=actor.name)
-    return Replayed(arrival.id, row.name, verdict, targets, goals, run)
+        return Replayed(found.id, row.name, verdict, targets, goals)
+    run = await desk.launch.for_event(row.name, found, again=secrets.token_hex(4), by=actor.name)
+    return Replayed(found.id, row.name, verdict, targets, goals, run)
 
 
 async def sources(desk: Desk, actor: Actor) -> list[Source]:
@@ -190,15 +171,19 @@ async def set_source(desk: Desk, actor: Actor, name: str, *, kind: str, secret: 
 
 
 async def remove_source(desk: Desk, actor: Actor, name: str) -> None:
-    """Forget a source: its address answers 404 from now on; its events stay.
+    """Forget a source: its address answers 404 from now on, and nothing of it is polled; its events stay.
 
     Raises:
         NotFound: there is none of that name.
     """
     authorise(actor, Permission.EVENTS_WRITE)
+    polled = await poll_rows.everything(desk.store, name)
+    await desk.store.log.write(*poll_rows.replace(name, (), polled))
     try:
         await desk.store.log.write(guard=rows.remove_source(name))
     except Conflict as error:
+        if polled:
+            return
         raise NotFound(f"there is no source {name!r}: `handrail sources` lists them") from error
 
 

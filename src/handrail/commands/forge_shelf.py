@@ -10,8 +10,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from handrail.errors import NotFound
-from handrail.forges import Forge, ForgeKind
+from handrail.errors import ForgeError, NotFound
+from handrail.forges import Checked, Forge, ForgeKind
 from handrail.forges.setup import repository_at
 from handrail.gateway.keys import unseal
 from handrail.store import forges as rows
@@ -68,6 +68,22 @@ class ForgeShelf:
         made = await self.make(ForgeKind(row.kind), row.url, secret, row.settings)
         self._open[name] = said, made
         return made
+
+    async def check(self, name: str, repository: str | None = None) -> Checked:
+        """Try a forge's credential, and keep what was found for whoever looks later.
+
+        Raises:
+            NotFound: there is none of that name.
+            ForgeError: it does not work.
+        """
+        try:
+            found = await (await self.get(name)).check(repository)
+        except ForgeError as error:
+            if error.cause == "token_refused":
+                await rows.note(self._store, name, account=None, ends=None, trouble=error.message)
+            raise
+        await rows.note(self._store, name, account=found.login, ends=found.ends, trouble=None)
+        return found
 
     async def hook_secret(self, name: str) -> str | None:
         """What the webhooks of a forge are signed with, None where that was not set up.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
@@ -13,6 +13,7 @@ from handrail.forges import Checked, ForgeKind
 from handrail.forges.setup import place
 from handrail.gateway.keys import seal
 from handrail.store import forges as rows
+from handrail.store import polls
 from handrail.store.forges import ForgeRow
 from handrail.types import Json, now
 
@@ -91,15 +92,11 @@ async def check(desk: Desk, actor: Actor, name: str, repository: str | None) -> 
         ForgeError: it does not work; `cause` says why.
     """
     authorise(actor, Permission.FORGES_READ)
-    found = await (await desk.forges.get(name)).check(repository)
-    row = await rows.get(desk.store, name)
-    if row is not None and found.login and row.account != found.login:
-        await rows.put(desk.store, replace(row, account=found.login))
-    return found
+    return await desk.forges.check(name, repository)
 
 
 async def remove(desk: Desk, actor: Actor, name: str) -> None:
-    """Forget a forge and its credential.
+    """Forget a forge and its credential; nothing of it is polled any more.
 
     Raises:
         NotFound: there is none of that name.
@@ -107,7 +104,7 @@ async def remove(desk: Desk, actor: Actor, name: str) -> None:
     authorise(actor, Permission.FORGES_WRITE)
     if await rows.get(desk.store, name) is None:
         raise NotFound(f"there is no forge {name!r}")
-    await desk.store.log.write(guard=rows.remove(name))
+    await desk.store.log.write(*polls.replace(name, (), ()), guard=rows.remove(name))
 
 
 def _shown(row: ForgeRow) -> Listed:

@@ -43,6 +43,12 @@ _read = lru_cache(maxsize=256)(read)
 """texts that were read: a version never changes"""
 
 
+def forges_of(workflow: Workflow) -> tuple[str, ...]:
+    """The names of the forges that a workflow's repositories are at."""
+    named = (name.removeprefix("!").partition(":") for name in workflow.repositories)
+    return tuple(dict.fromkeys(forge for forge, colon, path in named if colon and not path.startswith("//")))
+
+
 class Launch:
     """Starts runs of workflows.
 
@@ -192,12 +198,12 @@ class Launch:
         found = []
         for row in await rows.enabled(self._store):
             try:
-                rules = (await self.workflow(row)).rules()
+                workflow = await self.workflow(row)
             except HandrailError as error:  # one that a newer Handrail reads differently must not stop the others
                 _log.error("the schedule of %s is out of use: %s", row.name, error)
                 continue
-            if rules:
-                found.append(Scheduled(row, rules))
+            if rules := workflow.rules():
+                found.append(Scheduled(row, rules, forges_of(workflow)))
         return found
 
     async def begin(self, row: WorkflowRow, due: datetime, *, queued: bool) -> Begun:

@@ -11,13 +11,16 @@ from handrail.automation import TriggerKind, Trust
 from handrail.commands import rehearsal, values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
+from handrail.commands.launch import forges_of
 from handrail.errors import Conflict, HandrailError, InvalidInput
 from handrail.runs import trust
 from handrail.runs.supervisor import NewRun
+from handrail.store import forges as forge_rows
 from handrail.store import ticks as tick_rows
 from handrail.store import workflows as rows
 from handrail.store.ticks import TickRow
 from handrail.store.workflows import LastRun, VersionRow, WorkflowRow
+from handrail.triggers.foresight import trouble
 from handrail.types import Json, RunId, now
 from handrail.workflows import gallery
 from handrail.workflows.compile import Cause
@@ -138,7 +141,15 @@ async def show(desk: Desk, actor: Actor, name: str, count: int = 5) -> Shown:
     if item.workflow is not None:
         told = tuple(notes(item.workflow))
         due = upcoming([rule.cron for rule in item.workflow.rules()], now(), count)
+        told += await _credentials(desk, item.workflow, due[0] if due else now())
     return Shown(item, text, told, due, tuple(await tick_rows.newest(desk.store, name, 20)))
+
+
+async def _credentials(desk: Desk, workflow: Workflow, due: datetime) -> tuple[str, ...]:
+    """What is known against the credentials that a workflow will need."""
+    used = forges_of(workflow)
+    found = [trouble(row, due) for row in await forge_rows.everything(desk.store) if row.name in used]
+    return tuple(why for why in found if why is not None)
 
 
 async def versions(desk: Desk, actor: Actor, name: str) -> list[VersionRow]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from handrail.automation import EffectKind
 from handrail.forges.effects import Effect
 from handrail.types import Json
 
-__all__ = ["Checked", "Effect", "Forge", "ForgeKind", "Push", "Receipt", "Remote"]
+__all__ = ["Checked", "Effect", "Forge", "ForgeKind", "News", "Push", "Receipt", "Remote"]
 
 
 class ForgeKind(StrEnum):
@@ -67,6 +68,23 @@ class Checked:
     """whether it may write to the repository that was asked about; None where none was"""
     notes: tuple[str, ...] = ()
     """sentences for a person, such as when the credential ends"""
+    ends: datetime | None = None
+    """when the credential ends; None where it does not, or the forge does not tell"""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a look at a repository found.
+
+    Args:
+        told: events and payloads as the forge's webhooks have them, the oldest first.
+        seen: what the next look needs of this one.
+        wait: seconds for which the forge asks to be left alone; None where it does not.
+    """
+
+    told: tuple[tuple[str, dict[str, Any]], ...]
+    seen: Json
+    wait: float | None = None
 
 
 class Push(Protocol):
@@ -126,5 +144,13 @@ class Forge(Protocol):
 
         Raises:
             ForgeError: refused or failed. After a passing failure the same call is safe.
+        """
+        ...
+
+    async def news(self, repository: str, seen: Json) -> News:
+        """What happened in `repository` since a look left `seen`; the first look, with nothing seen, tells nothing.
+
+        Raises:
+            ForgeError: it cannot be asked; `Unsupported` where this kind of forge is not polled.
         """
         ...

@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 import httpx2
 
-from handrail.forges import Checked, ForgeKind, Receipt, Remote, faults
+from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
 from handrail.forges.http import Api
 from handrail.forges.setup import address
+from handrail.types import Json
 
 _EVENTS = {"comment": "COMMENT", "approve": "APPROVED", "request_changes": "REQUEST_CHANGES"}
 
@@ -62,6 +63,10 @@ class Gitea:
         except faults.NotThere:
             found = [item async for item in self._api.pages(f"/users/{name}/repos", what)]
         return sorted(str(item["full_name"]) for item in found if not item.get("archived"))
+
+    async def news(self, repository: str, seen: Json) -> News:  # noqa: ARG002
+        """See `Forge`."""
+        raise faults.Unsupported(f"{repository}: Gitea is not polled; its webhooks start workflows")
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:
         """See `Forge`."""

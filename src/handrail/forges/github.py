@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 import httpx2
 
 from handrail.errors import ForgeError
-from handrail.forges import Checked, ForgeKind, Receipt, Remote, faults
+from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
+from handrail.forges.github_news import Look
 from handrail.forges.http import Api
 from handrail.forges.setup import address
+from handrail.types import Json
 
 _VERSION = "2022-11-28"
 _EVENTS = {"comment": "COMMENT", "approve": "APPROVE", "request_changes": "REQUEST_CHANGES"}
@@ -56,7 +59,16 @@ class Token:
         scopes = None if told is None else tuple(item.strip() for item in told.split(",") if item.strip())
         ends = answer.headers.get("github-authentication-token-expiration")
         notes = (f"the token ends at {ends}",) if ends else ()
-        return Checked(str(answer.data.get("login")), scopes, notes=notes)
+        return Checked(str(answer.data.get("login")), scopes, notes=notes, ends=_moment(ends))
+
+
+def _moment(ends: str | None) -> datetime | None:
+    """`2026-12-24 10:00:00 UTC`, or with an offset (https://github.blog/changelog/2021-07-26-expiration-options-for-personal-access-tokens/)."""
+    try:
+        moment = datetime.fromisoformat((ends or "").replace(" UTC", "+00:00").replace(" +", "+").replace(" -", "-"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def api_of(url: str) -> str:
@@ -107,7 +119,8 @@ class GitHub:
         data = (await api.call("GET", _path(repository), f"looking at {repository}")).data
         may = data.get("permissions") or {}
         notes = (*found.notes, *((f"{repository} is archived",) if data.get("archived") else ()))
-        return Checked(found.login, found.scopes, bool(may.get("push")) and not data.get("archived"), notes)
+        writable = bool(may.get("push")) and not data.get("archived")
+        return Checked(found.login, found.scopes, writable, notes, found.ends)
 
     async def remote(self, repository: str) -> Remote:
         """See `Forge`."""
@@ -125,6 +138,10 @@ class GitHub:
         except faults.NotThere:
             found = [item async for item in api.pages(f"/users/{name}/repos", what)]
         return sorted(str(item["full_name"]) for item in found if not item.get("archived"))
+
+    async def news(self, repository: str, seen: Json) -> News:
+        """See `Forge`."""
+        return await Look(self._api(repository), repository, seen).news()
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:
         """See `Forge`."""

@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 
 from handrail.errors import ForgeError
-from handrail.forges import Checked, ForgeKind, Receipt, Remote, faults
+from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
 from handrail.forges.http import Api
 from handrail.forges.setup import address
+from handrail.types import Json
 
 _DEVELOPER = 30
 """access level from which one may push (https://docs.gitlab.com/api/access_requests/#valid-access-levels)"""
@@ -49,16 +51,20 @@ class GitLab:
         user = (await self._api.call("GET", "/user", "checking the token")).data
         scopes: tuple[str, ...] | None = None
         notes: tuple[str, ...] = ()
+        ends: datetime | None = None
         with contextlib.suppress(ForgeError):  # a token of another kind does not tell
             told = (await self._api.call("GET", "/personal_access_tokens/self", "checking the token")).data
             scopes = tuple(str(item) for item in told.get("scopes") or ())
             notes = (f"the token ends at {told['expires_at']}",) if told.get("expires_at") else ()
+            with contextlib.suppress(ValueError):  # a day, at whose beginning in UTC it ends
+                ends = datetime.fromisoformat(str(told.get("expires_at"))).replace(tzinfo=UTC)
         if repository is None:
-            return Checked(str(user.get("username")), scopes, notes=notes)
+            return Checked(str(user.get("username")), scopes, notes=notes, ends=ends)
         project = (await self._api.call("GET", _path(repository), f"looking at {repository}")).data
         access = [item or {} for item in (project.get("permissions") or {}).values()]
         level = max((int(item.get("access_level") or 0) for item in access), default=0)
-        return Checked(str(user.get("username")), scopes, level >= _DEVELOPER and not project.get("archived"), notes)
+        writable = level >= _DEVELOPER and not project.get("archived")
+        return Checked(str(user.get("username")), scopes, writable, notes, ends)
 
     async def remote(self, repository: str) -> Remote:
         """See `Forge`."""
@@ -75,6 +81,10 @@ class GitLab:
         except faults.NotThere:
             found = [item async for item in self._api.pages(f"/users/{name}/projects", what, {"archived": "false"})]
         return sorted(str(item["path_with_namespace"]) for item in found)
+
+    async def news(self, repository: str, seen: Json) -> News:  # noqa: ARG002
+        """See `Forge`."""
+        raise faults.Unsupported(f"{repository}: GitLab is not polled; its webhooks start workflows")
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:
         """See `Forge`."""

@@ -31,10 +31,17 @@ def client() -> httpx2.AsyncClient:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a forge answered."""
+    """What a forge answered.
+
+    Args:
+        data: out of its JSON.
+        headers: by lower-case name.
+        same: nothing changed since the answer with the tag that was sent along; `data` is None.
+    """
 
     data: Any
     headers: Mapping[str, str]
+    same: bool = False
 
 
 class Api:
@@ -66,6 +73,7 @@ class Api:
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
+        tag: str | None = None,
     ) -> Answer:
         """One call.
 
@@ -76,12 +84,14 @@ class Api:
             body: sent as JSON.
             query: of the URL.
             headers: instead of those of `authorise`.
+            tag: of an earlier answer (`etag`): an answer that would be the same is not sent again, and costs nothing.
 
         Raises:
             ForgeError: anything but 2xx, or no answer.
         """
         said = f"{self._name}: {what}"
         sent = dict(headers) if headers is not None else dict(await self._authorise())
+        sent |= {} if tag is None else {"if-none-match": tag}
         try:
             answer = await self._http.request(
                 method, self._base + path, json=body, params=dict(query or {}), headers=sent
@@ -92,6 +102,8 @@ class Api:
         except httpx2.InvalidURL as error:
             raise InvalidInput("url", self._base, "give a URL that can be called") from error
         table = {name.lower(): value for name, value in answer.headers.items()}
+        if answer.status_code == 304 and tag is not None:
+            return Answer(None, table, same=True)
         if not 200 <= answer.status_code < 300:
             raise faults.of_answer(said, answer.status_code, table, _said(answer.content))
         try:
@@ -100,15 +112,32 @@ class Api:
             raise faults.ForgeDown(f"{said} failed: the answer is no JSON; is {self._base} the API?") from error
         return Answer(data, table)
 
-    async def pages(self, path: str, what: str, query: Mapping[str, str | int] | None = None) -> AsyncIterator[Any]:
+    async def pages(
+        self,
+        path: str,
+        what: str,
+        query: Mapping[str, str | int] | None = None,
+        *,
+        tag: str | None = None,
+        heard: Callable[[Answer], None] | None = None,
+    ) -> AsyncIterator[Any]:
         """The items of a list, over all its pages.
+
+        Args:
+            path: below the base.
+            what: the act in words.
+            query: of the URL.
+            tag: of an earlier first page; where that is the same still, the list is empty.
+            heard: is told the answer of each page before its items are given.
 
         Raises:
             ForgeError: as `call`.
         """
         asked: dict[str, str | int] = {self._size: _SIZE, **(query or {})}
-        for _ in range(MOST_PAGES):
-            answer = await self.call("GET", path, what, query=asked)
+        for page in range(MOST_PAGES):
+            answer = await self.call("GET", path, what, query=asked, tag=None if page else tag)
+            if heard is not None:
+                heard(answer)
             items = (
                 answer.data
                 if isinstance(answer.data, list)

@@ -7,9 +7,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from handrail.errors import InvalidInput
-from handrail.forges import Checked, ForgeKind, Receipt, Remote, faults
+from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
 from handrail.forges.setup import address
+from handrail.types import Json
 
 
 class Plain:
@@ -63,6 +64,10 @@ class Plain:
         if not directory.is_dir():
             raise faults.NotThere(f"git: there is no directory {directory}")
         return sorted(f"{owner}/{path.name.removesuffix('.git')}" for path in directory.iterdir() if path.is_dir())
+
+    async def news(self, repository: str, seen: Json) -> News:  # noqa: ARG002
+        """See `Forge`."""
+        raise faults.Unsupported(f"{repository}: plain git is not polled; its webhooks start workflows")
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:  # noqa: ARG002  # see below
         """See `Forge`. A pull request's branch was pushed before; beside that there is nothing to open."""

@@ -25,6 +25,7 @@ class Occasion(StrEnum):
     EFFECT = "effect.waits"
     RUN = "run.ended"
     IDLE = "workflow.idle"
+    CREDENTIAL = "credential.ends"
     MESSAGE = "message"  # an effect: what an agent or a workflow has to say
     TEST = "test"
 

@@ -73,6 +73,8 @@ def _subject(notice: Notice) -> str:
             return f"Waits for your yes: {notice.title}"
         case Occasion.IDLE:
             return f"Does nothing: {notice.title}"
+        case Occasion.CREDENTIAL:
+            return f"Will not work: {notice.title}"
         case Occasion.OUTCOME | Occasion.RUN:
             return f"{_SUBJECTS.get(notice.outcome or '', notice.outcome or 'Ended')}: {notice.title}"
         case Occasion.TEST | Occasion.MESSAGE:

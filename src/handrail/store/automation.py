@@ -1,7 +1,7 @@
 """The tables of automation: workflows, runs and their tasks, effects, events from outside, ticks.
 
 Each family's rows are read and written by a module of its own name: `workflows`, `runs`, `tasks`, `effects`,
-`arrivals`, `ticks`, `forges`. Money is nano-dollars, times are aware UTC.
+`arrivals`, `polls`, `ticks`, `forges`. Money is nano-dollars, times are aware UTC.
 """
 
 from __future__ import annotations
@@ -75,6 +75,21 @@ sources = Table(
     Column("kind", String, nullable=False),
     Column("settings", _JSON, nullable=False),
     Column("secret", LargeBinary, nullable=False),  # sealed
+    Column("created", UtcDateTime, nullable=False),
+)
+
+polls = Table(
+    "polls",
+    metadata,
+    Column("source", String, primary_key=True),  # a forge of this name is asked; events bear it as their source
+    Column("repository", String, primary_key=True),  # owner/name
+    Column("every", Float, nullable=False),  # seconds
+    Column("due", UtcDateTime, nullable=False),  # while a server is at it: when another may take it over
+    Column("seen", _JSON, nullable=False),  # the watermark: what the next look needs of the last
+    Column("looked", UtcDateTime),  # when the last look came to its end
+    Column("failures", Integer, nullable=False),  # looks in a row that failed
+    Column("error", Text),
+    Column("epoch", Integer, nullable=False),  # counts the looks: a server that was too slow writes nothing
     Column("created", UtcDateTime, nullable=False),
 )
 
@@ -205,6 +220,8 @@ forges = Table(
     Column("settings", _JSON, nullable=False),
     Column("secret", LargeBinary),  # token or App key, sealed
     Column("hook_secret", LargeBinary),  # what its webhooks are signed with, sealed
+    Column("ends", UtcDateTime),  # when its credential ends, as it told when it was asked the last time
+    Column("trouble", Text),  # why its credential was not taken the last time
     Column("created", UtcDateTime, nullable=False),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from handrail.store.automation import forges
 from handrail.store.engine import Store
@@ -27,6 +27,10 @@ class ForgeRow:
     secret: bytes | None
     hook_secret: bytes | None
     created: datetime
+    ends: datetime | None = None
+    """when its credential ends, as the last check found"""
+    trouble: str | None = None
+    """why its credential was not taken by the last check"""
 
     def __repr__(self) -> str:
         return f"ForgeRow({self.name!r}, {self.kind!r}, {self.url!r}, …)"
@@ -35,6 +39,12 @@ class ForgeRow:
 async def put(store: Store, row: ForgeRow) -> None:
     """Keep a forge in place of the one of that name."""
     await store.log.write(delete(forges).where(forges.c.name == row.name), insert(forges).values(asdict(row)))
+
+
+async def note(store: Store, name: str, *, account: str | None, ends: datetime | None, trouble: str | None) -> None:
+    """Keep what a check of its credential found; who it belongs to stays known when it is not taken any more."""
+    found = {"ends": ends, "trouble": trouble} | ({"account": account} if account else {})
+    await store.log.write(update(forges).where(forges.c.name == name).values(found))
 
 
 def remove(name: str) -> Write:

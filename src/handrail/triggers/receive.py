@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
+from datetime import datetime
 from typing import cast
 from urllib.parse import parse_qs
 
+from handrail.automation import ArrivalState
 from handrail.errors import InvalidInput
 from handrail.forges.effects import MARK
-from handrail.triggers import Hook, Message, Sender, Settings
+from handrail.store.arrivals import ArrivalRow
+from handrail.triggers import Hook, Message, Sender, Settings, fields
 from handrail.triggers.senders import (
     SenderKind,
     alertmanager,
@@ -20,7 +24,7 @@ from handrail.triggers.senders import (
     slack,
     standard,
 )
-from handrail.types import Json
+from handrail.types import ArrivalId, Json
 
 SENDERS = cast(
     "dict[SenderKind, Sender]",
@@ -35,6 +39,8 @@ SENDERS = cast(
         SenderKind.GENERIC: generic,
     },
 )
+OURS = "handrail/"
+"""how branches begin that Handrail pushes to"""
 _DEEPEST = 60
 
 
@@ -50,6 +56,26 @@ def receive(kind: SenderKind, hook: Hook, secret: str, settings: Settings) -> Me
     return sender.read(hook, _payload(hook))
 
 
+def arrival(source: str, message: Message, received: datetime, settings: Settings) -> ArrivalRow:
+    """A message as it is kept: to be matched, or as ignored where it is an act of our own."""
+    identity = ArrivalId(f"e-{secrets.token_hex(6)}")
+    own = ours(message, settings)
+    return ArrivalRow(
+        id=identity,
+        source=source,
+        delivery=message.delivery or identity,
+        meaning=message.meaning[:1000],
+        event=message.event,
+        action=message.action,
+        sender=message.sender,
+        repository=message.repository,
+        payload=message.payload,
+        received=received,
+        state=ArrivalState.STORED if own is None else ArrivalState.IGNORED,
+        reason=own,
+    )
+
+
 def ours(message: Message, settings: Settings) -> str | None:
     """Why a message tells of an act of our own, which must start nothing; None when it does not.
 
@@ -62,12 +88,22 @@ def ours(message: Message, settings: Settings) -> str | None:
             return f"an act of our own, as {sender}"
         if MARK in message.text:
             return f"an act of our own, as {sender}: it carries our mark"
-        ref = message.payload.get("ref")
-        if message.event == "push" and isinstance(ref, str) and ref.startswith("refs/heads/handrail/"):
-            return f"an act of our own, as {sender}: a push to {ref}"
+        if message.event == "push" and (branch := _branch(message)).startswith(OURS):
+            return f"an act of our own, as {sender}: a push to {branch}"
+    if sender is None and (branch := _branch(message)).startswith(OURS):  # a poll cannot tell who pushed
+        return f"an act of our own: a push to {branch}"
     if account is None and MARK in message.text:
         return "an act of our own: it carries our mark"
     return None
+
+
+def _branch(message: Message) -> str:
+    """The branch that a message tells a push to; nothing where it tells of something else."""
+    if message.event == "push":
+        return (fields.text(message.payload, "ref") or "").removeprefix("refs/heads/")
+    if message.event == "pull_request" and message.action == "synchronize":
+        return fields.text(message.payload, "pull_request", "head", "ref") or ""
+    return ""
 
 
 def _payload(hook: Hook) -> Json:

@@ -48,6 +48,8 @@ class Scheduled:
 
     row: WorkflowRow
     rules: tuple[Rule, ...]
+    forges: tuple[str, ...] = ()
+    """that its repositories are at"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,13 @@ class SourceBody(Given):
     account: Annotated[str | None, Field(description="who Handrail is there: its own acts start nothing")] = None
 
 
+class PollsBody(Given):
+    """What of a forge is polled."""
+
+    repositories: Annotated[list[str], Field(description="owner/name; an empty list ends it")]
+    every: Annotated[float, Field(description="seconds between two looks, 10 or more")] = 60.0
+
+
 class WorkflowBody(Given):
     """A workflow file."""
 

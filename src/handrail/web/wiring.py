@@ -15,6 +15,7 @@ from handrail.commands.desk import Desk, Running
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.launch import Launch
 from handrail.commands.outward import Outward
+from handrail.commands.polls import Asking
 from handrail.commands.proposing import Proposing
 from handrail.commands.shelf import Shelf
 from handrail.commands.walls import Probes
@@ -36,6 +37,8 @@ from handrail.sessions.rooms import Rooms
 from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
 from handrail.triggers.dispatch import Dispatcher
+from handrail.triggers.foresight import Foresight
+from handrail.triggers.poller import Poller
 from handrail.triggers.ticker import Ticker
 from handrail.types import SandboxKind, SessionId
 
@@ -87,7 +90,11 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         closing.push_async_callback(ticker.stop)
         dispatcher = Dispatcher(parts.store, launch.listeners, launch.for_event)
         closing.push_async_callback(dispatcher.stop)
-        for room in (parts.gateway, sessions, parts.post, runs, ticker, dispatcher):
+        poller = Poller(parts.store, Asking(parts.store, parts.forges), dispatcher.wake)
+        closing.push_async_callback(poller.stop)
+        foresight = Foresight(parts.store, launch.scheduled, parts.forges.check, parts.post.writes)
+        closing.push_async_callback(foresight.stop)
+        for room in (parts.gateway, sessions, parts.post, runs, ticker, dispatcher, poller, foresight):
             await room.start()
         made = Desk(
             config=config,
@@ -97,6 +104,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
             launch=launch,
             ticker=ticker,
             dispatcher=dispatcher,
+            poller=poller,
             shelf=parts.shelf,
             forges=parts.forges,
             vault=parts.vault,

@@ -16,9 +16,10 @@ from handrail.commands.runs import Task
 from handrail.runs import results
 from handrail.runs.plan import Plan, Stage, Target, as_json
 from handrail.runs.results import Made, Ran, put
-from handrail.store import arrivals, effects, runs, tasks
+from handrail.store import arrivals, effects, polls, runs, tasks
 from handrail.store.arrivals import ArrivalRow
 from handrail.store.effects import EffectRow
+from handrail.store.polls import PollRow
 from handrail.store.runs import RunRow
 from handrail.store.tasks import TaskRow
 from handrail.types import ArrivalId, EffectId, Outcome, RunId, SessionId, TaskId, now
@@ -216,6 +217,10 @@ async def test_an_event_and_what_would_come_of_it(
     await client.post("/api/v1/workflows", json={"text": "name: other\ngoal: x\nrepositories: /src/x\n"})
     await arrived(desk)
     assert "started greet" in (await page(browser, "/events")).words
+    later = now() + timedelta(days=1)
+    row = PollRow(source="hub", repository="acme/shop", every=60, due=later, seen={}, error="no answer", created=later)
+    await desk.store.log.write(*polls.replace("hub", [row], []))
+    assert "no answer" in (await page(browser, "/events")).words
     assert "alert(1)" in (await page(browser, "/events/e-one")).words
     assert "other would not start" in (await page(browser, "/events/e-one?workflow=other")).words
     tried = await page(browser, "/events/e-one?workflow=greet")

@@ -50,17 +50,15 @@ def _meaning(event: str, action: str | None, repository: str | None, payload: Js
         case "push":
             parts += [word(payload, "ref"), word(payload, "after")]
         case "issue_comment" | "commit_comment" | "pull_request_review_comment" | "discussion_comment":
-            parts += [word(payload, "comment", "id"), word(payload, "comment", "updated_at")]
+            parts += [word(payload, "comment", "id"), *_when(action, payload, "comment")]
         case "pull_request_review":
             parts += [word(payload, "review", "id"), word(payload, "review", "state")]
         case "pull_request":
-            parts += [word(payload, "pull_request", "number"), word(payload, "pull_request", "head", "sha")]
-            if action not in {"opened", "synchronize"}:
-                parts += [word(payload, "label", "name"), word(payload, "pull_request", "updated_at")]
+            parts += [word(payload, "pull_request", "number"), *_when(action, payload, "pull_request")]
+            if action != "opened":  # its branch may have been pushed to since
+                parts.append(word(payload, "pull_request", "head", "sha"))
         case "issues":
-            parts += [word(payload, "issue", "number")]
-            if action != "opened":
-                parts += [word(payload, "label", "name"), word(payload, "issue", "updated_at")]
+            parts += [word(payload, "issue", "number"), *_when(action, payload, "issue")]
         case "check_run" | "check_suite" | "workflow_run" | "workflow_job" | "deployment_status":
             parts += [word(payload, event, key) for key in ("id", "status", "conclusion", "state")]
         case "status":
@@ -68,3 +66,10 @@ def _meaning(event: str, action: str | None, repository: str | None, payload: Js
         case _:
             parts.append(digest(payload))
     return ":".join(parts)
+
+
+def _when(action: str | None, payload: Json, what: str) -> list[str]:
+    """When something was done, and with which label; what is done once, and may be edited since, needs no time."""
+    if action in {"opened", "created", "synchronize"}:
+        return []
+    return [word(payload, "label", "name"), word(payload, what, "closed_at" if action == "closed" else "updated_at")]

@@ -64,10 +64,28 @@ class SourceShown(Answer):
     account: Annotated[str | None, Field(description="who Handrail is there: its own acts start nothing")]
 
 
-class SourceList(Answer):
-    """All sources, by name."""
+class Poll(Answer):
+    """One repository whose forge is asked for news."""
+
+    source: Annotated[str, Field(description="name of the forge")]
+    repository: str
+    every: Annotated[float, Field(description="seconds between two looks")]
+    looked: Annotated[datetime | None, Field(description="the last look that came to its end")]
+    due: Annotated[datetime, Field(description="the next look")]
+    failures: Annotated[int, Field(description="looks in a row that failed; each doubles the time to the next")]
+    error: str | None
+
+
+class PollList(Answer):
+    """Repositories that are polled."""
+
+    polls: list[Poll]
+
+
+class SourceList(PollList):
+    """All sources, by name, and what is polled."""
 
     sources: list[SourceShown]
 
 
-MODELS: tuple[type[BaseModel], ...] = (ArrivalList, ArrivalWhole, Replayed, SourceShown, SourceList)
+MODELS: tuple[type[BaseModel], ...] = (ArrivalList, ArrivalWhole, Replayed, SourceShown, SourceList, PollList)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from handrail.commands import events
+from handrail.commands import events, polls
 from handrail.commands.events import Source
 from handrail.store.arrivals import ArrivalRow
+from handrail.store.polls import PollRow
 from handrail.triggers import Settings
 from handrail.types import Json
 from handrail.web import views
-from handrail.web.bodies import ReplayBody, SourceBody
+from handrail.web.bodies import PollsBody, ReplayBody, SourceBody
 from handrail.web.table import Call, Entry, Query
 
 
@@ -41,7 +42,9 @@ async def replay(call: Call, body: ReplayBody) -> Json:
 
 async def sources(call: Call) -> Json:
     """List sources."""
-    return {"sources": [_source(item) for item in await events.sources(call.desk, call.actor)]}
+    found = await events.sources(call.desk, call.actor)
+    polled = await polls.listed(call.desk, call.actor)
+    return {"sources": [_source(item) for item in found], "polls": [_poll(row) for row in polled]}
 
 
 async def put_source(call: Call, body: SourceBody) -> Json:
@@ -51,6 +54,13 @@ async def put_source(call: Call, body: SourceBody) -> Json:
         call.desk, call.actor, call.path("name"), kind=body.kind, secret=body.secret, settings=settings
     )
     return _source(made)
+
+
+async def put_polls(call: Call, body: PollsBody) -> Json:
+    """Say what of a forge is polled."""
+    name = call.path("name")
+    made = await polls.put(call.desk, call.actor, name, repositories=body.repositories, every=body.every)
+    return {"polls": [_poll(row) for row in made]}
 
 
 async def remove_source(call: Call) -> Json:
@@ -72,6 +82,18 @@ def _row(row: ArrivalRow) -> Json:
         "received": views.moment(row.received),
         "state": row.state,
         "reason": row.reason,
+    }
+
+
+def _poll(row: PollRow) -> Json:
+    return {
+        "source": row.source,
+        "repository": row.repository,
+        "every": row.every,
+        "looked": None if row.looked is None else views.moment(row.looked),
+        "due": views.moment(row.due),
+        "failures": row.failures,
+        "error": row.error,
     }
 
 
@@ -98,7 +120,11 @@ TABLE = (
         "POST", "/events/{event}/replay", _TAG, "Put an event to a workflow again, or ask what would come of it.",
         replay, "Replayed", body=ReplayBody, problems=(404, 409),
     ),
-    Entry("GET", "/sources", _TAG, "List the sources that may send events.", sources, "SourceList"),
+    Entry("GET", "/sources", _TAG, "List the sources that may send events, and what is polled.", sources, "SourceList"),
     Entry("PUT", "/sources/{name}", _TAG, "Set a source up.", put_source, "SourceShown", body=SourceBody),
+    Entry(
+        "PUT", "/sources/{name}/polls", _TAG, "Say which repositories of a forge are polled.", put_polls, "PollList",
+        body=PollsBody, problems=(404,),
+    ),
     Entry("DELETE", "/sources/{name}", _TAG, "Forget a source.", remove_source, "Removed", problems=(404,)),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handrail.automation import RunState, TriggerKind, Trust
-from handrail.commands import effects, events, rehearsal, runs, workflows
+from handrail.commands import effects, events, polls, rehearsal, runs, workflows
 from handrail.commands.actor import Actor, Permission
 from handrail.commands.desk import Desk
 from handrail.commands.workflows import Listed
@@ -152,7 +152,13 @@ class Automation:
         found = await events.listed(self._desk, call.actor, source=call.text("source"), limit=LIST)
         sources = await events.sources(self._desk, call.actor)
         return await self._page(
-            request, "events.html", here="workflows", refresh=REFRESH, events=found, sources=sources
+            request,
+            "events.html",
+            here="workflows",
+            refresh=REFRESH,
+            events=found,
+            sources=sources,
+            polls=await polls.listed(self._desk, call.actor),
         )
 
     async def event(self, request: Request) -> Response:

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _workflow_versions()
     _arrivals()
     _sources()
+    _polls()
     _runs()
     _tasks()
     _run_events()
@@ -93,6 +94,23 @@ def _sources() -> None:
         sa.Column("secret", sa.LargeBinary(), nullable=False),
         sa.Column("created", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_sources")),
+    )
+
+
+def _polls() -> None:
+    op.create_table(
+        "polls",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("repository", sa.String(), nullable=False),
+        sa.Column("every", sa.Float(), nullable=False),
+        sa.Column("due", _TIME, nullable=False),
+        sa.Column("seen", sa.JSON(), nullable=False),
+        sa.Column("looked", _TIME),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text()),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("created", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("source", "repository", name=op.f("pk_polls")),
     )
 
 
@@ -233,6 +251,8 @@ def _forges() -> None:
         sa.Column("settings", sa.JSON(), nullable=False),
         sa.Column("secret", sa.LargeBinary()),
         sa.Column("hook_secret", sa.LargeBinary()),
+        sa.Column("ends", _TIME),
+        sa.Column("trouble", sa.Text()),
         sa.Column("created", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_forges")),
     )

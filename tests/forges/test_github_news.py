@@ -1,0 +1,124 @@
+"""What polls find is what webhooks would have told: the same events, with the same meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from handrail.forges import effects as e
+from handrail.forges import faults
+from handrail.forges.effects import MARK
+from handrail.triggers.senders import github
+from tests.fake_github import FakeGitHub
+from tests.forges.conftest import SHOP, Stage
+
+LISTS = 6
+"""calls of a look that finds nothing"""
+
+
+async def as_alice(hub: FakeGitHub, method: str, path: str, **body: object) -> Any:
+    hub.tokens["alices"] = "alice"
+    async with httpx2.AsyncClient(headers={"authorization": "Bearer alices"}) as client:
+        answer = await client.request(method, f"{hub.url}/api/v3/repos/{SHOP}{path}", json=body)
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+def meanings(told: Any) -> set[str]:
+    return {github.message(event, payload, None).meaning for event, payload in told}
+
+
+async def test_a_poll_tells_what_webhooks_would_have_told(stage: Stage) -> None:
+    """Opened issues and pull requests, comments, reviews, pushes, merges: under the meaning of their webhooks."""
+    hub, forge = stage.github, stage.forge
+    await as_alice(hub, "POST", "/issues", title="There before")
+    first = await forge.news(SHOP, {})
+    assert first.told == (), "what was there is no news"
+    before = len(hub.sent)
+
+    await as_alice(hub, "POST", "/issues", title="Prices", body="Too low.")
+    await as_alice(hub, "POST", "/issues/2/comments", body="By a lot.")
+    await as_alice(hub, "POST", "/issues/2/labels", labels=["bug"])
+    commit = stage.commit("a.txt", "a\n")
+    said = {"title": "Raise the price", "body": "It was too low.", "head": "handrail/s1", "base": "main"}
+    await stage.carry(e.PullRequest(SHOP, commit=commit, **said), "k1")  # type: ignore[arg-type]
+    line = {"path": "a.txt", "line": 1, "side": "RIGHT", "body": "Why?"}
+    await as_alice(hub, "POST", "/pulls/3/reviews", event="REQUEST_CHANGES", body="One question.", comments=[line])
+    second = await forge.news(SHOP, first.seen)
+    later = stage.commit("b.txt", "b\n", commit)
+    await stage.carry(e.PullRequest(SHOP, commit=later, expected=commit, **said), "k1")  # type: ignore[arg-type]
+    await as_alice(hub, "PUT", "/pulls/3/merge", sha=later)
+    third = await forge.news(SHOP, second.seen)
+
+    told = [*second.told, *third.told]
+    kinds = sorted(f"{event}.{payload['action']}" if "action" in payload else event for event, payload in told)
+    assert kinds == [
+        "issue_comment.created", "issues.labeled", "issues.opened", "pull_request.closed", "pull_request.opened",
+        "pull_request.synchronize", "pull_request_review.submitted", "pull_request_review_comment.created",
+        "push", "push", "push",
+    ]  # fmt: skip
+    webhooks = [item for item in hub.sent[before:] if item[1].get("action") != "edited"]
+    # the double sends no webhook of labels, of comments on lines, and of the push that a merge is
+    only_polled = {"issues.labeled", "pull_request_review_comment.created"}
+    polled = [item for item in told if f"{item[0]}.{item[1].get('action')}" not in only_polled]
+    merged = f"push::{SHOP}:refs/heads/main:{await stage.shop.head('main')}"
+    assert meanings(polled) == meanings(webhooks) | {merged}
+    by_kind = {f"{event}.{payload.get('action')}": payload for event, payload in told}
+    assert by_kind["issues.labeled"]["sender"]["login"] == "alice"
+    assert by_kind["issues.labeled"]["label"]["name"] == "bug"
+    assert by_kind["issue_comment.created"]["issue"]["title"] == "Prices"
+    assert by_kind["pull_request.closed"]["pull_request"]["merged"] is True
+    assert MARK in by_kind["pull_request.opened"]["pull_request"]["body"]
+    assert by_kind["push.None"]["repository"]["default_branch"] == "main"
+
+
+async def test_a_look_that_finds_nothing_costs_nothing_of_the_limit(stage: Stage) -> None:
+    hub, forge = stage.github, stage.forge
+    await as_alice(hub, "POST", "/issues", title="Prices")
+    seen = (await forge.news(SHOP, {})).seen
+    seen = (await forge.news(SHOP, seen)).seen
+    calls, same = len(hub.calls), hub.unchanged
+    third = await forge.news(SHOP, seen)
+    assert (third.told, third.seen) == ((), seen)
+    assert (len(hub.calls) - calls, hub.unchanged - same) == (LISTS, LISTS), hub.calls[calls:]
+
+
+async def test_what_is_told_late_or_again_is_told_once(stage: Stage) -> None:
+    """A comment that is edited is told anew, as edited; an item that a replica shows late is still told."""
+    hub, forge = stage.github, stage.forge
+    seen = (await forge.news(SHOP, {})).seen
+    await as_alice(hub, "POST", "/issues", title="Prices")
+    await as_alice(hub, "POST", "/issues/1/comments", body="By a lot.")
+    await as_alice(hub, "POST", "/issues", title="Other")
+    late = stage.shop.texts.pop(1)
+    found = await forge.news(SHOP, seen)
+    assert [payload["issue"]["number"] for _, payload in found.told] == [2]
+    stage.shop.texts[1] = late
+    found = await forge.news(SHOP, found.seen)
+    assert [(event, payload["action"]) for event, payload in found.told] == [
+        ("issues", "opened"),
+        ("issue_comment", "created"),
+    ]
+    comment = late.comments[0]
+    comment["body"], comment["updated_at"] = "By a little.", _later(comment["updated_at"])
+    late.updated = comment["updated_at"]
+    found = await forge.news(SHOP, found.seen)
+    assert [(event, payload["action"]) for event, payload in found.told] == [("issue_comment", "edited")]
+    assert (await forge.news(SHOP, found.seen)).told == ()
+
+
+def _later(stamp: str) -> str:
+    return stamp[:-3] + f"{(int(stamp[-3:-1]) + 1) % 60:02d}Z"
+
+
+async def test_the_limits_of_the_forge_are_heeded(stage: Stage) -> None:
+    hub, forge = stage.github, stage.forge
+    seen = (await forge.news(SHOP, {})).seen
+    hub.headers = {"x-ratelimit-remaining": "0", "retry-after": "33"}
+    assert (await forge.news(SHOP, seen)).wait == 33.0
+    hub.fail(r"GET /repos", 429, headers={"retry-after": "77"})
+    with pytest.raises(faults.RateLimited) as error:
+        await forge.news(SHOP, seen)
+    assert error.value.wait == 77.0

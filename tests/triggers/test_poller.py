@@ -1,0 +1,171 @@
+"""The poller on a real store, asking a GitHub double by the real client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from handrail.automation import ArrivalState
+from handrail.forges import News
+from handrail.forges.github import GitHub, Token
+from handrail.forges.http import client
+from handrail.store import arrivals
+from handrail.store import polls as rows
+from handrail.store.engine import Store
+from handrail.store.polls import PollRow
+from handrail.triggers import Settings
+from handrail.triggers.poller import LEASE, Poller
+from handrail.triggers.receive import arrival
+from handrail.triggers.senders import github
+from handrail.types import Json, now
+from tests.fake_github import FakeGitHub, Repository
+
+SHOP = "acme/shop"
+EVERY = 60.0
+
+
+@dataclass
+class Post:
+    """A shop on the double that is polled, and a clock that a test sets."""
+
+    hub: FakeGitHub
+    shop: Repository
+    forge: GitHub
+    store: Store
+    at: datetime = field(default_factory=now)
+    asked: int = 0
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    stuck: asyncio.Event | None = None
+
+    async def news(self, source: str, repository: str, seen: Json) -> News:
+        assert source == "hub"
+        self.asked += 1
+        self.begun.set()
+        if self.stuck is not None:
+            await self.stuck.wait()
+        return await self.forge.news(repository, seen)
+
+    async def settings(self, source: str) -> Settings:
+        return Settings(account=f"{source}-bot")
+
+    def poller(self) -> Poller:
+        return Poller(self.store, self, lambda: None, lambda: self.at)
+
+    async def look(self) -> PollRow:
+        await self.poller().look()
+        (row,) = await rows.everything(self.store)
+        return row
+
+    def opened(self, title: str) -> Json:
+        """Somebody opens an issue; gives what a webhook tells of it."""
+        text = self.shop.add(title, "please", "alice")
+        issue = {"number": text.number, "title": title}
+        return {"action": "opened", "issue": issue, "repository": {"full_name": SHOP}, "sender": {"login": "alice"}}
+
+    async def kept(self) -> list[tuple[str, ArrivalState]]:
+        return [(f"{row.event}.{row.action}", row.state) for row in await arrivals.newest(self.store)]
+
+
+@pytest.fixture
+async def post(tmp_path: Path) -> AsyncIterator[Post]:
+    async with (
+        FakeGitHub(tmp_path / "github") as hub,
+        client() as http,
+        await Store.open(tmp_path / "h.sqlite") as store,
+    ):
+        shop = await hub.create(SHOP)
+        made = Post(hub, shop, GitHub(http, hub.url, Token(hub.token)), store)
+        row = PollRow(source="hub", repository=SHOP, every=EVERY, due=made.at, seen={}, created=made.at)
+        await store.log.write(*rows.replace("hub", [row], []))
+        await made.look()
+        yield made
+    assert hub.violations == []
+
+
+async def test_news_become_events_once(post: Post) -> None:
+    post.opened("Prices")
+    row = await post.look()
+    assert post.asked == 1, "it is not due yet"
+    assert row.due == post.at + timedelta(seconds=EVERY)
+    post.at += timedelta(seconds=EVERY)
+    await asyncio.gather(*(post.poller().look() for _ in range(3)))
+    assert post.asked == 2, "of several servers one alone looks"
+    assert await post.kept() == [("issues.opened", ArrivalState.STORED)]
+    post.at += timedelta(seconds=EVERY)
+    await post.look()
+    assert len(await post.kept()) == 1
+
+
+@pytest.mark.parametrize("webhook_first", [True, False])
+async def test_a_webhook_and_a_poll_are_one_event(post: Post, *, webhook_first: bool) -> None:
+    told = github.message("issues", post.opened("Prices"), "a-guid")
+
+    async def webhook() -> None:
+        await post.store.log.write(guard=arrivals.put(arrival("hub", told, post.at, Settings()), told.window))
+
+    post.at += timedelta(seconds=EVERY)
+    if webhook_first:
+        await webhook()
+    await post.look()
+    if not webhook_first:
+        await webhook()
+    states = sorted(state for _, state in await post.kept())
+    assert states == [ArrivalState.IGNORED, ArrivalState.STORED]
+
+
+async def test_a_server_that_dies_or_dawdles_in_a_look_loses_and_doubles_nothing(post: Post) -> None:
+    post.opened("Prices")
+    post.at += timedelta(seconds=EVERY)
+    post.stuck = stuck = asyncio.Event()
+    post.begun.clear()
+    dying = asyncio.create_task(post.poller().look())
+    await post.begun.wait()
+    post.stuck = None
+    await post.look()
+    assert await post.kept() == [], "the look belongs to another server"
+    post.at += LEASE
+    row = await post.look()
+    assert await post.kept() == [("issues.opened", ArrivalState.STORED)]
+    stuck.set()
+    await dying
+    assert (await rows.everything(post.store)) == [row], "a look that was overtaken writes nothing"
+    assert len(await post.kept()) == 1
+
+
+async def test_a_forge_that_fails_is_asked_less_and_less_and_told_of(post: Post) -> None:
+    fault = post.hub.fail("GET", 500)
+    pauses = []
+    for _ in range(8):
+        post.at = (await rows.everything(post.store))[0].due
+        row = await post.look()
+        pauses.append((row.due - post.at).total_seconds())
+    assert pauses == [120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    assert (row.failures, row.error and "the forge answered 500" in row.error) == (8, True)
+    post.hub.faults.remove(fault)
+    post.hub.fail("GET", 429, times=1, headers={"retry-after": "9000"})
+    post.at = row.due
+    row = await post.look()
+    assert (row.due - post.at).total_seconds() == 9000
+    post.opened("Prices")
+    post.at = row.due
+    row = await post.look()
+    assert (row.failures, row.error, row.looked) == (0, None, post.at)
+    assert await post.kept() == [("issues.opened", ArrivalState.STORED)]
+    post.hub.headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(now().timestamp()) + 500)}
+    post.at = row.due
+    row = await post.look()
+    assert (row.due - post.at).total_seconds() > 490, "a spent limit is heeded before the forge refuses"
+
+
+async def test_pushes_of_our_own_start_nothing(post: Post) -> None:
+    await post.shop.commit("handrail/s1", {"a.txt": "a\n"}, "Work")
+    await post.shop.commit("feature", {"b.txt": "b\n"}, "Work of others")
+    post.at += timedelta(seconds=EVERY)
+    await post.look()
+    found = {str(row.payload["ref"]): row.state for row in await arrivals.newest(post.store)}
+    assert found == {"refs/heads/handrail/s1": ArrivalState.IGNORED, "refs/heads/feature": ArrivalState.STORED}
