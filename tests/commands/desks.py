@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from handrail.automation import EffectKind, EffectState
 from handrail.commands.desk import Desk, Running
 from handrail.config import Config
 from handrail.kinds import Kind
 from handrail.store import approvals, sessions
+from handrail.store import effects as effect_rows
 from handrail.store.approvals import ApprovalRow
+from handrail.store.effects import EffectRow
 from handrail.store.log import Draft
 from handrail.store.sessions import SessionRow
-from handrail.types import ApprovalId, SandboxKind, SessionId, now
+from handrail.types import ApprovalId, EffectId, Json, SandboxKind, SessionId, now
 from handrail.web import wiring
 
 
@@ -92,3 +96,17 @@ async def ask(desk: Desk, session: SessionId, name: str = "a-1", **columns: obje
     asked = Draft(Kind.APPROVAL_ASKED, {"approval": row.id, "title": row.title}, row.turn)
     await desk.store.log.append(session, [asked], approvals.insert(row))
     return row.id
+
+
+async def proposed(desk: Desk, kind: EffectKind, body: Json, session: SessionId, **columns: object) -> EffectRow:
+    said = {"id": EffectId(f"f-{kind}"), "key": f"key-{kind}", "forge": "hub", "state": EffectState.WAITING, **columns}
+    row = EffectRow(kind=kind, target="acme/shop", body=body, by="agent", created=now(), session=session, **said)  # type: ignore[arg-type]
+    await desk.store.log.write(effect_rows.propose(row))
+    return row
+
+
+async def settled(desk: Desk, row: EffectRow, state: EffectState) -> EffectRow:
+    async with asyncio.timeout(30):
+        while (found := await effect_rows.get(desk.store, row.id)).state is not state:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return found

@@ -1,42 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from handrail.automation import EffectKind, EffectState, Trust
-from handrail.commands import effects, forges
+from handrail.commands import effects
 from handrail.commands.actor import NOBODY, OWNER
 from handrail.commands.desk import Desk
-from handrail.commands.forges import Given
 from handrail.errors import Conflict, Forbidden, HandrailError, InvalidInput, NotFound
 from handrail.runs.plan import Target
 from handrail.store import effects as rows
 from handrail.store import workflows
-from handrail.store.effects import EffectRow
 from handrail.store.workflows import WorkflowRow
-from handrail.types import EffectId, Json, RunId, SessionId, now
+from handrail.types import Json, RunId, now
 from handrail.workspaces.layout import results_of
-from tests.commands.desks import begin
+from tests.commands.desks import begin, proposed, settled
 from tests.fake_github import FakeGitHub
-
-
-@pytest.fixture
-async def github(desk: Desk, tmp_path: Path) -> AsyncIterator[FakeGitHub]:
-    async with FakeGitHub(tmp_path / "github") as github:
-        shop = await github.create("acme/shop")
-        shop.add("Prices", "Too low", "alice")
-        await forges.put(desk, OWNER, "hub", Given("github", github.url, github.token))
-        yield github
-    assert github.violations == []
-
-
-async def proposed(desk: Desk, kind: EffectKind, body: Json, session: SessionId, **columns: object) -> EffectRow:
-    said = {"id": EffectId(f"f-{kind}"), "key": f"key-{kind}", "forge": "hub", "state": EffectState.WAITING, **columns}
-    row = EffectRow(kind=kind, target="acme/shop", body=body, by="agent", created=now(), session=session, **said)  # type: ignore[arg-type]
-    await desk.store.log.write(rows.propose(row))
-    return row
 
 
 async def test_what_a_person_approves_is_carried_out(desk: Desk, github: FakeGitHub) -> None:
@@ -72,8 +50,9 @@ async def test_what_was_under_way_when_the_server_died_is_found_and_not_repeated
     body: Json = {"repository": "acme/shop", "number": 1, "body": "Once."}
     row = await proposed(desk, EffectKind.COMMENT, body, await begin(desk), state=EffectState.CARRYING)
     await desk.outward.carry(row, desk.config.data)  # the act, whose record the server did not live to write
-    await effects.resume(desk)
-    done = await rows.get(desk.store, row.id)
+    await desk.courier.stop()
+    await desk.courier.start()
+    done = await settled(desk, row, EffectState.CARRIED)
     assert (done.state, (done.receipt or {})["found"]) == (EffectState.CARRIED, True)
     assert len(github.repositories["acme/shop"].texts[1].comments) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -19,10 +20,11 @@ from handrail.commands import effects, forges, proposing
 from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
 from handrail.commands.forges import Given
+from handrail.errors import InvalidInput
 from handrail.forges import mcp
 from handrail.kinds import Kind
 from handrail.store import effects as rows
-from handrail.types import SessionId
+from handrail.types import Control, Json, SessionId
 from tests.commands.desks import begin
 
 
@@ -113,7 +115,7 @@ async def test_who_has_no_token_and_what_is_no_call(door: tuple[SessionId, str, 
 
 
 async def test_a_session_of_a_run_leaves_it_to_its_run_and_too_many_are_refused(desk: Desk, checkout: Path) -> None:
-    session = await begin(desk, repository=str(checkout), key="task:1")
+    session = await begin(desk, repository=str(checkout), key="task:1", control=Control.AGENT)
     taker = proposing.Proposing(desk.store, desk.forges, desk.post.writes)
     for number in range(1, proposing.MOST + 1):
         await taker.propose(session, EffectKind.COMMENT, {"number": number, "body": "x"})
@@ -121,3 +123,39 @@ async def test_a_session_of_a_run_leaves_it_to_its_run_and_too_many_are_refused(
     assert {row.state for row in found} == {EffectState.PROPOSED}
     with pytest.raises(Exception, match="wait until some are decided"):
         await taker.propose(session, EffectKind.COMMENT, {"number": 99, "body": "x"})
+
+
+async def test_the_same_proposal_twice_at_once_is_one_effect_and_ids_cannot_be_guessed(
+    desk: Desk, checkout: Path
+) -> None:
+    session = await begin(desk, repository=str(checkout))
+    taker = proposing.Proposing(desk.store, desk.forges, desk.post.writes)
+    given: Json = {"title": "Prices", "body": "Look"}
+    made = await asyncio.gather(*(taker.propose(session, EffectKind.ISSUE, given) for _ in range(5)))
+    (row,) = await rows.of_sessions(desk.store, [session])
+    assert {one.id for one in made} == {row.id}
+    assert len([one for one in await desk.store.log.read(session) if one.kind == Kind.NOTICE]) == 1
+    other = await taker.propose(await begin(desk, "s-bob", repository=str(checkout)), EffectKind.ISSUE, given)
+    assert other.id != row.id
+    assert len(row.id) == len("f-") + 16
+    await effects.reject(desk, OWNER, row.id, "no more issues")
+    assert proposing.told(await taker.propose(session, EffectKind.ISSUE, given)) == (
+        f"proposed before as {row.id}: it is rejected (no more issues)"
+    )
+
+
+async def test_where_there_is_no_forge_a_change_can_be_kept_and_nothing_else_be_done(
+    desk: Desk, checkout: Path, tmp_path: Path
+) -> None:
+    subprocess.run(["git", "remote", "remove", "origin"], cwd=checkout, check=True)  # noqa: ASYNC221
+    session = await begin(desk, repository=str(checkout))
+    taker = proposing.Proposing(desk.store, desk.forges, desk.post.writes)
+    made = await taker.propose(session, EffectKind.PULL_REQUEST, {"title": "Raise the price"})
+    assert (made.forge, made.target, made.body["repository"]) == (None, str(checkout), str(checkout))
+    assert proposing.told(made).endswith(f"there is no forge, so it becomes the branch handrail/{session}")
+    with pytest.raises(InvalidInput, match="a change can be kept as a branch and nothing else done"):
+        await taker.propose(session, EffectKind.COMMENT, {"number": 1, "body": "x"})
+    await forges.put(desk, OWNER, "disk", Given("git", str(tmp_path)))
+    subprocess.run(["git", "remote", "add", "origin", str(tmp_path / "shop")], cwd=checkout, check=True)  # noqa: ASYNC221
+    with pytest.raises(InvalidInput, match="it is plain git, so a change can be kept"):
+        await taker.propose(session, EffectKind.COMMENT, {"number": 1, "body": "x"})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import time
 import typing
 
 import pytest
@@ -88,3 +90,16 @@ def test_a_kind_that_is_none_and_a_field_that_is_missing() -> None:
 def test_a_body_brings_no_marker_of_its_own() -> None:
     assert e.marked("Hi <!-- handrail:other -->", "k") == "Hi\n\n<!-- handrail:k -->"
     assert e.marked("<!--HANDRAIL:x-->", "k") == "<!-- handrail:k -->"
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3000])
+def test_a_marker_hidden_in_a_marker_is_none_either(depth: int) -> None:
+    hidden = "<!-- handrail:x -->"
+    for _ in range(depth):
+        hidden = f"<!-- hand{hidden}rail:x -->"
+    begun = time.monotonic()
+    made = e.marked(hidden, "k")
+    assert time.monotonic() - begun < 1  # a body of 60 KB holds up nobody
+    assert [one.casefold() for one in re.findall(r"<!--\s*handrail:", made, re.IGNORECASE)] == [e.MARK]
+    assert made.endswith(e.marker("k"))
+    assert e.MARK not in e.unmarked(f"{hidden} <!--\n handrail:{hidden} <!-- HandRail:never closed")

@@ -108,6 +108,10 @@ class Works:
     async def effects(self, run: RunId) -> list[EffectRow]:
         return await effects.of_run(self.house.store, run)
 
+    async def proposed(self, session: SessionId) -> list[EffectRow]:
+        await asyncio.sleep(0.02)
+        return await effects.of_sessions(self.house.store, [session])
+
     async def decide(self, effect: EffectRow, state: EffectState, because: str | None = None) -> None:
         change = effects.change(
             effect.id, EffectState.WAITING, state=state, decided_by="alice", because=because, decided=effect.created

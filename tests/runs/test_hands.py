@@ -45,6 +45,20 @@ async def test_a_finished_task_is_taken_worked_on_by_hand_and_given_back(works: 
     assert "task.given_back" in await works.lines(run)
 
 
+async def test_a_proposal_that_is_as_true_after_hands_as_before_waits_again(works: Works) -> None:
+    run = await works.begin(works.plan(stage(MEND, {"text": "Done."}, {"text": "As it was."}), trust=Trust.SUPERVISED))
+    task = await works.until(run, TaskState.PARKED)
+    (effect,) = await works.effects(run)
+    session = await works.runs.take(task.id, "alice")
+    assert [row.cause for row in await works.effects(run)] == ["superseded"]
+    goal = (await works.house.row(session)).goal
+    assert goal is not None
+    await works.house.sessions.handoff(session, goal, "alice")
+    await works.runs.give_back(task.id, "alice")
+    await works.until(run, TaskState.PARKED)
+    assert [(row.id, row.state) for row in await works.effects(run)] == [(effect.id, EffectState.WAITING)]
+
+
 async def test_a_task_that_a_person_takes_by_its_session_does_not_end_its_run(works: Works) -> None:
     run = await works.begin(works.plan(stage(HANG)))
     session = await works.at_work(run)

@@ -58,6 +58,7 @@ class House:
     fake: FakeProvider
     repository: Path
     config: Config
+    gateway: Gateway
     model: str | None = "claude-sonnet-4-5"
 
     async def new(self, **options: object) -> SessionId:
@@ -136,7 +137,7 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
             sessions = Sessions(rooms)
             await sessions.start()
             try:
-                yield House(sessions, store, fake, repository, config)
+                yield House(sessions, store, fake, repository, config, gateway)
             finally:
                 await sessions.stop()
                 await egress.close()

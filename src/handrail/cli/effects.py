@@ -84,10 +84,22 @@ def _decided(effect: str, body: Obj, data: Path | None, *, as_json: bool) -> int
     if as_json:
         options.put_json(told)
     else:
-        state = str(told.get("state"))
-        where = (told.get("receipt") or {}).get("url") or told.get("reason") or ""
-        printed([line(f"{told.get('id')} is ", Span(state, _COLOURS.get(state, "")), f" {one_line(str(where), 500)}")])
+        printed([became(told)])
     return 1 if told.get("state") == "failed" else 0
+
+
+def became(told: Obj) -> Line:
+    """What became of an effect that was decided, in one line."""
+    state, receipt = str(told.get("state")), told.get("receipt") or {}
+    more = str(receipt.get("url") or told.get("reason") or "")
+    ids = receipt.get("ids") or receipt
+    if state == "carried" and told.get("kind") == "pull_request" and "branch" in ids:
+        more = f"kept as the branch {ids.get('branch')} of {told.get('target')}"
+    if state == "approved" and told.get("due"):
+        more += f"; it is tried again by itself at {str(told['due'])[:16].replace('T', ' ')} UTC"
+    if state == "failed" and not told.get("task"):
+        more += f"; once that is mended, `handrail effects approve {told.get('id')}` tries again"
+    return line(f"{told.get('id')} is ", Span(state, _COLOURS.get(state, "")), f" {one_line(more, 700)}")
 
 
 def _whole(told: Obj) -> list[Line]:

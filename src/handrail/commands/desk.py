@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from handrail.agents.roster import Roster
+from handrail.commands.courier import Courier
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.launch import Launch
 from handrail.commands.outward import Outward
@@ -53,6 +54,7 @@ class Desk:
     forges: ForgeShelf
     vault: Vault
     outward: Outward
+    courier: Courier
     gateway: Gateway
     probes: Probes
     roster: Roster

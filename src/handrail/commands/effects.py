@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 
 from handrail.automation import EffectKind, EffectState
 from handrail.commands import values
@@ -13,7 +12,8 @@ from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput
 from handrail.runs import trust
-from handrail.runs.rooms import Carried
+from handrail.runs.local import kept_at
+from handrail.runs.proposals import delivered
 from handrail.store import effects as rows
 from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
@@ -78,30 +78,34 @@ async def decide(desk: Desk, actor: Actor, word: str, decision: str, because: st
 
 
 async def approve(desk: Desk, actor: Actor, word: str) -> EffectRow:
-    """Let an effect be carried out. One of a run goes on with its run; any other is carried out at once.
+    """Let an effect be carried out.
+
+    One of a run goes on with its run; any other is tried at once, and again while it fails in passing. One that failed
+    for good is tried anew.
 
     Raises:
         NotFound: there is none.
-        Conflict: it was decided before.
-        InvalidInput: it lacks what it needs, such as a change to push.
+        Conflict: it was decided before, or lacks what it needs, such as a change to push.
     """
     authorise(actor, Permission.EFFECTS_DECIDE)
     row = await rows.find(desk.store, word)
-    _must_be_open(row)
+    states = (*_OPEN, EffectState.FAILED) if row.task is None else _OPEN
+    _must_be(row, states)
     whole = row if row.task is not None else await _filled_in(desk, row)
     change = rows.change(
-        row.id, *_OPEN, state=EffectState.APPROVED, decided=now(), decided_by=actor.name, body=whole.body, due=None
-    )
-    await _decide(desk, change, row)
+        row.id, *states, state=EffectState.APPROVED, decided=now(), decided_by=actor.name, body=whole.body, due=None,
+        tries=0, cause=None, reason=None if row.task is None else row.reason,
+    )  # fmt: skip
+    await _decide(desk, change, row, states)
     if row.task is not None:
         await desk.runs.decided(row.task)
-    elif row.session is not None:
-        await carry(desk, row)
+    else:
+        await desk.courier.carry(row.id)
     return await rows.get(desk.store, row.id)
 
 
 async def reject(desk: Desk, actor: Actor, word: str, because: str | None) -> EffectRow:
-    """Refuse an effect.
+    """Refuse an effect, or take back the yes to one of no run that could not be carried out yet.
 
     Raises:
         NotFound: there is none.
@@ -109,12 +113,13 @@ async def reject(desk: Desk, actor: Actor, word: str, because: str | None) -> Ef
     """
     authorise(actor, Permission.EFFECTS_DECIDE)
     row = await rows.find(desk.store, word)
-    _must_be_open(row)
+    states = (*_OPEN, EffectState.APPROVED) if row.task is None else _OPEN
+    _must_be(row, states)
     reason = values.text("because", because, LONGEST_REASON) if because is not None and because.strip() else None
     change = rows.change(
-        row.id, *_OPEN, state=EffectState.REJECTED, decided=now(), decided_by=actor.name, because=reason, due=None
+        row.id, *states, state=EffectState.REJECTED, decided=now(), decided_by=actor.name, because=reason, due=None
     )
-    await _decide(desk, change, row, await _trusted_less(desk, actor, row, reason))
+    await _decide(desk, change, row, states, await _trusted_less(desk, actor, row, reason))
     if row.task is not None:
         await desk.runs.decided(row.task)
     return await rows.get(desk.store, row.id)
@@ -130,69 +135,38 @@ async def _trusted_less(desk: Desk, actor: Actor, row: EffectRow, reason: str | 
     return trust.fall(workflow, why, now()), run_rows.told(row.run, "trust.fell", told)
 
 
-async def carry(desk: Desk, row: EffectRow) -> None:
-    """Carry out an approved effect that belongs to no run, or find that it was carried out before a kill."""
-    begun = rows.change(
-        row.id, EffectState.APPROVED, EffectState.CARRYING, EffectState.FAILED,
-        state=EffectState.CARRYING, tries=row.tries + 1,
-    )  # fmt: skip
-    await desk.store.log.write(guard=begun)
-    row = await rows.get(desk.store, row.id)
-    done = await desk.outward.carry(row, await _results(desk, row))
-    if isinstance(done, Carried):
-        ended = rows.change(
-            row.id, EffectState.CARRYING, state=EffectState.CARRIED, receipt=done.receipt, carried=now(),
-            cause=None, reason=None,
-        )  # fmt: skip
-    else:
-        ended = rows.change(
-            row.id, EffectState.CARRYING, state=EffectState.FAILED, cause=done.cause, reason=done.reason
-        )
-    await desk.store.log.write(guard=ended)
-
-
-async def resume(desk: Desk) -> None:
-    """Go on with what a server that died had begun to carry out."""
-    for row in await rows.under_way(desk.store):
-        await carry(desk, row)
-
-
-async def _results(desk: Desk, row: EffectRow) -> Path:
-    if row.session is None:
-        return desk.config.data
-    session = await session_rows.get(desk.store, row.session)
-    return results_of(desk.config.data, session.repository_key)
-
-
 async def _filled_in(desk: Desk, row: EffectRow) -> EffectRow:
     """What a proposal of a session leaves to Handrail: the commit, which is the session's change as one commit."""
-    needs = {"commit"} if row.kind in {EffectKind.PUSH, EffectKind.PULL_REQUEST} else set()
-    if not needs - set(row.body) or row.session is None:
+    needs = row.kind in {EffectKind.PUSH, EffectKind.PULL_REQUEST} and row.body.get("commit") is None
+    if not needs or row.session is None:
         return row
     session = await session_rows.get(desk.store, row.session)
     latest = await snapshots.latest(desk.store, row.session)
     if latest is None or latest.commit == session.base:
         raise Conflict(f"session {row.session} has changed nothing yet that could be pushed")
     commit = await collect(
-        await _results(desk, row),
+        results_of(desk.config.data, session.repository_key),
         base=session.base,
         head=latest.commit,
         message=f"{row.body.get('title') or session.title}\n\nSession: {session.id}\nAgent: {session.agent}\n",
         when=row.created,
-        ref=f"refs/handrail/effects/{row.id}",
+        ref=kept_at(row),
     )
-    return replace(row, body={**row.body, "commit": commit})
+    before = delivered(await rows.of_sessions(desk.store, [row.session])).get(str(row.body.get("head")))
+    return replace(row, body={**row.body, "commit": commit, "expected": before})
 
 
-async def _decide(desk: Desk, change: Write, row: EffectRow, also: Sequence[Write] = ()) -> None:
+async def _decide(
+    desk: Desk, change: Write, row: EffectRow, states: Sequence[EffectState], also: Sequence[Write] = ()
+) -> None:
     try:
         await desk.store.log.write(*also, guard=change)
     except Conflict:
-        _must_be_open(await rows.get(desk.store, row.id))
+        _must_be(await rows.get(desk.store, row.id), states)
         raise
 
 
-def _must_be_open(row: EffectRow) -> None:
-    if row.state not in _OPEN:
+def _must_be(row: EffectRow, states: Sequence[EffectState]) -> None:
+    if row.state not in states:
         by = f" by {row.decided_by}" if row.decided_by else ""
         raise Conflict(f"effect {row.id} was decided before: it is {row.state}{by}")

@@ -9,10 +9,10 @@ from pathlib import Path
 from handrail.automation import EffectKind
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.pushing import Pushing
-from handrail.errors import ForgeError, HandrailError, InvalidInput
+from handrail.errors import ForgeError, HandrailError, InvalidInput, StorageFull, Unavailable
 from handrail.forges import ForgeKind, faults
 from handrail.forges import effects as e
-from handrail.forges.deliver import carry_out
+from handrail.forges.deliver import Patience, carry_out
 from handrail.notify import Notice, Occasion
 from handrail.notify.post import Post
 from handrail.runs.plan import Target
@@ -25,6 +25,8 @@ from handrail.workspaces.bring import bring
 
 _PULLS = {ForgeKind.GITHUB: "refs/pull/{}/head", ForgeKind.GITEA: "refs/pull/{}/head"}
 _PULLS[ForgeKind.GITLAB] = "refs/merge-requests/{}/head"
+_PATIENCE = Patience(tries=2, longest=2.0)
+"""whoever has something carried out tries again later, and meanwhile keeps nobody waiting"""
 _PLACE = re.compile(r"([a-z0-9][a-z0-9._-]{0,63}):([A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+)")
 
 
@@ -53,13 +55,13 @@ class Outward:
             if effect.forge is None or effect.kind not in e.AT_FORGE:
                 return Refused("no_forge", f"no forge is named that could carry out a {effect.kind.replace('_', ' ')}")
             forge = await self._forges.get(effect.forge)
-            receipt = await carry_out(forge, said, effect.id, push=Pushing(), source=source)
+            receipt = await carry_out(forge, said, effect.id, push=Pushing(), source=source, patience=_PATIENCE)
         except ForgeError as error:
             return Refused(error.cause, error.message, error.passing, error.wait)
         except InvalidInput as error:
             return Refused("invalid", error.message)
         except HandrailError as error:
-            return Refused(error.code, error.message)
+            return Refused(error.code, error.message, passing=isinstance(error, StorageFull | Unavailable))
         return Carried(asdict(receipt))
 
     async def _tell(self, effect: EffectRow, said: e.Message | e.Webhook) -> Carried | Refused:

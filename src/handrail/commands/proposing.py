@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from handrail.automation import EffectKind, EffectState
 from handrail.clean import one_line
 from handrail.commands.forge_shelf import ForgeShelf
-from handrail.errors import InvalidInput
+from handrail.errors import Conflict, InvalidInput
+from handrail.forges import ForgeKind, mcp
 from handrail.forges import effects as e
-from handrail.forges import mcp
 from handrail.gateway.listener import Connection, Request
 from handrail.kinds import Kind
 from handrail.notify import Notice, Occasion
+from handrail.runs.adopt import SUPERSEDED
 from handrail.sessions.patience import Tell
 from handrail.store import effects as rows
 from handrail.store import sessions
 from handrail.store.effects import EffectRow
 from handrail.store.engine import Store
-from handrail.store.log import Draft
+from handrail.store.log import Draft, Write
 from handrail.store.sessions import SessionRow
-from handrail.types import EffectId, Json, SessionId, now
+from handrail.types import Control, Json, SessionId, now
+from handrail.workspaces.collect import begun_from
 from handrail.workspaces.find import find
 from handrail.workspaces.git import Home, attempt
 
@@ -56,48 +59,59 @@ class Proposing:
             return
 
         async def propose(kind: EffectKind, given: Json) -> str:
-            return await self.propose(session, kind, given)
+            return told(await self.propose(session, kind, given))
 
         status, body = await mcp.answer(request.body, propose)
         await out.respond(status, body)
 
-    async def propose(self, session: SessionId, kind: EffectKind, given: Json) -> EffectId:
-        """Keep a proposal; the same one twice is one.
+    async def propose(self, session: SessionId, kind: EffectKind, given: Json) -> EffectRow:
+        """Keep a proposal, or find it: the same one twice is one.
 
         Raises:
-            InvalidInput: it cannot be used as it is, or too many wait.
+            InvalidInput: it cannot be used as it is, the policy denies it, or too many wait.
         """
         row = await sessions.get(self._store, session)
         forge, body = await self._filled_in(row, kind, given)
-        said = e.parse(kind, body)
-        key = hashlib.sha256(json.dumps([session, kind, body], sort_keys=True).encode()).hexdigest()
+        if forge is None and kind in e.AT_FORGE:  # a path, which is the name of no repository at a forge
+            body = e.as_json(e.parse(kind, {**body, "repository": "here"})) | {"repository": row.repository}
+        else:
+            body = e.as_json(e.parse(kind, body))
         number = body.get("number")
         target = str(body.get("channel") or body.get("repository") or row.title) + (f"#{number}" if number else "")
-        # a session of a run is judged by its run; nobody but a person judges one that was begun by hand
-        state = EffectState.PROPOSED if row.key is not None else EffectState.WAITING
+        # a session at work in a run is judged by its run; nobody but a person judges one that is in a person's hands
+        judged = row.key is not None and row.control is Control.AGENT
+        said = json.dumps([session, kind, body], sort_keys=True).encode("utf-8", "surrogatepass")
         effect = EffectRow(
-            id=EffectId(f"f-{key[:12]}"), key=f"{session}:{key}", kind=kind, forge=forge, target=target,
-            body=e.as_json(said), by="agent", session=session, state=state, created=now(),
-            reason=None if state is EffectState.PROPOSED else "what an agent proposes by hand waits for a person",
+            id=rows.new_id(), key=f"{session}:{hashlib.sha256(said).hexdigest()}", kind=kind, forge=forge,
+            target=target, body=body, by="agent", session=session, created=now(),
+            state=EffectState.PROPOSED if judged else EffectState.WAITING,
+            reason=None if judged else "what an agent proposes by hand waits for a person",
         )  # fmt: skip
-        await self._keep(row, effect)
-        return effect.id
+        return await self._keep(row, effect)
 
-    async def _keep(self, session: SessionRow, effect: EffectRow) -> None:
+    async def _keep(self, session: SessionRow, effect: EffectRow) -> EffectRow:
         there = await rows.of_sessions(self._store, [session.id])
-        if any(one.id == effect.id for one in there):
-            return
+        same = next((one for one in there if one.key == effect.key), None)
+        if same is not None and same.cause != SUPERSEDED:
+            return same
         waiting = [one for one in there if one.state in {EffectState.PROPOSED, EffectState.WAITING}]
         if len(waiting) >= MOST:
             raise InvalidInput("proposals", len(waiting), "wait until some are decided")
+        effect = effect if same is None else replace(effect, id=same.id)
         shown = f"{effect.kind.replace('_', ' ')} in {one_line(effect.target)}"
         text = f"the agent proposes a {shown}: see `handrail effects show {effect.id}`"
-        writes = [rows.propose(effect)]
+        writes: tuple[Write, ...] = ()
         if effect.state is EffectState.WAITING:
             detail = str(effect.body.get("title") or "")
             notice = Notice(Occasion.EFFECT, shown, detail, session.id, session.agent, facts={"effect": effect.id})
-            writes += self._tell(notice, f"effect:{effect.id}")
-        await self._store.log.append(session.id, [Draft(Kind.NOTICE, {"level": "info", "text": text})], *writes)
+            writes = self._tell(notice, f"effect:{effect.id}")
+        event = Draft(Kind.NOTICE, {"level": "info", "text": text})
+        try:
+            guard = rows.propose(effect) if same is None else rows.revive(effect)
+            await self._store.log.append(session.id, [event], *writes, guard=guard)
+        except Conflict:  # the agent said it twice at once
+            pass
+        return await rows.by_key(self._store, effect.key) or effect
 
     async def _filled_in(self, session: SessionRow, kind: EffectKind, given: Json) -> tuple[str | None, Json]:
         """The forge, and the proposal with what Handrail knows better than the agent."""
@@ -106,13 +120,29 @@ class Proposing:
         checkout = Path(session.repository)
         asked = await attempt(["config", "--get", "remote.origin.url"], cwd=checkout, home=Home.THEIRS)
         found = await self._forges.of_remote(asked.out.decode("utf-8", "replace").strip())
-        if found is None:
-            mend = "it lies under no forge that is set up here: leave it to the person"
+        if kind is not EffectKind.PULL_REQUEST and (found is None or await self._is_plain(found[0])):
+            where = "lies under no forge that is set up here" if found is None else "is plain git"
+            mend = f"it {where}, so a change can be kept as a branch and nothing else done: leave it to the person"
             raise InvalidInput("repository", str(checkout), mend)
-        body: Json = {**given, "repository": found[1]}
+        body: Json = {**given, "repository": str(checkout) if found is None else found[1]}
         if kind is EffectKind.PULL_REQUEST:
             body["head"] = session.branch
-            body.setdefault("base", (await find(checkout)).branch or "main")
+            # what was brought from a forge has no branch checked out
+            named = (await find(checkout)).branch or await begun_from(checkout, session.base)
+            body.setdefault("base", named or "main")
         if kind is EffectKind.REVIEW:
             body["commit"] = session.base
-        return found[0], body
+        return None if found is None else found[0], body
+
+    async def _is_plain(self, forge: str) -> bool:
+        return (await self._forges.get(forge)).kind is ForgeKind.GIT
+
+
+def told(effect: EffectRow) -> str:
+    """What an agent is told of its proposal."""
+    if effect.state in {EffectState.PROPOSED, EffectState.WAITING}:
+        kept = effect.forge is None and effect.kind is EffectKind.PULL_REQUEST
+        how = f"; there is no forge, so it becomes the branch {effect.body.get('head')}" if kept else ""
+        return f"proposed as {effect.id}; a person or the workflow decides{how}"
+    why = effect.because or effect.reason
+    return f"proposed before as {effect.id}: it is {effect.state}{f' ({one_line(why, 300)})' if why else ''}"

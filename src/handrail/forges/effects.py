@@ -27,7 +27,8 @@ LIST = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*")
 _BAD_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)|^[-/.]|[/.]$|^@$")
-_MARKER = re.compile(r"<!--\s*handrail:[^>]*-->", re.IGNORECASE)
+_MARKER = re.compile(r"<!--\s*handrail:[^>]{0,200}-->", re.IGNORECASE)
+_BEGINS = re.compile(r"<!--\s*handrail:", re.IGNORECASE)
 
 
 def _say(means: str, limit: int = 0, *, of: str = "", **more: Any) -> Any:
@@ -223,9 +224,18 @@ def marker(key: str) -> str:
     return f"{MARK}{key} -->"
 
 
+def unmarked(body: str) -> str:
+    """`body` without markers that it brought along.
+
+    What is taken out can leave a marker behind of what stood round it: so the beginning of any is broken as well, by
+    words that cannot be part of another one.
+    """
+    return _BEGINS.sub("<!-- not handrail:", _MARKER.sub("", body)).rstrip()
+
+
 def marked(body: str, key: str) -> str:
     """`body` with the marker of `key`, and without markers that it brought along."""
-    plain = _MARKER.sub("", body).rstrip()
+    plain = unmarked(body)
     return f"{plain}\n\n{marker(key)}" if plain else marker(key)
 
 

@@ -127,7 +127,7 @@ def of_answer(what: str, status: int, headers: Mapping[str, str], said: str) -> 
     wait = waiting(headers)
     if status == 429 or (status == 403 and (wait is not None or any(word in words for word in _LIMITS))):
         return RateLimited(f"{what} must wait: the forge takes no more calls now", wait=60.0 if wait is None else wait)
-    if status >= 500:
+    if status >= 500 or status == 408:
         return ForgeDown(f"{what} failed: the forge answered {status}", wait=wait)
     if status == 401:
         return TokenRefused(f"{what} failed: the credential is not taken (revoked or expired); set a new one")

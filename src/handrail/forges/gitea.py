@@ -121,7 +121,7 @@ class Gitea:
         return _receipt(effect, (await self._api.call("POST", path, what, body=body)).data)
 
     async def _review(self, effect: e.Review, key: str) -> Receipt:
-        lines = [{"path": one.path, "new_position": one.line, "body": one.body} for one in effect.comments]
+        lines = [{"path": one.path, "new_position": one.line, "body": e.unmarked(one.body)} for one in effect.comments]
         said = {
             "commit_id": effect.commit, "event": _EVENTS[effect.verdict], "body": e.marked(effect.body, key),
             "comments": lines,

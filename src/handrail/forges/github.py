@@ -234,7 +234,10 @@ class Acts:
         path = f"{self._path}/pulls/{effect.number}/reviews"
         if (there := await self._marked(path, key, what)) is not None:
             return _receipt(effect, there, found=True, number=effect.number)
-        lines = [{"path": one.path, "line": one.line, "side": "RIGHT", "body": one.body} for one in effect.comments]
+        lines = [
+            {"path": one.path, "line": one.line, "side": "RIGHT", "body": e.unmarked(one.body)}
+            for one in effect.comments
+        ]
         body = {"commit_id": effect.commit, "body": e.marked(effect.body, key), "event": _EVENTS[effect.verdict]}
         made = await self._api.call("POST", path, what, body={**body, "comments": lines})
         return _receipt(effect, made.data, number=effect.number)

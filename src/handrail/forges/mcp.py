@@ -48,7 +48,7 @@ _INSTRUCTIONS = (
 )
 
 Propose = Callable[[EffectKind, Json], Awaitable[str]]
-"""keeps a proposal and gives its id"""
+"""keeps a proposal, and says what is to be told of it"""
 
 
 async def answer(body: bytes, propose: Propose) -> tuple[int, bytes]:
@@ -112,8 +112,7 @@ async def _called(id_: object, params: Mapping[str, Any], propose: Propose) -> J
         if extra := sorted(set(arguments) & left_out):
             said, failed = f"leave {', '.join(extra)} out: Handrail fills it in", True
         else:
-            effect = await propose(kind, arguments)
-            said, failed = f"proposed as {effect}; a person or the workflow decides", False
+            said, failed = await propose(kind, arguments), False
     except HandrailError as error:
         said, failed = error.message, True
     result: Json = {"content": [{"type": "text", "text": said}], "isError": failed}

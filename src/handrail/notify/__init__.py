@@ -23,6 +23,7 @@ class Occasion(StrEnum):
     ESCALATED = "approval.escalated"
     OUTCOME = "outcome.reached"
     EFFECT = "effect.waits"
+    FAILED = "effect.failed"  # one that a person approved and that belongs to no run
     RUN = "run.ended"
     IDLE = "workflow.idle"
     CREDENTIAL = "credential.ends"

@@ -71,6 +71,8 @@ def _subject(notice: Notice) -> str:
             return f"Still waits for you: {notice.title}"
         case Occasion.EFFECT:
             return f"Waits for your yes: {notice.title}"
+        case Occasion.FAILED:
+            return f"Could not be done: {notice.title}"
         case Occasion.IDLE:
             return f"Does nothing: {notice.title}"
         case Occasion.CREDENTIAL:

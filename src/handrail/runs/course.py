@@ -17,12 +17,13 @@ from typing import Unpack
 from handrail.automation import EffectState, Step, TaskState
 from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
 from handrail.notify import Notice, Occasion
-from handrail.runs import caps, evidence, gate, likeness, proposals, results, trust, verdict
+from handrail.runs import adopt, caps, evidence, gate, likeness, proposals, results, trust, verdict
 from handrail.runs.plan import Plan, Stage
 from handrail.runs.rooms import Carried, Refused, Rooms
 from handrail.runs.spread import stage_of
 from handrail.runs.verdict import Again, Ended
 from handrail.sessions.rooms import NewSession
+from handrail.sessions.rules import CEILING
 from handrail.store import effects as effect_rows
 from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
@@ -196,17 +197,20 @@ class Course:
         """Write down the effects that the workflow names, and take over those that its agents proposed."""
         made, work = results.change(self.task), results.work(self.task)
         before = proposals.delivered(await effect_rows.of_task(self._rooms.store, self.task.id))
-        context = proposals.Context(self._run, self._plan, self.task, made, work, self._rooms.clock(), before)
-        rows = proposals.planned(context)
-        writes = [effect_rows.propose(row) for row in rows]
-        proposed = await effect_rows.of_sessions(self._rooms.store, [stage.session for stage in work.ended])
-        writes += [self._adopted(row) for row in proposed if row.task is None and row.state is EffectState.PROPOSED]
-        await self._write(writes=tuple(writes), step=Step.GATE)
+        proposed = await self._proposed()
+        context = adopt.taken_over(
+            proposals.Context(self._run, self._plan, self.task, made, work, self._rooms.clock(), before), proposed
+        )
+        named = proposals.planned(context)
+        writes = [write for row in named for write in (effect_rows.propose(row), effect_rows.revive(row))]
+        await self._write(writes=(*writes, *adopt.adopted(context, proposed, named)), step=Step.GATE)
         return True
 
-    def _adopted(self, row: EffectRow) -> Write:
-        task, run = self.task.id, self._run
-        return effect_rows.adjust(row.id, EffectState.PROPOSED, task=task, run=run.id, workflow=run.workflow)
+    async def _proposed(self) -> list[EffectRow]:
+        """What the agents of the task proposed."""
+        ended = [stage.session for stage in results.work(self.task).ended]
+        rows = await effect_rows.of_sessions(self._rooms.store, adopt.sessions(self.task, ended))
+        return [row for row in rows if row.by == proposals.AGENT]
 
     # --- gate, deliver ------------------------------------------------------------------------------------------------
 
@@ -215,15 +219,17 @@ class Course:
         workflow = await workflow_rows.find(self._rooms.store, self._run.workflow)
         # never more than when the run began; what was lost since is lost at once
         earned = self._run.trust if workflow is None else trust.lower(self._run.trust, workflow.trust)
+        ceiling = self._rooms.config.data / CEILING
         waits = 0
         for row in await effect_rows.of_task(self._rooms.store, self.task.id):
             if row.state is EffectState.PROPOSED:
                 seen = gate.Proposal(
                     row.kind,
                     by_agent=row.by == proposals.AGENT,
-                    key=row.key,
+                    key=row.id,
                     verified=made.verified or not made.files,
                     flagged=bool(made.flagged),
+                    ruling=gate.ruling(self._plan, ceiling, row.kind, by_agent=row.by == proposals.AGENT),
                 )
                 state, why = gate.decide(self._plan, earned, self._run.trigger, seen)
                 await self._decided(row, state, why)
@@ -320,6 +326,7 @@ class Course:
         cost = await evidence.cost(self._rooms.store, work, self.task)
         told: Json = {"outcome": ended.outcome, "cause": ended.cause, "reason": ended.reason, "cost_nano": cost}
         moot = evidence.moot(await effect_rows.of_task(self._rooms.store, self.task.id), self._rooms.clock())
+        moot += adopt.late(self.task, self._run.workflow, await self._proposed(), self._rooms.clock())
         await self._write(
             ("task.ended", told),
             writes=moot,

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from handrail.automation import EffectState
 from handrail.kinds import Kind
 from handrail.runs import verdict
+from handrail.runs.adopt import NO_LOSS
 from handrail.runs.plan import Stage
 from handrail.runs.results import EndedStage, Made, Ran, Work
 from handrail.runs.rooms import Rooms
@@ -208,7 +209,7 @@ def moot(effects: Sequence[EffectRow], at: datetime) -> tuple[Write, ...]:
 
 def concluded(made: Made, effects: Sequence[EffectRow]) -> Ended:
     """How a task ends that has come to its report: `done` needs passed checks or a person's yes, and receipts."""
-    live = [row for row in effects if row.cause != "superseded"]
+    live = [row for row in effects if row.state is not EffectState.REJECTED or row.cause not in NO_LOSS]
     failed = next((row for row in live if row.state is EffectState.FAILED), None)
     if failed is not None:
         return verdict.of_refusal(failed.kind, failed.cause or "refused", failed.reason or "it was refused")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from handrail.automation import EffectState, RunState, Step, TaskState
 from handrail.errors import Conflict, InvalidInput
-from handrail.runs import evidence, results
+from handrail.runs import adopt, evidence, results
 from handrail.runs import plan as plans
 from handrail.runs.plan import Plan
 from handrail.runs.rooms import Rooms
@@ -18,6 +18,7 @@ from handrail.store import effects as effect_rows
 from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
+from handrail.store.effects import EffectRow
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.tasks import TaskRow
@@ -56,6 +57,8 @@ async def _stop(rooms: Rooms, row: TaskRow, ended: Ended, by: str) -> None:
     """End a task from outside: its row first, then its agent, within seconds."""
     cost = await evidence.cost(rooms.store, results.work(row), row)
     moot = evidence.moot(await effect_rows.of_task(rooms.store, row.id), rooms.clock())
+    workflow = (await run_rows.get(rooms.store, row.run)).workflow
+    moot += adopt.late(row, workflow, await _proposed(rooms, row), rooms.clock())
     told: Json = {"outcome": ended.outcome, "cause": ended.cause, "reason": ended.reason, "cost_nano": cost}
     await rooms.store.log.write(
         *moot,
@@ -69,6 +72,12 @@ async def _stop(rooms: Rooms, row: TaskRow, ended: Ended, by: str) -> None:
     if session is not None and row.state is not TaskState.TAKEN:
         with contextlib.suppress(Conflict):
             await rooms.sessions.abandon(session, by, AGENT_GRACE)
+
+
+async def _proposed(rooms: Rooms, row: TaskRow) -> list[EffectRow]:
+    """What the agents of a task proposed."""
+    ended = [stage.session for stage in results.work(row).ended]
+    return await effect_rows.of_sessions(rooms.store, adopt.sessions(row, ended))
 
 
 async def _unnoted(rooms: Rooms, row: TaskRow) -> SessionId | None:
@@ -88,6 +97,7 @@ async def take(rooms: Rooms, task: TaskId, by: str) -> SessionId:
         run = await run_rows.get(rooms.store, row.run)
         writes: list[Write] = [run_rows.told(row.run, "task.taken", {"by": by}, task)]
         writes += superseded(await effect_rows.of_task(rooms.store, task), f"taken in hand by {by}")
+        writes += adopt.by_hand(await _proposed(rooms, row))
         if run.state is RunState.ENDED:  # it has a task again that has not ended
             writes.append(run_rows.update(run.id, state=RunState.RUNNING, outcome=None, reason=None, ended=None))
         await rooms.store.log.write(
@@ -196,10 +206,18 @@ async def _go_on(rooms: Rooms, task: TaskRow, step: Step | None, by: str) -> Non
     if at is Step.DELIVER:
         again = dict(state=EffectState.APPROVED, cause=None, reason=None, tries=0, due=None)  # noqa: C408
         writes += [effect_rows.adjust(row.id, EffectState.FAILED, **again) for row in effects]  # type: ignore[arg-type]
-        undone = [row for row in effects if row.state is EffectState.REJECTED and row.decided_by == "handrail"]
+        undone = [
+            row
+            for row in effects
+            if row.state is EffectState.REJECTED and row.decided_by == "handrail" and row.cause is None
+        ]
         writes += [effect_rows.adjust(row.id, EffectState.REJECTED, **again) for row in undone]  # type: ignore[arg-type]
     else:
-        writes += superseded(effects, f"run again by {by}")
+        late = adopt.reopened(effects) if at is Step.WORK else []
+        writes += [
+            *late,
+            *superseded([row for row in effects if row.cause != adopt.LATE or not late], f"run again by {by}"),
+        ]
     guard = task_rows.update(
         task.id, task.epoch, epoch=task.epoch + 1, state=TaskState.QUEUED, step=at, results=kept, attempt=attempt,
         session=session, outcome=None, cause=None, reason=None, likeness=None, due=None, deadline=None, ended=None,
@@ -214,11 +232,11 @@ def _begin_again(task: TaskRow) -> Step:
     return Step.PREPARE if task.session is None or task.outcome is Outcome.LOST else Step.WORK
 
 
-def superseded(effects: list[effect_rows.EffectRow], why: str) -> list[Write]:
+def superseded(effects: list[EffectRow], why: str) -> list[Write]:
     """Effects that no longer say what the task is about; what was carried out stays."""
     states = (*_OPEN, EffectState.FAILED, EffectState.REJECTED, EffectState.RECORDED)
     return [
-        effect_rows.adjust(row.id, *states, state=EffectState.REJECTED, cause="superseded", reason=why)
+        effect_rows.adjust(row.id, *states, state=EffectState.REJECTED, cause=adopt.SUPERSEDED, reason=why)
         for row in effects
         if row.state in states
     ]

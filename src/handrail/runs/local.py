@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Protocol
 
@@ -54,7 +56,8 @@ class LocalCarrier:
     async def carry(self, effect: EffectRow, source: Path) -> Carried | Refused:
         """See `Carrier`."""
         if effect.kind is EffectKind.REPORT:
-            return Carried({"kept": effect.id, "hash": effect.key.rsplit(":", 1)[-1]})
+            said = json.dumps(effect.body, sort_keys=True).encode("utf-8", "surrogatepass")
+            return Carried({"kept": effect.id, "hash": hashlib.sha256(said).hexdigest()})
         forge, where = place(effect.target)
         if forge is None and where.startswith("/") and effect.kind in (EffectKind.PUSH, EffectKind.PULL_REQUEST):
             return await _branch(effect, source, Path(where))
@@ -63,14 +66,18 @@ class LocalCarrier:
         return await self._forges.carry(effect, source)
 
 
+def kept_at(effect: EffectRow) -> str:
+    """The ref of the results that keeps the commit of an effect."""
+    return f"refs/handrail/effects/{effect.id}" if effect.task is None else f"refs/handrail/tasks/{effect.task}"
+
+
 async def _branch(effect: EffectRow, source: Path, checkout: Path) -> Carried | Refused:
     """A checkout of this machine takes a branch; a pull request into it is that branch."""
     name = str(effect.body.get("branch") or effect.body.get("head"))
     commit, given = str(effect.body["commit"]), effect.body.get("expected")
     expected = given if isinstance(given, str) else None
-    ref = f"refs/handrail/tasks/{effect.task}"
     try:
-        made = await branch(source, checkout, commit=commit, ref=ref, name=name, expected=expected)
+        made = await branch(source, checkout, commit=commit, ref=kept_at(effect), name=name, expected=expected)
     except HandrailError as error:
         return Refused("conflict", error.message)
     return Carried({"repository": str(checkout), "branch": made.branch, "commit": made.commit, "found": made.found})

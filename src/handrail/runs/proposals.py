@@ -12,10 +12,10 @@ from pathlib import PurePosixPath
 from handrail.automation import EffectKind, EffectState
 from handrail.runs.plan import Plan, PlannedEffect
 from handrail.runs.results import Made, Work
-from handrail.store.effects import EffectRow
+from handrail.store.effects import EffectRow, new_id
 from handrail.store.runs import RunRow
 from handrail.store.tasks import TaskRow
-from handrail.types import EffectId, Json
+from handrail.types import Json
 
 AGENT = "agent"
 WORKFLOW = "workflow"
@@ -26,6 +26,8 @@ _ABOUT = frozenset({EffectKind.COMMENT, EffectKind.REVIEW, EffectKind.LABEL, Eff
 """acts on the pull request or issue that the task is about"""
 _INSIDE = frozenset({EffectKind.MESSAGE, EffectKind.WEBHOOK, EffectKind.REPORT})
 LONGEST_SAID = 50_000
+EVIDENCE = "### Evidence"
+"""begins the part of a pull request's text that is ours"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Context:
     now: datetime
     delivered: Mapping[str, str] = field(default_factory=dict)
     """branches that this task has delivered before, each with its commit"""
+    pull: Json = field(default_factory=dict)
+    """what an agent wants its pull request to say: it fills in where the workflow says nothing"""
 
 
 def delivered(effects: Sequence[EffectRow]) -> dict[str, str]:
@@ -70,7 +74,7 @@ def _row(context: Context, at: int, effect: PlannedEffect) -> EffectRow:
     number = body.get("number")
     target = str(body.get("channel") or repository) + (f"#{number}" if number else "")
     return EffectRow(
-        id=EffectId("f-" + hashlib.sha256(key.encode()).hexdigest()[:10]),
+        id=new_id(),
         key=key,
         kind=effect.kind,
         forge=forge if effect.kind not in _INSIDE else None,
@@ -97,6 +101,7 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
     """The fields of an effect, in the words of `handrail.forges.effects`."""
     given, made, task = dict(effect.values), context.made, context.task
     title = str(given.get("title") or context.run.workflow)
+    pull = {name: str(context.pull.get(name) or "") for name in ("title", "body")}
     said = made.said[:LONGEST_SAID] or f"{context.run.workflow} has nothing more to say."
     number = given.get("number", context.plan.targets[task.position].number)
     branch = str(given.pop("branch", None) or f"handrail/{context.run.workflow}-{task.id.removeprefix('t-')}")
@@ -107,8 +112,9 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
         case EffectKind.PULL_REQUEST:
             base = str(given.get("base") or made.branch or "")
             return {
-                "repository": repository, "head": branch, "base": base or None, "title": title,
-                "body": given.get("body") or story(context), "draft": bool(given.get("draft", False)),
+                "repository": repository, "head": branch, "base": base or None,
+                "title": str(given.get("title") or pull["title"] or title),
+                "body": given.get("body") or story(context, pull["body"]), "draft": bool(given.get("draft", False)),
                 "commit": made.commit, "expected": before,
             }  # fmt: skip
         case EffectKind.MESSAGE | EffectKind.WEBHOOK:
@@ -135,10 +141,10 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
                     "remove": given.get("remove") or []}  # fmt: skip
 
 
-def story(context: Context) -> str:
-    """The text of a pull request: what was done, and the evidence."""
+def story(context: Context, said: str = "") -> str:
+    """The text of a pull request: what was done, in the words of `said` if there are any, and the evidence."""
     made = context.made
-    lines = [made.said or f"A change by {context.run.workflow}.", "", "### Evidence", ""]
+    lines = [said or made.said or f"A change by {context.run.workflow}.", "", EVIDENCE, ""]
     lines += [f"- `{ran.command}` {'passed' if ran.passed else 'failed'} after the last edit" for ran in made.checks]
     if made.unverified is not None:
         lines.append(f"- Not verified: {made.unverified}")

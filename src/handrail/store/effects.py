@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -25,8 +26,9 @@ class EffectRow:
     """One effect."""
 
     id: EffectId
+    """from `new_id`; at the forge it is the marker of the act"""
     key: str
-    """the same proposal of the same task has the same"""
+    """the same proposal of the same task has the same: it is one effect, however often it is written"""
     kind: EffectKind
     target: str
     body: Json
@@ -47,7 +49,9 @@ class EffectRow:
     receipt: Json | None = None
     tries: int = 0
     due: datetime | None = None
+    """of an effect of no run: when it is tried next; while it is carried, when whoever does it has lost it"""
     epoch: int = 0
+    """raised with each try: only who has the last may write what came of it"""
     decided: datetime | None = None
     carried: datetime | None = None
 
@@ -73,13 +77,30 @@ class EffectChanges(TypedDict, total=False):
 
 
 _NAMES = tuple(item.name for item in fields(EffectRow))
+_ALONE = (effects.c.task.is_(None), effects.c.state.in_([EffectState.APPROVED, EffectState.CARRYING]))
+"""what is to be carried out and belongs to no run"""
+
+
+def revive(row: EffectRow) -> Write:
+    """Open the proposal of that key again, if it was set aside for a newer one: it is true again."""
+    aside = (effects.c.key == row.key, effects.c.state == EffectState.REJECTED, effects.c.cause == "superseded")
+    names = ("state", "body", "reason", "created", "task", "run", "workflow")
+    again = {name: getattr(row, name) for name in names}
+    none = dict.fromkeys(("cause", "decided", "decided_by", "because", "due"))
+    return sql_update(effects).where(*aside).values(**again, **none, tries=0).returning(effects.c.id)
+
+
+def new_id() -> EffectId:
+    """An id that nobody can guess: what carries it at a forge is known as done, so nobody may write it there before."""
+    return EffectId(f"f-{secrets.token_hex(8)}")
 
 
 def propose(row: EffectRow) -> Write:
-    """Keep a proposal, unless it is there."""
+    """Keep a proposal, unless one of its key is there. As a guard it finds nothing to change then."""
     known = exists().where(effects.c.key == row.key)
     columns = [literal(getattr(row, name), effects.c[name].type) for name in _NAMES]
-    return sql_insert(effects).from_select(list(_NAMES), select(*columns).where(~known))
+    kept = sql_insert(effects).from_select(list(_NAMES), select(*columns).where(~known))
+    return kept.returning(effects.c.id)
 
 
 def change(effect: EffectId, *of: EffectState, **changes: Unpack[EffectChanges]) -> Write:
@@ -104,6 +125,20 @@ def begin(effect: EffectId, task: TaskId, epoch: int) -> Write:
     )
 
 
+def take(row: EffectRow, until: datetime) -> Write:
+    """Guard: take an effect of no run in hand until `until`, to carry it out, unless another hand was quicker."""
+    statement = sql_update(effects).where(effects.c.id == row.id, effects.c.epoch == row.epoch, *_ALONE)
+    return statement.values(state=EffectState.CARRYING, epoch=row.epoch + 1, tries=row.tries + 1, due=until).returning(
+        effects.c.id
+    )
+
+
+def settle(row: EffectRow, **changes: Unpack[EffectChanges]) -> Write:
+    """Guard: write what came of a try, if the effect is still in the hand that `row.epoch` names."""
+    held = (effects.c.id == row.id, effects.c.epoch == row.epoch, effects.c.state == EffectState.CARRYING)
+    return sql_update(effects).where(*held).values(**changes).returning(effects.c.id)
+
+
 async def delivered(store: Store, limit: int = 500) -> list[EffectRow]:
     """Changes of workflows that were brought to forges, the latest first."""
     kinds = (EffectKind.PUSH, EffectKind.PULL_REQUEST)
@@ -121,6 +156,12 @@ async def get(store: Store, effect: EffectId) -> EffectRow:
     if not found:
         raise NotFound(f"there is no effect {effect!r}")
     return found[0]
+
+
+async def by_key(store: Store, key: str) -> EffectRow | None:
+    """The effect of that key, if it was proposed."""
+    found = await every(store, EffectRow, select(effects).where(effects.c.key == key))
+    return found[0] if found else None
 
 
 async def find(store: Store, word: str) -> EffectRow:
@@ -166,11 +207,22 @@ async def waiting(store: Store, limit: int = 1000) -> list[EffectRow]:
     return await every(store, EffectRow, statement.order_by(effects.c.created, effects.c.key).limit(limit))
 
 
-async def under_way(store: Store) -> list[EffectRow]:
-    """Effects of no task that were approved and are not carried out: a server died over them."""
-    states = (EffectState.APPROVED, EffectState.CARRYING)
-    statement = select(effects).where(effects.c.task.is_(None), effects.c.state.in_(states))
-    return await every(store, EffectRow, statement.order_by(effects.c.created, effects.c.key))
+async def alone(store: Store) -> list[EffectRow]:
+    """Effects of no run that were approved and are not carried out yet."""
+    return await every(store, EffectRow, select(effects).where(*_ALONE).order_by(effects.c.created, effects.c.key))
+
+
+async def due(store: Store, at: datetime) -> list[EffectRow]:
+    """Those of `alone` that are to be tried by `at`, or whose hand has lost them by then."""
+    ready = select(effects).where(*_ALONE, effects.c.due.is_(None) | (effects.c.due <= at))
+    return await every(store, EffectRow, ready.order_by(effects.c.created, effects.c.key))
+
+
+async def next_due(store: Store) -> datetime | None:
+    """When the next of `alone` is to be looked at; None when none is."""
+    found = await store.rows(select(func.min(effects.c.due)).where(*_ALONE))
+    moment: datetime | None = found[0][0]
+    return moment
 
 
 async def count_waiting(store: Store) -> int:

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from handrail.agents.roster import Roster
-from handrail.commands import effects, secrets, shelf
+from handrail.commands import secrets, shelf
 from handrail.commands.budgets import load_prices
+from handrail.commands.courier import Courier
 from handrail.commands.desk import Desk, Running
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.commands.launch import Launch
@@ -23,7 +24,6 @@ from handrail.config import Config
 from handrail.egress.addresses import Guard
 from handrail.egress.proxy import Egress
 from handrail.egress.vault import Vault
-from handrail.errors import HandrailError
 from handrail.forges import mcp
 from handrail.gateway.keys import load_master
 from handrail.gateway.server import Gateway
@@ -94,9 +94,11 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         closing.push_async_callback(poller.stop)
         foresight = Foresight(parts.store, launch.scheduled, parts.forges.check, parts.post.writes)
         closing.push_async_callback(foresight.stop)
-        for room in (parts.gateway, sessions, parts.post, runs, ticker, dispatcher, poller, foresight):
+        courier = Courier(parts.store, config.data, carrier, parts.post.writes)
+        closing.push_async_callback(courier.stop)
+        for room in (parts.gateway, sessions, parts.post, runs, courier, ticker, dispatcher, poller, foresight):
             await room.start()
-        made = Desk(
+        yield Desk(
             config=config,
             store=parts.store,
             sessions=sessions,
@@ -109,22 +111,13 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
             forges=parts.forges,
             vault=parts.vault,
             outward=outward,
+            courier=courier,
             gateway=parts.gateway,
             probes=parts.probes,
             roster=parts.roster,
             post=parts.post,
             running=running,
         )
-        resuming = asyncio.create_task(_resume(made))
-        closing.callback(resuming.cancel)
-        yield made
-
-
-async def _resume(made: Desk) -> None:
-    try:
-        await effects.resume(made)
-    except HandrailError as error:
-        LOG.warning("effects that were under way wait for the next start: %s", error)
 
 
 async def _open(

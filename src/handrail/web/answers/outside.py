@@ -59,9 +59,11 @@ class EffectShown(Answer):
     decided_by: str | None
     because: str | None
     receipt: dict[str, object] | None
+    tries: Annotated[int, Field(description="how often it was tried")]
     created: datetime
     decided: datetime | None
     carried: datetime | None
+    due: Annotated[datetime | None, Field(description="when it is tried again, if it is approved and of no run")]
 
 
 class EffectList(Answer):

@@ -27,7 +27,7 @@ async def answer(call: Call, body: EffectAnswerBody) -> Json:
 
 def shown(row: EffectRow) -> Json:
     """An effect as JSON."""
-    at = {"created": row.created, "decided": row.decided, "carried": row.carried}
+    at = {"created": row.created, "decided": row.decided, "carried": row.carried, "due": row.due}
     times = {name: None if moment is None else moment.isoformat() for name, moment in at.items()}
     return {
         "id": row.id,
@@ -46,6 +46,7 @@ def shown(row: EffectRow) -> Json:
         "decided_by": row.decided_by,
         "because": row.because,
         "receipt": row.receipt,
+        "tries": row.tries,
         **times,
     }
 

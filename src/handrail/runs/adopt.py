@@ -1,0 +1,147 @@
+"""What agents proposed inside a task, taken over into it: filled in from its change, or turned down with a reason.
+
+A pull request of an agent is the task's change under the agent's words: it has the commit that the task made, and there
+is one of it, however often it was proposed and even if the workflow names one too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Unpack
+
+from handrail.automation import EffectKind, EffectState
+from handrail.runs import proposals
+from handrail.runs.proposals import Context
+from handrail.store import effects as effect_rows
+from handrail.store.effects import EffectChanges, EffectRow
+from handrail.store.log import Write
+from handrail.store.tasks import TaskRow
+from handrail.types import Json, SessionId
+
+SUPERSEDED = "superseded"
+EMPTY = "empty_change"
+DUPLICATE = "duplicate"
+LATE = "too_late"
+NO_LOSS = frozenset({SUPERSEDED, EMPTY, DUPLICATE})
+"""causes of proposals that were turned down and that nobody misses"""
+
+
+def pull_request(proposed: Sequence[EffectRow]) -> EffectRow | None:
+    """The last pull request that an agent of the task proposed, whatever became of it."""
+    of_agents = [row for row in proposed if row.kind is EffectKind.PULL_REQUEST and row.by == proposals.AGENT]
+    return of_agents[-1] if of_agents else None
+
+
+def adopted(context: Context, proposed: Sequence[EffectRow], named: Sequence[EffectRow]) -> tuple[Write, ...]:
+    """The writes that make what agents proposed effects of the task.
+
+    Args:
+        context: of the task.
+        proposed: by agents in its sessions, in order, those of earlier rounds too.
+        named: the effects that the workflow names.
+    """
+    task = context.task
+    last = pull_request(proposed)
+    writes: list[Write] = []
+    for row in proposed:
+        if row.task is not None or row.state is not EffectState.PROPOSED:
+            continue
+        of = EffectChanges(task=task.id, run=task.run, workflow=context.run.workflow)
+        if row.kind is EffectKind.PULL_REQUEST:
+            of |= _judged(context, row, named, newest=row is last)
+        writes.append(effect_rows.adjust(row.id, EffectState.PROPOSED, **of))
+    if last is not None and last.task is not None and _is_behind(context, last, named):
+        writes.append(effect_rows.propose(_again(context, last, named)))
+    return tuple(writes)
+
+
+def _judged(context: Context, row: EffectRow, named: Sequence[EffectRow], *, newest: bool) -> EffectChanges:
+    if not newest:
+        return _refused(context.now, SUPERSEDED, "its agent proposed another one after it")
+    if context.made.commit is None:
+        why = "nothing was changed, so there is nothing to open a pull request for"
+        return _refused(context.now, EMPTY, why)
+    if any(one.kind is EffectKind.PULL_REQUEST for one in named):
+        why = "the workflow opens the pull request itself; title and text were taken over where it has none of its own"
+        return _refused(context.now, DUPLICATE, why)
+    return EffectChanges(body=_filled(context, row, named, str(row.body.get("body") or "")))
+
+
+def _refused(at: datetime, cause: str, reason: str) -> EffectChanges:
+    return EffectChanges(state=EffectState.REJECTED, cause=cause, reason=reason, decided=at, decided_by="policy")
+
+
+def _filled(context: Context, row: EffectRow, named: Sequence[EffectRow], said: str) -> Json:
+    """The proposal with the task's commit and its evidence, on the branch that the workflow pushes, if it does."""
+    pushed = next((str(one.body["branch"]) for one in named if one.kind is EffectKind.PUSH), None)
+    branch = pushed or str(row.body["head"])
+    before, told = context.delivered.get(branch), proposals.story(context, said)
+    return {**row.body, "head": branch, "commit": context.made.commit, "expected": before, "body": told}
+
+
+def _is_behind(context: Context, last: EffectRow, named: Sequence[EffectRow]) -> bool:
+    """Whether the pull request of an earlier round says less than what the task has made since."""
+    if context.made.commit is None or any(one.kind is EffectKind.PULL_REQUEST for one in named):
+        return False
+    live = last.state is EffectState.CARRIED or (last.state is EffectState.REJECTED and last.cause == SUPERSEDED)
+    return live and last.body.get("commit") not in (None, context.made.commit)
+
+
+def _again(context: Context, last: EffectRow, named: Sequence[EffectRow]) -> EffectRow:
+    words, found, _ = str(last.body.get("body") or "").rpartition(f"\n\n{proposals.EVIDENCE}\n")
+    body = _filled(context, last, named, words if found else str(last.body.get("body") or ""))
+    said = json.dumps([last.kind, body], sort_keys=True).encode("utf-8", "surrogatepass")
+    return EffectRow(
+        id=effect_rows.new_id(),
+        key=f"{context.task.id}:agent:{hashlib.sha256(said).hexdigest()[:32]}",
+        kind=last.kind, target=last.target, forge=last.forge, body=body, by=last.by, created=context.now,
+        session=last.session, task=context.task.id, run=context.task.run, workflow=context.run.workflow,
+    )  # fmt: skip
+
+
+def sessions(task: TaskRow, ended: Sequence[SessionId]) -> list[SessionId]:
+    """The sessions in which the agents of a task proposed."""
+    return list(dict.fromkeys([*ended, *([task.session] if task.session is not None else [])]))
+
+
+def late(task: TaskRow, workflow: str, proposed: Sequence[EffectRow], at: datetime) -> tuple[Write, ...]:
+    """What agents proposed in a task that ended before it came to that: kept with the task, for whoever reads on."""
+    return _all(proposed, EffectChanges(
+        task=task.id, run=task.run, workflow=workflow, state=EffectState.REJECTED, cause=LATE,
+        reason="its task ended before", decided=at, decided_by="handrail",
+    ))  # fmt: skip
+
+
+def by_hand(proposed: Sequence[EffectRow]) -> tuple[Write, ...]:
+    """What agents proposed in a task that a person has taken: it waits for that person."""
+    return _all(proposed, EffectChanges(state=EffectState.WAITING, reason="its task was taken in hand by a person"))
+
+
+def _all(proposed: Sequence[EffectRow], changes: EffectChanges) -> tuple[Write, ...]:
+    return tuple(_adjust(row, **changes) for row in proposed if row.task is None and row.state is EffectState.PROPOSED)
+
+
+def _adjust(row: EffectRow, **changes: Unpack[EffectChanges]) -> Write:
+    return effect_rows.adjust(row.id, EffectState.PROPOSED, **changes)
+
+
+def reopened(effects: Sequence[EffectRow]) -> list[Write]:
+    """What came too late, as it was: its task goes on."""
+    return [
+        effect_rows.adjust(
+            row.id, EffectState.REJECTED, task=None, run=None, workflow=None, state=EffectState.PROPOSED, cause=None,
+            reason=None, decided=None, decided_by=None,
+        )
+        for row in effects
+        if row.cause == LATE
+    ]  # fmt: skip
+
+
+def taken_over(context: Context, proposed: Sequence[EffectRow]) -> Context:
+    """The context with what an agent wants its pull request to say."""
+    last = pull_request(proposed)
+    return context if last is None else replace(context, pull=last.body)
