@@ -51,7 +51,13 @@ def test_a_workflow_by_its_verbs(say: Callable[..., str], tmp_path: Path) -> Non
     refused = say("workflows", "enable", "nightly", code=2)
     assert refused.startswith("handrail: version 1 of nightly was not rehearsed")
     assert "nightly is enabled: version 1" in say("workflows", "enable", "nightly", "--unproven")
-    assert len(say("workflows", "next", "nightly", "--count", "3").splitlines()) == 3
+    assert len(say("workflows", "next", "nightly").splitlines()) == 5
+    sample = tmp_path / "issue.json"
+    sample.write_text('{"action": "opened"}')
+    asked = ("events", "test", str(sample), "--event", "issues", "--workflow", "nightly")
+    assert say(*asked, code=1) == "does not match: it waits for no event\n"
+    sample.write_text("[1")
+    assert "give a file with one JSON object" in say(*asked, code=2)
     listed = say("workflows")
     assert "nightly   yes" in listed
     assert "at 03:00 every day (Asia/Tokyo)" in listed

@@ -115,6 +115,27 @@ async def test_a_replay_that_is_not_wanted_says_why(desk: Desk) -> None:
         await events.replay(desk, NOBODY, "last", "review", dry_run=True)
 
 
+async def test_a_sample_is_judged_and_neither_kept_nor_started(desk: Desk) -> None:
+    await workflows.add(desk, OWNER, REVIEW)
+    came = await events.sample(desk, OWNER, "review", payload=OPENED, event="pull_request")
+    assert (came.verdict.matched, came.run, came.repositories) == (True, None, ("/src/none",))
+    closed = await events.sample(desk, OWNER, "review", payload=OPENED | {"action": "closed"}, event="pull_request")
+    assert closed.verdict.why == "the action is closed, not opened"
+    await source(desk)
+    from_us = {**OPENED, "sender": {"login": "handrail[bot]"}}
+    await events.set_source(
+        desk, OWNER, "app", kind="github", secret="12345678", settings=Settings(account="handrail[bot]")
+    )
+    own = await events.sample(desk, OWNER, "review", payload=from_us, event="pull_request", source="app")
+    assert own.verdict.why.startswith("it would be ignored: an act of our own")
+    with pytest.raises(InvalidInput, match="event"):
+        await events.sample(desk, OWNER, "review", payload=OPENED)
+    with pytest.raises(NotFound, match="nowhere"):
+        await events.sample(desk, OWNER, "review", payload=OPENED, event="push", source="nowhere")
+    assert await events.listed(desk, OWNER) == []
+    assert await begun(desk) == []
+
+
 async def test_the_repository_of_an_event_needs_its_forge(desk: Desk) -> None:
     await source(desk)
     await workflows.add(desk, OWNER, REVIEW.replace("[/src/none]", "[event]"))

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handrail.automation import ArrivalState
+from handrail.errors import StorageFull
 from handrail.forges import News
 from handrail.forges.github import GitHub, Token
 from handrail.forges.http import client
@@ -19,6 +21,7 @@ from handrail.store import polls as rows
 from handrail.store.engine import Store
 from handrail.store.polls import PollRow
 from handrail.triggers import Settings
+from handrail.triggers import poller as module
 from handrail.triggers.poller import LEASE, Poller
 from handrail.triggers.receive import arrival
 from handrail.triggers.senders import github
@@ -160,6 +163,28 @@ async def test_a_forge_that_fails_is_asked_less_and_less_and_told_of(post: Post)
     post.at = row.due
     row = await post.look()
     assert (row.due - post.at).total_seconds() > 490, "a spent limit is heeded before the forge refuses"
+
+
+async def test_a_full_disk_ends_no_poller(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = [StorageFull("no room is left")]
+    claim = rows.claim
+
+    def full(*given: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return claim(*given)
+
+    monkeypatch.setattr(rows, "claim", full)
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    post.opened("Prices")
+    post.at += timedelta(seconds=EVERY)
+    poller = post.poller()
+    await poller.start()
+    async with asyncio.timeout(20):
+        while not await post.kept():  # noqa: ASYNC110 - the poller writes it
+            await asyncio.sleep(0.01)
+    await poller.stop()
+    assert faults == []
 
 
 async def test_pushes_of_our_own_start_nothing(post: Post) -> None:

@@ -33,6 +33,7 @@ CONTRACT = {
     "GET /sources",
     "PUT /sources/{name}",
     "PUT /sources/{name}/polls",
+    "POST /events/sample",
     "DELETE /sources/{name}",
     "GET /notify",
     "POST /notify/{name}/test",

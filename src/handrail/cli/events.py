@@ -1,10 +1,11 @@
-"""The verbs about events from outside: events, events show, sources, sources set, sources poll, sources remove."""
+"""The verbs about events from outside: events with show, replay and test, sources with set, poll and remove."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -81,7 +82,35 @@ def replay(
 ) -> int:
     """Put an event to a workflow again. Exit status 1 when it is not wanted."""
     body: Obj = {"workflow": workflow, "dry_run": dry_run}
-    told = options.run(_posted(options.client(data), f"/events/{event}/replay", body))
+    return _came(options.run(_posted(options.client(data), f"/events/{event}/replay", body)), as_json=as_json)
+
+
+@events.command("test", epilog="Example: handrail events test issue.json --event issues --workflow triage")
+def sample(
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Payload as JSON, such as GitHub shows it; - is stdin.")],
+    workflow: Annotated[str, typer.Option(metavar="NAME", help="Workflow to ask, enabled or not.")],
+    event: Annotated[
+        str | None, typer.Option(metavar="EVENT", help="GitHub, Gitea: its name in the header, such as issues.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Who would send it (default: a GitHub).")] = None,
+    as_json: options.AsJson = False,
+    data: options.Data = None,
+) -> int:
+    """Ask what a workflow would make of an event that never came. Exit status 1 when it is not wanted."""
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        payload = json.loads(raw)
+    except OSError as error:
+        raise InvalidInput("FILE", file, f"it cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidInput("FILE", file, "give a file with one JSON object") from error
+    body: Obj = {"workflow": workflow, "payload": payload, "event": event, "source": source}
+    return _came(options.run(_posted(options.client(data), "/events/sample", body)), as_json=as_json)
+
+
+def _came(told: Obj, *, as_json: bool) -> int:
+    """Show what came, or would come, of putting an event to a workflow."""
     if as_json:
         options.put_json(told)
         return 0 if told.get("matched") else 1

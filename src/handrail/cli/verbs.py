@@ -74,7 +74,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb(
             "events",
             "events:events",
-            "List events from outside, and what became of each; show one.",
+            "List events from outside, and what became of each; show, replay or try one.",
             "handrail events show last",
         ),
         Verb(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from handrail.commands import values
@@ -20,7 +20,7 @@ from handrail.store.arrivals import ArrivalRow, SourceRow
 from handrail.triggers import Hook, Settings
 from handrail.triggers.dispatch import Listener, verdicts
 from handrail.triggers.match import Verdict, wanted_by
-from handrail.triggers.receive import arrival, receive
+from handrail.triggers.receive import SENDERS, arrival, receive
 from handrail.triggers.senders import SenderKind
 from handrail.types import ArrivalId, Json, RunId, now
 from handrail.workflows.compile import Cause
@@ -29,6 +29,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 MOST = 1000
 SHORTEST_SECRET = 8
+SAMPLE = ArrivalId("sample")
+"""the id of an event that is only asked about"""
 
 
 class Taken(StrEnum):
@@ -128,20 +130,57 @@ async def replay(desk: Desk, actor: Actor, word: str, workflow: str, *, dry_run:
     """
     authorise(actor, Permission.EVENTS_READ if dry_run else Permission.EVENTS_WRITE)
     found = await rows.find(desk.store, word)
+    came = await _put_to(desk, found, workflow)
+    if dry_run:
+        return came
+    if not came.verdict.matched:
+        raise Conflict(f"{came.workflow} does not want the event {found.id}: {came.verdict.why}")
+    run = await desk.launch.for_event(came.workflow, found, again=secrets.token_hex(4), by=actor.name)
+    return replace(came, run=run)
+
+
+async def sample(
+    desk: Desk, actor: Actor, workflow: str, *, payload: Json, event: str | None = None, source: str | None = None
+) -> Replayed:
+    """Say what would come of an event that never came: nothing is kept and nothing is started.
+
+    Args:
+        desk: the rooms.
+        actor: who asks.
+        workflow: the name, enabled or not.
+        payload: as its sender would send it.
+        event: what GitHub or Gitea would name in the header: `issues`, `pull_request`, …
+        source: who would send it; None is a GitHub that is not set up.
+
+    Raises:
+        NotFound: there is no such workflow or source.
+        InvalidInput: the event is not named, or lacks what the workflow needs.
+    """
+    authorise(actor, Permission.EVENTS_READ)
+    known = None if source is None else await rows.source(desk.store, source)
+    if source is not None and known is None:
+        raise NotFound(f"there is no source {source!r}: `handrail sources` lists them")
+    kind = SenderKind.GITHUB if known is None else SenderKind(known.kind)
+    if event is None and kind in (SenderKind.GITHUB, SenderKind.GITEA):
+        raise InvalidInput("event", None, f"say which one it is, as {kind} names it in the header: issues, push, …")
+    headers = {} if event is None else {f"x-{kind}-event": event}
+    message = SENDERS[kind].read(Hook(headers, b"", now()), payload)
+    settings = Settings() if known is None else _settings(known)
+    found = replace(arrival(source or kind.value, message, now(), settings), id=SAMPLE)
+    if found.reason is not None:
+        return Replayed(SAMPLE, workflow, Verdict(False, f"it would be ignored: {found.reason}"))
+    return await _put_to(desk, found, workflow)
+
+
+async def _put_to(desk: Desk, found: ArrivalRow, workflow: str) -> Replayed:
+    """What would come of an event with a workflow, enabled or not."""
     row = await workflow_rows.get(desk.store, workflow)
-    listener = Listener(row.name, wanted_by((await desk.launch.workflow(row)).on))
-    verdict = verdicts(listener, found)
+    verdict = verdicts(Listener(row.name, wanted_by((await desk.launch.workflow(row)).on)), found)
     if not verdict.matched:
-        if dry_run:
-            return Replayed(found.id, row.name, verdict)
-        raise Conflict(f"{row.name} does not want the event {found.id}: {verdict.why}")
+        return Replayed(found.id, row.name, verdict)
     plan = await desk.launch.plan(row, Cause(event=found.payload), arrival=found)
     targets = tuple(target.repository for target in plan.targets)
-    goals = tuple(stage.goal for stage in plan.stages)
-    if dry_run:
-        return Replayed(found.id, row.name, verdict, targets, goals)
-    run = await desk.launch.for_event(row.name, found, again=secrets.token_hex(4), by=actor.name)
-    return Replayed(found.id, row.name, verdict, targets, goals, run)
+    return Replayed(found.id, row.name, verdict, targets, tuple(stage.goal for stage in plan.stages))
 
 
 async def sources(desk: Desk, actor: Actor) -> list[Source]:

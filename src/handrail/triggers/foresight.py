@@ -81,8 +81,8 @@ class Foresight:
             wait = EACH
             try:
                 await self.look()
-            except HandrailError as error:
-                _log.warning("credentials could not be tried: %s", error)
+            except Exception:  # noqa: BLE001  # the edge of it: one odd answer must not end all looks
+                _log.exception("credentials could not be tried; they are tried again")
 
     async def look(self) -> None:
         """Try the credential of each forge that a schedule needs within a day; tell of those that will not serve."""

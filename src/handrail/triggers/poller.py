@@ -91,11 +91,11 @@ class Poller:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
+            wait = RETRY
             try:
                 wait = await self.look()
-            except HandrailError as error:
-                _log.error("polls wait: %s", error)
-                wait = RETRY
+            except* HandrailError as errors:  # of the database: those of a forge are part of a look
+                _log.error("polls wait: %s", "; ".join(map(str, errors.exceptions)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()

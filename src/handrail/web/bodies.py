@@ -180,6 +180,15 @@ class ReplayBody(Given):
     dry_run: Annotated[bool, Field(description="only say what would come of it")] = False
 
 
+class SampleBody(Given):
+    """An event that never came, to ask what a workflow would make of it."""
+
+    workflow: str
+    payload: Annotated[dict[str, object], Field(description="as its sender would send it")]
+    event: Annotated[str | None, Field(description="GitHub, Gitea: its name in the header, such as issues")] = None
+    source: Annotated[str | None, Field(description="who would send it; without one, a GitHub")] = None
+
+
 class SourceBody(Given):
     """Who may send events."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from handrail.commands import events, polls
-from handrail.commands.events import Source
+from handrail.commands.events import Replayed, Source
 from handrail.store.arrivals import ArrivalRow
 from handrail.store.polls import PollRow
 from handrail.triggers import Settings
 from handrail.types import Json
 from handrail.web import views
-from handrail.web.bodies import PollsBody, ReplayBody, SourceBody
+from handrail.web.bodies import PollsBody, ReplayBody, SampleBody, SourceBody
 from handrail.web.table import Call, Entry, Query
 
 
@@ -28,7 +28,19 @@ async def show(call: Call) -> Json:
 
 async def replay(call: Call, body: ReplayBody) -> Json:
     """Put an event to a workflow again."""
-    came = await events.replay(call.desk, call.actor, call.path("event"), body.workflow, dry_run=body.dry_run)
+    return _came(await events.replay(call.desk, call.actor, call.path("event"), body.workflow, dry_run=body.dry_run))
+
+
+async def sample(call: Call, body: SampleBody) -> Json:
+    """Ask what a workflow would make of an event that never came."""
+    return _came(
+        await events.sample(
+            call.desk, call.actor, body.workflow, payload=body.payload, event=body.event, source=body.source
+        )
+    )
+
+
+def _came(came: Replayed) -> Json:
     return {
         "event": came.event,
         "workflow": came.workflow,
@@ -119,6 +131,10 @@ TABLE = (
     Entry(
         "POST", "/events/{event}/replay", _TAG, "Put an event to a workflow again, or ask what would come of it.",
         replay, "Replayed", body=ReplayBody, problems=(404, 409),
+    ),
+    Entry(
+        "POST", "/events/sample", _TAG, "Ask what a workflow would make of an event that never came.", sample,
+        "Replayed", body=SampleBody, problems=(404,),
     ),
     Entry("GET", "/sources", _TAG, "List the sources that may send events, and what is polled.", sources, "SourceList"),
     Entry("PUT", "/sources/{name}", _TAG, "Set a source up.", put_source, "SourceShown", body=SourceBody),
