@@ -11,6 +11,7 @@ from handrail.errors import InvalidInput
 from handrail.triggers import Hook, Message, Settings, Unverified
 from handrail.triggers.receive import SENDERS, ours, receive
 from handrail.triggers.senders import SenderKind
+from handrail.triggers.senders.github import message as github_message
 from handrail.types import Json
 from tests.triggers.hooks import NOW, SECRET, bearer, github, hexed, hook, key, slack
 
@@ -217,3 +218,14 @@ def test_our_own_acts_are_known() -> None:
     assert ours(replace(message, sender="handrail[bot]"), app) is not None
     push = replace(message, event="push", payload={"ref": "refs/heads/handrail/nightly-1"})
     assert ours(push, person) is not None
+
+
+@pytest.mark.parametrize(("of", "own"), [("acme/app", True), ("mallory/app", False), (None, False)])
+def test_a_poll_that_cannot_tell_who_pushed_takes_our_branches_for_ours_but_not_those_of_forks(
+    of: str | None, *, own: bool
+) -> None:
+    repo = None if of is None else {"full_name": of}
+    head = {"ref": "handrail/nightly-1", "sha": "a" * 40, "repo": repo}
+    told = {"action": "synchronize", "pull_request": {"number": 1, "head": head}, "repository": COMMENT["repository"]}
+    message = github_message("pull_request", told, None)
+    assert (ours(message, Settings(account="handrail-bot")) is not None) == own

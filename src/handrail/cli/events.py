@@ -140,7 +140,7 @@ def sources_listed(context: typer.Context, as_json: options.AsJson = False, data
     ]
     polls = told.get("polls") or []
     if not rows and not polls:
-        options.put("no sources yet: handrail sources set github --kind github --secret-stdin")
+        options.put("no sources yet: handrail sources set hub --kind github --secret-stdin, or handrail sources poll")
         return 0
     if rows:
         printed(table(("source", "kind", "address (POST)", "we are"), rows))

@@ -101,9 +101,12 @@ def _branch(message: Message) -> str:
     """The branch that a message tells a push to; nothing where it tells of something else."""
     if message.event == "push":
         return (fields.text(message.payload, "ref") or "").removeprefix("refs/heads/")
-    if message.event == "pull_request" and message.action == "synchronize":
-        return fields.text(message.payload, "pull_request", "head", "ref") or ""
-    return ""
+    head = fields.at(message.payload, "pull_request", "head")
+    if message.event != "pull_request" or message.action != "synchronize":
+        return ""
+    if fields.text(head, "repo", "full_name") != message.repository:
+        return ""  # in a fork, anybody may name a branch as they like
+    return fields.text(head, "ref") or ""
 
 
 def _payload(hook: Hook) -> Json:
