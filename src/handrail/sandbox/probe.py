@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handrail.errors import SandboxError
@@ -113,28 +113,51 @@ async def measure(backend: Backend, scratch: Path, limits: Guarantee, *, control
         MissingPart, SandboxError: the walls cannot be raised at all, or what must be possible inside is not.
     """
     async with _ground(scratch) as ground:
-        walls = Walls(
-            Path(ground["workspace"]),
-            Path(ground["home"]),
-            read_only=python_paths(),
-            limits=ResourceLimits(processes=PROCESSES, tmp_bytes=16 << 20),
-        )
-        box = await backend.open(walls)
+        # side by side, since most of it is waiting, and a session asked for meanwhile waits for the answer
+        parts = [
+            _behind(backend, ground),
+            _limited(backend, ground, Guarantee.MEMORY, limits),
+            _limited(backend, ground, Guarantee.CPU, limits),
+            _disk(backend, ground),
+        ]
+        trials = [asyncio.ensure_future(part) for part in parts]
+        outside = asyncio.ensure_future(_controls(ground) if controls else _nothing())
         try:
-            inside = await _attempts(box, ground)
-            inside |= await _attempts(box, ground, "processes")
-            kill = await _kill(box)
+            findings = [finding for found in await asyncio.gather(*trials) for finding in found]
+            bites = await outside
         finally:
-            await box.close()
-        outside = await _controls(ground) if controls else {}
-        got, said = inside.pop("workspace")
-        if not got:
-            raise SandboxError(f"sandbox: the walls stand, but the workspace cannot be written inside them: {said}")
-        findings = [Finding(name, not got, said, _bites(outside, name)) for name, (got, said) in inside.items()]
-        findings.append(kill)
-        findings += [await _limited(backend, walls, flag, limits) for flag in (Guarantee.MEMORY, Guarantee.CPU)]
-        findings.append(await _disk(backend, walls))
-        return Report(tuple(findings), conclude(tuple(findings)))
+            for trial in (*trials, outside):
+                trial.cancel()
+            await asyncio.gather(*trials, outside, return_exceptions=True)
+        told = tuple(replace(finding, bites=_bites(bites, finding.name)) for finding in findings)
+        return Report(told, conclude(told))
+
+
+async def _behind(backend: Backend, ground: Targets) -> list[Finding]:
+    walls = _walls(ground, ResourceLimits(processes=PROCESSES, tmp_bytes=16 << 20))
+    box = await backend.open(walls)
+    try:
+        inside = await _attempts(box, ground)
+        inside |= await _attempts(box, ground, "processes")
+        kill = await _kill(box)
+    finally:
+        await box.close()
+    got, said = inside.pop("workspace")
+    if not got:
+        raise SandboxError(f"sandbox: the walls stand, but the workspace cannot be written inside them: {said}")
+    return [*(Finding(name, not got, said) for name, (got, said) in inside.items()), kill]
+
+
+def _walls(ground: Targets, limits: ResourceLimits, trial: str = "") -> Walls:
+    """Those of one trial, in directories of its own where it is named: two boxes do not share a workspace."""
+    workspace, home = (Path(ground[name] + trial) for name in ("workspace", "home"))
+    for path in (workspace, home):
+        path.mkdir(exist_ok=True)
+    return Walls(workspace, home, read_only=python_paths(), limits=limits)
+
+
+async def _nothing() -> dict[str, tuple[bool, str]]:
+    return {}
 
 
 def _bites(outside: Mapping[str, tuple[bool, str]], name: str) -> bool | None:
@@ -210,17 +233,17 @@ def _descendants(pid: int) -> int:
     return count
 
 
-async def _limited(backend: Backend, walls: Walls, flag: Guarantee, limits: Guarantee) -> Finding:
+async def _limited(backend: Backend, ground: Targets, flag: Guarantee, limits: Guarantee) -> list[Finding]:
     name = str(flag.name).lower()
     if not flag & limits:
-        return Finding(name, held=False, detail="no writable control group (systemd: `-p Delegate=yes`)")
+        return [Finding(name, held=False, detail="no writable control group (systemd: `-p Delegate=yes`)")]
     caps = ResourceLimits(memory_bytes=MEMORY) if flag is Guarantee.MEMORY else ResourceLimits(cpus=0.2)
     try:
-        box = await backend.open(Walls(walls.workspace, walls.home, read_only=walls.read_only, limits=caps))
+        box = await backend.open(_walls(ground, caps, f"-{name}"))
     except SandboxError as error:
-        return Finding(name, held=False, detail=error.message)
+        return [Finding(name, held=False, detail=error.message)]
     try:
-        return await (_memory(box) if flag is Guarantee.MEMORY else _cpu(box))
+        return [await (_memory(box) if flag is Guarantee.MEMORY else _cpu(box))]
     finally:
         await box.close()
 
@@ -240,9 +263,9 @@ async def _cpu(box: Box) -> Finding:
     return Finding("cpu", held=used < 0.3, detail=f"{used:.2f} s of CPU in 0.5 s under a limit of 0.2 CPUs")
 
 
-async def _disk(backend: Backend, walls: Walls) -> Finding:
-    caps = ResourceLimits(disk_bytes=DISK)
-    box = await backend.open(Walls(walls.workspace, walls.home, read_only=walls.read_only, limits=caps))
+async def _disk(backend: Backend, ground: Targets) -> list[Finding]:
+    walls = _walls(ground, ResourceLimits(disk_bytes=DISK), "-disk")
+    box = await backend.open(walls)
     code = (
         "import time\n"
         f"for number in range({4 * DISK} >> 20):\n"
@@ -256,6 +279,5 @@ async def _disk(backend: Backend, walls: Walls) -> Finding:
         await box.close()
     took = (await asyncio.to_thread(measure_disk, (walls.workspace, walls.home))) >> 20
     how = "measured while it runs, not held by the kernel: a fast writer goes over before it is ended"
-    return Finding(
-        "disk", held=ended.reason == "out_of_disk", detail=f"writing 64 MB of 16 MB: {ended.reason} at {took} MB; {how}"
-    )
+    said = f"writing 64 MB of 16 MB: {ended.reason} at {took} MB; {how}"
+    return [Finding("disk", held=ended.reason == "out_of_disk", detail=said)]
