@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,9 +20,7 @@ from handrail.gateway.providers import Providers
 from handrail.gateway.server import Gateway
 from handrail.kinds import Kind
 from handrail.sandbox import Backend
-from handrail.sandbox.backends import AnyBackend, open_backend
-from handrail.sandbox.bubblewrap import BubblewrapBackend
-from handrail.sandbox.probe import Report
+from handrail.sandbox.backends import open_backend
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.supervisor import Sessions
 from handrail.store import sessions as rows
@@ -108,17 +105,6 @@ Open = Callable[..., AbstractAsyncContextManager[House]]
 """opens the house; what it is given are settings of `Config`, or parts of `Rooms`"""
 
 
-_REPORTS: list[Report] = []
-
-
-async def probed() -> BubblewrapBackend:
-    """Walls whose probe is tried once a process of tests, as it is once a server."""
-    backend = BubblewrapBackend(*_REPORTS)
-    if not _REPORTS and shutil.which("bwrap"):
-        _REPORTS.append(await backend.probe_report())
-    return backend
-
-
 @pytest.fixture
 async def fake() -> AsyncIterator[FakeProvider]:
     async with FakeProvider() as running:
@@ -141,8 +127,7 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
         async with await Store.open(config.database) as store:
             gateway = Gateway(Providers(providers))
             await gateway.start()
-            backends: dict[SandboxKind, AnyBackend] = {kind: open_backend(kind) for kind in SandboxKind}
-            backends[SandboxKind.BUBBLEWRAP] = await probed()
+            backends = {kind: open_backend(kind) for kind in SandboxKind}
 
             async def backend(kind: SandboxKind) -> Backend:
                 return backends[kind]

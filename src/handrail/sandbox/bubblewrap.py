@@ -37,21 +37,17 @@ CAP_SYS_ADMIN = 21
 
 
 class BubblewrapBackend:
-    """The default walls on Linux.
-
-    Args:
-        report: what a probe of this machine said already; without it the first `probe` tries.
-    """
+    """The default walls on Linux."""
 
     kind = SandboxKind.BUBBLEWRAP
 
-    def __init__(self, report: Report | None = None) -> None:
+    def __init__(self) -> None:
         self.hierarchy = cgroups.find()
         if self.hierarchy is not None:
             cgroups.sweep(self.hierarchy)
         self._client: LauncherClient | None = None
         self._boxes: dict[int, BubblewrapBox] = {}
-        self._report = report
+        self._report: Report | None = None
         self._probing = asyncio.Lock()
         self._starting = asyncio.Lock()
 
