@@ -4,7 +4,8 @@ HandrailError
 ├── InvalidInput     the caller said something that cannot be taken (422, exit 2)
 ├── NotFound         no such session, approval, agent, … (404, exit 2)
 ├── Conflict         true now, but not in this state (409, exit 2)
-├── Forbidden        not allowed, or no valid token (403, exit 2)
+├── Forbidden        not allowed (403, exit 2)
+├── SignInNeeded     nobody has said who they are, or not in a way that still holds (401, exit 2)
 ├── MissingPart      a program or package this machine lacks (424, exit 2)
 ├── StorageFull      the data directory takes no more (507, exit 1)
 ├── SandboxError     the walls could not be raised; nothing was started (503, exit 1)
@@ -71,10 +72,18 @@ class Conflict(HandrailError):
 
 
 class Forbidden(HandrailError):
-    """The caller may not do this, or did not say who they are."""
+    """The caller may not do this."""
 
     code = "forbidden"
     status = 403
+    exit_code = 2
+
+
+class SignInNeeded(HandrailError):
+    """The caller did not say who they are, or not in a way that still holds."""
+
+    code = "sign_in_needed"
+    status = 401
     exit_code = 2
 
 

@@ -57,6 +57,13 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
+class Role(StrEnum):
+    """What a person may do here."""
+
+    OWNER = "owner"  # everything
+    MEMBER = "member"  # start, read and steer what is their own
+
+
 class SandboxKind(StrEnum):
     """The walls round an agent process."""
 

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from handrail.commands import budgets
-from handrail.commands.actor import NOBODY, OWNER
+from handrail.commands.actor import NOBODY, OWNER, person
+from handrail.commands.budgets import Forecast
 from handrail.commands.desk import Desk
 from handrail.errors import Forbidden, InvalidInput, NotFound
 from handrail.store import calls
-from handrail.types import Budget, NanoUSD, Period, Scope, Used
+from handrail.store.calls import Spend, Totals
+from handrail.types import Budget, NanoUSD, Period, Role, Scope, Used
 from tests.commands.desks import begin, open_desk
 
 
@@ -83,6 +86,27 @@ async def test_what_is_no_price_is_refused(desk: Desk, model: str, figures: dict
         await budgets.put_price(desk, OWNER, model, figures)
     assert refused.value.field == field
     assert desk.gateway.prices.overrides == {}
+
+
+async def test_a_member_sees_the_budget_that_binds_them(desk: Desk) -> None:
+    for scope in ("member:alice", "member:bob", "team:core"):
+        await budgets.put(desk, OWNER, scope, money="5")
+    found = await budgets.listed(desk, person("alice", Role.MEMBER))
+    assert [item.budget.scope for item in found] == ["member:alice"]
+
+
+def test_a_forecast_goes_on_with_the_mean_of_the_last_days() -> None:
+    def spent(**days: int) -> Spend:
+        by_day = {day.replace("_", "-")[1:]: Totals(1, nano) for day, nano in days.items()}
+        return Spend(Totals(), {}, {}, {}, {}, {}, {}, by_day)
+
+    today = date(2026, 11, 20)
+    assert budgets.forecast(spent(), today) is None
+    assert budgets.forecast(spent(d2026_11_20=50), today) is None, "there is no whole day yet"
+    assert budgets.forecast(spent(d2026_11_19=30, d2026_11_20=50), today) == Forecast(80, 30, 80 + 30 * 10)
+    far = spent(d2026_10_01=7000, d2026_11_13=70, d2026_11_19=70)
+    assert budgets.forecast(far, today) == Forecast(140, 20, 140 + 20 * 10)
+    assert budgets.forecast(spent(d2026_01_01=5), today) is None, "nothing lately"
 
 
 async def test_spend_is_the_ledgers(desk: Desk) -> None:

@@ -17,12 +17,13 @@ def said(text: str, turn: int | None = None) -> Draft:
     return Draft(Kind.AGENT_TEXT, {"text": text}, turn)
 
 
-def session_row(name: str, number: int) -> SessionRow:
+def session_row(name: str, number: int, agent: str = "handrail", by: str = "you") -> SessionRow:
     return SessionRow(
         id=SessionId(name),
         number=number,
         title=f"work of {name}",
-        agent="handrail",
+        agent=agent,
+        by=by,
         repository="/src/project",
         repository_key="project-1",
         workspace=f"/data/sessions/{name}/workspace/project",
@@ -34,7 +35,7 @@ def session_row(name: str, number: int) -> SessionRow:
     )
 
 
-async def begin(store: Store, name: str) -> SessionId:
-    row = session_row(name, await sessions.next_number(store))
+async def begin(store: Store, name: str, agent: str = "handrail", by: str = "you") -> SessionId:
+    row = session_row(name, await sessions.next_number(store), agent, by)
     await store.log.append(row.id, [], sessions.insert(row))
     return row.id

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from handrail.gateway import ModelCall, Wire
-from handrail.store import calls
+from handrail.store import budgets, calls
 from handrail.store.calls import Totals
 from handrail.store.engine import Store
-from handrail.types import NanoUSD, SessionId, now
+from handrail.types import NanoUSD, Scope, SessionId, now
 from tests.store.making import ALICE, BOB, begin
 
 
@@ -49,3 +49,19 @@ async def test_sums_are_exact_and_say_what_has_no_price(alice: Store) -> None:
     assert list(spend.by_model) == ["opus", "haiku", "local"]
     assert spend.by_model["local"] == Totals(2, 0, 1, 10, 5, 10)
     assert list(spend.by_session) == [ALICE, BOB]
+
+
+async def test_sums_by_agent_workflow_and_member_and_of_one_person(alice: Store) -> None:
+    await begin(alice, "bob", agent="claude", by="bob")
+    await alice.log.write(
+        *budgets.share(ALICE, [Scope("member:alice"), Scope("run:r-1"), Scope("workflow:nightly")]),
+        *budgets.share(BOB, [Scope("member:bob")]),
+        calls.insert(call(ALICE, "opus", 3)),
+        calls.insert(call(BOB, "haiku", 5)),
+    )
+    spend = await calls.spend(alice)
+    assert {name: sums.cost_nano for name, sums in spend.by_agent.items()} == {"claude": 5, "handrail": 3}
+    assert {name: sums.cost_nano for name, sums in spend.by_member.items()} == {"bob": 5, "alice": 3}
+    assert {name: sums.cost_nano for name, sums in spend.by_workflow.items()} == {"nightly": 3}
+    own = await calls.spend(alice, "bob")
+    assert (own.total.cost_nano, list(own.by_session), list(own.by_member)) == (5, [BOB], ["bob"])

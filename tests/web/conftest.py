@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from handrail.commands.desk import Desk
+from handrail.identity import YOU
 from handrail.web.app import create_app
 from handrail.web.guard import Guard, Keys
 from handrail.web.stream import Closing
@@ -53,9 +54,9 @@ async def client(app: Guard) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.fixture
-async def browser(app: Guard, keys: Keys) -> AsyncIterator[httpx2.AsyncClient]:
+async def browser(app: Guard, desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
     """A browser that was let in by its link: a cookie, and an Origin with what it posts."""
     headers = {"accept": "text/html", "origin": BASE}
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=BASE, headers=headers) as opened:
-        opened.cookies.set("handrail", keys.cookie)
+        opened.cookies.set("handrail", await desk.roll.sign_in(YOU))
         yield opened

@@ -3,8 +3,10 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from handrail.commands.actor import OWNER
+from handrail.commands.actor import OWNER, person
 from handrail.commands.desk import Desk
+from handrail.identity import YOU
+from handrail.types import Role
 from handrail.web.guard import Guard, Keys, is_loopback
 from tests.web.conftest import BASE, TOKEN
 
@@ -14,8 +16,9 @@ EVIL = "http://evil.example"
 async def test_without_a_token_nothing_is_told(stranger: httpx2.AsyncClient) -> None:
     for path in ("/api/v1/status", "/", "/openapi.json", "/nothing"):
         answer = await stranger.get(path)
-        assert answer.status_code == 403, path
-        assert answer.json()["code"] == "forbidden"
+        assert answer.status_code == 401, path
+        assert answer.json()["code"] == "sign_in_needed"
+        assert answer.headers["www-authenticate"] == "Bearer"
     assert (await stranger.get("/health")).json() == {"ok": True}
     assert (await stranger.get("/static/handrail.css")).status_code == 200
 
@@ -23,7 +26,7 @@ async def test_without_a_token_nothing_is_told(stranger: httpx2.AsyncClient) -> 
 @pytest.mark.parametrize("value", [f"Bearer {TOKEN}x", "Bearer ", f"Basic {TOKEN}", TOKEN, "Bearer é"])
 async def test_a_wrong_token_opens_nothing(stranger: httpx2.AsyncClient, value: str) -> None:
     answer = await stranger.get("/api/v1/status", headers={b"authorization": value.encode()})
-    assert answer.status_code == 403
+    assert answer.status_code == 401
     assert TOKEN not in answer.text
 
 
@@ -59,17 +62,17 @@ async def test_a_foreign_page_may_not_call_even_with_what_the_browser_adds(brows
             assert answer.status_code == 403, (origin, method)
 
 
-async def test_by_cookie_a_change_needs_an_origin(stranger: httpx2.AsyncClient, keys: Keys) -> None:
-    stranger.cookies.set("handrail", keys.cookie)
+async def test_by_cookie_a_change_needs_an_origin(stranger: httpx2.AsyncClient, desk: Desk) -> None:
+    stranger.cookies.set("handrail", await desk.roll.sign_in(YOU))
     assert (await stranger.get("/api/v1/status")).status_code == 200
     assert (await stranger.post("/api/v1/shutdown")).status_code == 403
     assert (await stranger.post("/api/v1/shutdown", headers={"origin": BASE})).status_code == 202
 
 
 async def test_a_cookie_that_is_not_ours(stranger: httpx2.AsyncClient, keys: Keys) -> None:
-    for value in ("", "x", TOKEN, keys.form):
+    for value in ("", "x", TOKEN, keys.form_of(OWNER)):
         stranger.cookies.set("handrail", value)
-        assert (await stranger.get("/api/v1/status")).status_code == 403
+        assert (await stranger.get("/api/v1/status")).status_code == 401
         stranger.cookies.clear()
 
 
@@ -121,7 +124,7 @@ async def test_every_answer_is_hardened(client: httpx2.AsyncClient, stranger: ht
 def test_keys_tell_nothing_of_the_token() -> None:
     keys = Keys(TOKEN)
     assert TOKEN not in repr(keys)
-    assert len({keys.cookie, keys.form, TOKEN}) == 3
+    assert len({keys.form_of(OWNER), keys.form_of(person("alice", Role.OWNER)), TOKEN}) == 3
 
 
 def test_loopback_names() -> None:

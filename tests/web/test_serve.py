@@ -70,7 +70,7 @@ async def test_a_server_answers_at_both_doors(server: Serving) -> None:
         assert (await owner.get("/api/v1/status")).json()["pid"] == facts["pid"]
     async with httpx2.AsyncClient(base_url=facts["url"]) as stranger:
         assert (await stranger.get("/health")).json() == {"ok": True}
-        assert (await stranger.get("/api/v1/status")).status_code == 403
+        assert (await stranger.get("/api/v1/status")).status_code == 401
         told = await stranger.get("/api/v1/status", headers={"authorization": f"Bearer {facts['token']}"})
         assert told.status_code == 200
         assert "server" not in told.headers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import Any
 
@@ -11,6 +13,7 @@ from handrail.commands.desk import Desk
 from handrail.gateway import ModelCall, Wire
 from handrail.kinds import Kind
 from handrail.store import calls
+from handrail.store.calls import Spend, Totals
 from handrail.store.log import Draft
 from handrail.types import Check, Goal, Limits, NanoUSD, Outcome, now
 from handrail.web import answers, views
@@ -48,6 +51,8 @@ async def test_answers_keep_to_their_models(desk: Desk, client: httpx2.AsyncClie
     assert "sk-test" not in json.dumps(providers)
     spend = await told(client, "/spend", "Spend")
     assert spend["total_nano"] == 5
+    assert [row["agent"] for row in spend["by_agent"]] == ["handrail"]
+    await told(client, "/members", "MemberList")
     status = await told(client, "/status", "Status")
     assert status["sessions"] == {"total": 1, "running": 0, "waiting": 0}
     await told(client, "/doctor", "Doctor")
@@ -76,3 +81,12 @@ async def test_what_is_written_is_answered_in_its_model_too(desk: Desk, client: 
     assert (await client.post("/api/v1/sessions/last/cancel")).status_code == 409
     taken = await client.post("/api/v1/sessions/last/take")
     assert answers.Session.model_validate_json(taken.content).control == "you"
+
+
+def test_a_table_for_spreadsheets_holds_no_formula() -> None:
+    sums = Totals(2, 1_500_000_000, 1, 10, 0, 5)
+    text = views.spend_table(Spend(sums, {"=1+1": sums, 'a, "b"': sums}, {}, {}, {"claude": sums}, {}, {}, {}))
+    rows = list(csv.reader(io.StringIO(text)))
+    assert rows[0][:3] == ["by", "name", "calls"]
+    assert rows[1] == ["agent", "claude", "2", "1.500000000", "1", "10", "5"]
+    assert [row[1] for row in rows[2:]] == ["'=1+1", 'a, "b"']

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -23,6 +24,9 @@ class By(StrEnum):
     MODEL = "model"
     SESSION = "session"
     SCOPE = "scope"
+    AGENT = "agent"
+    WORKFLOW = "workflow"
+    MEMBER = "member"
     DAY = "day"
 
 
@@ -44,23 +48,46 @@ ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name, or provid
 
 def spend(
     by: Annotated[
-        list[By] | None, typer.Option("--by", help="Sum by model, session, scope or day; may be given several times.")
+        list[By] | None,
+        typer.Option(
+            "--by", help="Sum by workflow, agent, model, member, session, scope or day; several times for several."
+        ),
     ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line a name of each sum.")] = False,
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
-    """Show what was spent, by model, session, scope or day."""
+    """Show what was spent, by workflow, agent, model, member, session, scope or day, and what the month comes to."""
     told = options.run(_asked(options.client(data), "GET", "/spend"))
     if as_json:
         options.put_json(told)
+    elif as_csv:
+        _as_csv(told, by or list(By))
     else:
         printed(_spent(told, by or [By.MODEL, By.SESSION]))
     return 0
 
 
+def _as_csv(told: Obj, by: list[By]) -> None:
+    sums = ("calls", "cost_nano", "unpriced", "input_tokens", "output_tokens")
+    writer = csv.writer(sys.stdout)
+    writer.writerow(("by", "name", *sums))
+    for kind in by:
+        for item in told.get(f"by_{kind.value}") or []:
+            name = str(item.get(kind.value) or "")
+            safe = (
+                f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+            )  # no formula for a spreadsheet
+            writer.writerow((kind.value, safe, *(item.get(word) or 0 for word in sums)))
+
+
 def _spent(told: Obj, by: list[By]) -> list[Line]:
     total = cost(told.get("total_nano"), int(told.get("unpriced") or 0))
     rows = [line(Span(f"{total} in {told.get('calls') or 0} model calls", "bold"))]
+    expected = told.get("forecast")
+    if expected:
+        so_far, end = cost(expected["month_nano"]), cost(expected["expected_nano"])
+        rows.append(line(f"this month {so_far}, at its end {end} at {cost(expected['day_nano'])} a day"))
     for name in by:
         items = [
             (

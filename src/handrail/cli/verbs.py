@@ -78,7 +78,10 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "handrail events show last",
         ),
         Verb(
-            "spend", "money:spend", "Show what was spent, by model, session, scope or day.", "handrail spend --by day"
+            "spend",
+            "money:spend",
+            "Show what was spent, by workflow, agent, model, member or day, and what the month comes to.",
+            "handrail spend --by day",
         ),
     ),
     "Decide": (
@@ -180,6 +183,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "money:prices",
             "List the model prices that you gave, which win over the price list; set or remove one.",
             "handrail prices set my-finetune --input 3 --output 15",
+        ),
+        Verb(
+            "members",
+            "members:members",
+            "List who may come in; add or remove somebody, or make them a new link.",
+            "handrail members add alice --role member",
         ),
         Verb(
             "notify",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from handrail.errors import Forbidden
+from handrail.identity import YOU
+from handrail.types import Role
 
 
 class Permission(StrEnum):
@@ -29,13 +31,27 @@ class Permission(StrEnum):
     EVENTS_WRITE = "events.write"
     WORKFLOWS_READ = "workflows.read"
     WORKFLOWS_WRITE = "workflows.write"
+    WORKFLOWS_START = "workflows.start"
     SECRETS_READ = "secrets.read"
     SECRETS_WRITE = "secrets.write"
     BUDGETS_WRITE = "budgets.write"
     NOTIFY_READ = "notify.read"
     NOTIFY_TEST = "notify.test"
+    MEMBERS_READ = "members.read"
+    MEMBERS_WRITE = "members.write"
     SYSTEM_READ = "system.read"
     SYSTEM_STOP = "system.stop"
+
+
+_OF_MEMBERS = frozenset(
+    {
+        Permission.SESSIONS_READ, Permission.SESSIONS_WRITE, Permission.APPROVALS_ANSWER, Permission.RUNS_READ,
+        Permission.RUNS_WRITE, Permission.AGENTS_READ, Permission.EFFECTS_READ, Permission.EFFECTS_DECIDE,
+        Permission.WORKFLOWS_READ, Permission.WORKFLOWS_START,
+    }
+)  # fmt: skip
+_OF = {Role.OWNER: frozenset(Permission), Role.MEMBER: _OF_MEMBERS}
+OWNERS = "an owner can: that is who started this server, and whom `handrail members` lists as owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +60,21 @@ class Actor:
 
     name: str
     permissions: frozenset[Permission]
+    role: Role | None = None
+    """None for who is nobody, or holds a key to one act"""
+
+    @property
+    def only(self) -> str | None:
+        """Whose things alone they may see; None for who sees everybody's."""
+        return None if self.role is Role.OWNER else self.name
 
 
-OWNER = Actor("you", frozenset(Permission))
+def person(name: str, role: Role) -> Actor:
+    """Somebody of the roll."""
+    return Actor(name, _OF[role], role)
+
+
+OWNER = person(YOU, Role.OWNER)
 """The person whose machine and data directory this is."""
 
 NOBODY = Actor("nobody", frozenset())
@@ -60,4 +88,4 @@ def authorise(actor: Actor, permission: Permission) -> None:
         Forbidden: the actor lacks the permission; the message names both.
     """
     if permission not in actor.permissions:
-        raise Forbidden(f"{actor.name} may not do this: it needs the permission {permission.value}")
+        raise Forbidden(f"{actor.name} may not do this ({permission.value}): {OWNERS}.")

@@ -23,7 +23,7 @@ LONGEST_REASON = 4000
 async def waiting(desk: Desk, actor: Actor, *, only_open: bool = True) -> list[ApprovalRow]:
     """What waits for an answer, the longest waiting first; or every approval, the newest first."""
     authorise(actor, Permission.SESSIONS_READ)
-    return await rows.everywhere(desk.store, only_open=only_open)
+    return await rows.everywhere(desk.store, only_open=only_open, by=actor.only)
 
 
 @dataclass(frozen=True, slots=True)

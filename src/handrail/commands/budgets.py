@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 
 from handrail.commands import values
@@ -24,6 +26,8 @@ from handrail.types import Budget, Period, Used, now
 MOST_TOKENS = 10**15
 MOST_SECONDS = 10 * 366 * 86_400.0
 _MOST_PRICE = Decimal(1_000_000)
+PACE = 7
+"""days whose mean the forecast goes on with"""
 _MODEL = re.compile(r"[^\x00-\x20\x7f]{1,200}")
 
 
@@ -35,10 +39,21 @@ class Shown:
     used: Used
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a month comes to, in nano-dollars: spent so far, the pace of a day, and what is expected at its end."""
+
+    month: int
+    pace: int
+    expected: int
+
+
 async def listed(desk: Desk, actor: Actor) -> list[Shown]:
-    """Every budget, by scope."""
+    """Every budget, by scope; a member sees their own."""
     authorise(actor, Permission.SESSIONS_READ)
-    return [_shown(desk, budget) for budget in await rows.everything(desk.store)]
+    found = await rows.everything(desk.store)
+    own = f"member:{actor.name}"
+    return [_shown(desk, budget) for budget in found if actor.only is None or budget.scope == own]
 
 
 async def put(
@@ -84,7 +99,24 @@ async def remove(desk: Desk, actor: Actor, scope: str, period: str | None = None
 async def spend(desk: Desk, actor: Actor) -> Spend:
     """What was spent, in all, by model, session, scope and day."""
     authorise(actor, Permission.SESSIONS_READ)
-    return await calls.spend(desk.store)
+    return await calls.spend(desk.store, actor.only)
+
+
+def forecast(spent: Spend, today: date) -> Forecast | None:
+    """What this month comes to at the pace of the last days; None while nothing was spent in them.
+
+    The pace is that of the `PACE` whole days before today, or of as many as there are since the first call: a month
+    that began yesterday is not judged by one morning.
+    """
+    first = min((date.fromisoformat(day) for day in spent.by_day), default=today)
+    days = min(PACE, (today - first).days)
+    if days < 1:
+        return None
+    recent = [(today - timedelta(days=back)).isoformat() for back in range(1, days + 1)]
+    pace = sum(spent.by_day[day].cost_nano for day in recent if day in spent.by_day) // days
+    month = sum(sums.cost_nano for day, sums in spent.by_day.items() if day[:7] == today.isoformat()[:7])
+    left = monthrange(today.year, today.month)[1] - today.day
+    return Forecast(month, pace, month + pace * left) if pace or month else None
 
 
 async def prices(desk: Desk, actor: Actor) -> list[PriceRow]:

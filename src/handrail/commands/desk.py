@@ -16,6 +16,7 @@ from handrail.commands.walls import Probes
 from handrail.config import Config
 from handrail.egress.vault import Vault
 from handrail.gateway.server import Gateway
+from handrail.identity.roll import Roll
 from handrail.notify.post import Post
 from handrail.runs.supervisor import Runs
 from handrail.sessions.supervisor import Sessions
@@ -59,4 +60,5 @@ class Desk:
     probes: Probes
     roster: Roster
     post: Post
+    roll: Roll
     running: Running

@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from handrail.automation import EffectKind, EffectState
-from handrail.commands import values
+from handrail.commands import members, values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput
@@ -47,11 +47,14 @@ async def listed(desk: Desk, actor: Actor, *, session: str | None, run: str | No
     authorise(actor, Permission.EFFECTS_READ)
     if session is not None and run is not None:
         raise InvalidInput("run", run, "give a session or a run, not both")
+    for kind, word in (("session", session), ("run", run)):
+        if word is not None:
+            await members.must_own(desk, actor, kind, word)
     if session is not None:
         return await rows.of_sessions(desk.store, [(await session_rows.find(desk.store, session)).id])
     if run is not None:
         return await rows.of_run(desk.store, (await run_rows.find(desk.store, run)).id)
-    return await rows.waiting(desk.store)
+    return await rows.waiting(desk.store, by=actor.only)
 
 
 async def show(desk: Desk, actor: Actor, word: str) -> EffectRow:

@@ -66,7 +66,7 @@ async def listed(
     authorise(actor, Permission.RUNS_READ)
     states = () if state is None else (values.choice("state", state, RunState),)
     count = values.count("limit", limit, MOST_RUNS)
-    found = await rows.newest(desk.store, workflow=workflow, states=states, limit=count)
+    found = await rows.newest(desk.store, workflow=workflow, states=states, limit=count, by=actor.only)
     counts = await task_rows.counts(desk.store, [row.id for row in found])
     return [Listed(row, counts[row.id]) for row in found]
 

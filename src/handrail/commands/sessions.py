@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from handrail.automation import TaskState
 from handrail.commands import values
-from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.actor import OWNERS, Actor, Permission, authorise
 from handrail.commands.desk import Desk
-from handrail.errors import InvalidInput
+from handrail.errors import Forbidden, InvalidInput
+from handrail.identity import YOU
 from handrail.policy.document import LARGEST
 from handrail.sessions.budgets import scope
 from handrail.sessions.rooms import NewSession
@@ -19,7 +20,7 @@ from handrail.store.approvals import ApprovalRow
 from handrail.store.prompts import PromptRow
 from handrail.store.sessions import SessionRow
 from handrail.store.subscription import Subscription
-from handrail.types import Event, Permissions, SandboxKind, SessionId, SessionState
+from handrail.types import Event, Permissions, Role, SandboxKind, SessionId, SessionState
 
 MOST_EVENTS = 2000
 """events in one page"""
@@ -73,6 +74,8 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         SandboxError: the walls do not hold here.
     """
     authorise(actor, Permission.SESSIONS_WRITE)
+    if actor.only is not None:
+        await _may_start(desk, actor, wanted)
     limit = desk.config.prompt_limit
     if wanted.prompt is not None and wanted.goal is not None:
         raise InvalidInput("goal", wanted.goal.text, "give a prompt or a goal, not both")
@@ -123,7 +126,8 @@ async def newest(desk: Desk, actor: Actor, state: str | None = None, limit: int 
     """Sessions, newest first; only those in `state` where it is given."""
     authorise(actor, Permission.SESSIONS_READ)
     wanted = None if state is None else values.choice("state", state, SessionState)
-    return await _seen_all(desk, await rows.newest(desk.store, wanted, values.count("limit", limit, MOST_SESSIONS)))
+    most = values.count("limit", limit, MOST_SESSIONS)
+    return await _seen_all(desk, await rows.newest(desk.store, wanted, most, actor.only))
 
 
 async def events(desk: Desk, actor: Actor, word: str, *, after: int = 0, limit: int = 500) -> tuple[list[Event], int]:
@@ -218,6 +222,30 @@ async def end(desk: Desk, actor: Actor, word: str) -> Seen:
     session = await _find(desk, word)
     await desk.sessions.end(session, actor.name)
     return await _seen(desk, session)
+
+
+async def _may_start(desk: Desk, actor: Actor, wanted: Wanted) -> None:
+    """Keep a member to what an owner opened: a session must not reach what is the owner's, as a bare one would.
+
+    Raises:
+        Forbidden: the session would.
+    """
+    authorise(actor, Permission.SESSIONS_WRITE)
+    asked = {
+        "without walls": (wanted.sandbox or desk.config.sandbox) == SandboxKind.NONE,
+        "with the owner's login": wanted.login,
+        "with directories of this machine (tools)": bool(wanted.tools),
+        "with secrets": bool(wanted.secrets),
+        "from an owner's uncommitted files": wanted.include_uncommitted,
+        "at another's expense (scopes)": bool(wanted.scopes),
+    }
+    for how in (words for words, so in asked.items() if so):
+        raise Forbidden(f"{actor.name} may not start a session {how}: {OWNERS}.")
+    owners = [YOU, *(row.name for row in desk.roll.everybody() if row.role is Role.OWNER)]
+    place = str(values.path("repository", wanted.repository))
+    if place not in await rows.places(desk.store, owners):
+        where = f"{place!r}: no owner has started one there"
+        raise Forbidden(f"{actor.name} may not start a session in {where}. Ask an owner to start the first one.")
 
 
 async def _find(desk: Desk, word: str) -> SessionId:

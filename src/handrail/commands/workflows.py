@@ -9,10 +9,10 @@ from datetime import datetime
 
 from handrail.automation import TriggerKind, Trust
 from handrail.commands import rehearsal, values
-from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.actor import OWNERS, Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.commands.launch import forges_of
-from handrail.errors import Conflict, HandrailError, InvalidInput
+from handrail.errors import Conflict, Forbidden, HandrailError, InvalidInput
 from handrail.runs import trust
 from handrail.runs.supervisor import NewRun
 from handrail.store import forges as forge_rows
@@ -260,8 +260,11 @@ async def start(desk: Desk, actor: Actor, name: str, *, inputs: Json, repositori
         NotFound: there is none of that name.
         InvalidInput: an input or a repository cannot be used.
     """
-    authorise(actor, Permission.WORKFLOWS_WRITE)
+    authorise(actor, Permission.WORKFLOWS_START)
     row = await rows.get(desk.store, name)
+    if actor.only is not None and (repositories or not row.enabled):
+        what = "in other repositories than its own" if repositories else "while it is switched off"
+        raise Forbidden(f"{actor.name} may not start {name} {what}: {OWNERS}.")
     for at, repository in enumerate(repositories):
         values.text(f"repositories[{at}]", repository, 2000)
     cause = Cause(inputs)

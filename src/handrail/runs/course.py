@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
-from handrail.automation import EffectState, Step, TaskState
+from handrail.automation import EffectState, Step, TaskState, TriggerKind
 from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
 from handrail.notify import Notice, Occasion
 from handrail.runs import adopt, caps, evidence, gate, likeness, proposals, results, trust, verdict
@@ -124,6 +124,7 @@ class Course:
                 untrusted=self._run.arrival is not None and target.ref is not None,
                 secrets=self._plan.secrets,
                 key=key,
+                whose=self._whose,
                 goal=_goal(stage, work),
                 after=None if before is None or before.head == before.upstream else before.head,
             )
@@ -345,6 +346,12 @@ class Course:
     @property
     def _by(self) -> str:
         return f"run {self._run.number}"
+
+    @property
+    def _whose(self) -> str:
+        """The person who started the run; where nobody did, what started it."""
+        cause = self._run.trigger
+        return cause.value if cause in (TriggerKind.SCHEDULE, TriggerKind.EVENT) else self._run.by
 
     async def _write(
         self, *told: tuple[str, Json], writes: tuple[Write, ...] = (), **changes: Unpack[TaskChanges]

@@ -66,7 +66,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     walling.check_secrets(given, new.sandbox, held)
     holds = [str(flag.name).lower() for flag in held]
     identity = SessionId(f"s-{secrets.token_hex(4)}")
-    scopes = scopes_of(identity, new.scopes, by)
+    scopes = scopes_of(identity, new.scopes, new.whose or by)
     number = await rows.next_number(rooms.store)
     folder = session_folder(rooms, identity)
     try:
@@ -86,7 +86,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
             await remove(rooms.config.data, identity)
         raise
     row = _row(new, identity, number=number, workspace=workspace, repository_key=repository.key, holds=holds)
-    row = replace(row, scopes=scopes)
+    row = replace(row, scopes=scopes, by=new.whose or by)
     drafts = [Draft(Kind.SESSION_CREATED, _data(row, by))]
     also: list[Write] = [*budgets.share(identity, scopes), snapshots.insert(identity, 0, workspace.base)]
     # What it is to do is in the same transaction: a server that dies here leaves no session that nobody takes up.

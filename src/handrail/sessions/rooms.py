@@ -79,5 +79,7 @@ class NewSession:
     """what it spends together with others (`run:r-1`, `workflow:nightly`, `team:core`); who makes it is added"""
     turn_budget: NanoUSD | None = None
     """cap of each turn"""
+    whose: str | None = None
+    """whom it belongs to; None for who makes it"""
     untrusted: bool = False
     """whoever wrote what `ref` names is not trusted: its settings for agents are not used"""

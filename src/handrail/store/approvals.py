@@ -163,10 +163,14 @@ async def get(store: Store, approval: ApprovalId) -> ApprovalRow:
     return found
 
 
-async def everywhere(store: Store, *, only_open: bool = True, limit: int = 500) -> list[ApprovalRow]:
-    """Approvals of all sessions: the open ones, the longest waiting first; or all, the newest first."""
+async def everywhere(
+    store: Store, *, only_open: bool = True, limit: int = 500, by: str | None = None
+) -> list[ApprovalRow]:
+    """Approvals of all sessions, or of one person's: the open ones, the longest waiting first; or all, newest first."""
     order = approvals.c.asked if only_open else approvals.c.asked.desc()
     statement = select(approvals).order_by(order, approvals.c.id).limit(limit)
+    if by is not None:
+        statement = statement.where(approvals.c.session.in_(select(sessions.c.id).where(sessions.c.by == by)))
     if only_open:
         statement = statement.where(approvals.c.state == ApprovalState.OPEN)
     return await every(store, ApprovalRow, statement)

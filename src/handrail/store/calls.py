@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, and_, case, extract, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, extract, func, or_, select, true
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
 from handrail.store.rows import every
-from handrail.store.tables import calls, scopes
+from handrail.store.tables import calls, scopes, sessions
 from handrail.types import Scope, SessionId
 
 DAYS = 366
@@ -94,6 +94,10 @@ class Spend:
     by_session: dict[SessionId, Totals]
     by_scope: dict[Scope, Totals]
     """by what sessions share; a call counts in each scope of its session"""
+    by_agent: dict[str, Totals]
+    by_workflow: dict[str, Totals]
+    by_member: dict[str, Totals]
+    """by who started it; for a run that nobody did, `schedule` or `event`"""
     by_day: dict[str, Totals]
     """by the day (UTC) on which calls began, the newest first"""
 
@@ -129,46 +133,67 @@ async def of(store: Store, session: SessionId) -> list[CallRow]:
 
 async def totals(store: Store, session: SessionId | None = None) -> Totals:
     """The sums of one session, or of all."""
-    statement = select(*_SUMS)
-    if session is not None:
-        statement = statement.where(calls.c.session == session)
-    return Totals(*(await store.rows(statement))[0])
+    return await _totals(store, true() if session is None else calls.c.session == session)
 
 
-async def spend(store: Store) -> Spend:
-    """The sums by model, session, scope and day."""
-    by_model = await _grouped(store, calls.c.model)
-    by_session = await _grouped(store, calls.c.session)
+async def spend(store: Store, by: str | None = None) -> Spend:
+    """The sums by all that there is to sum by; of one person's sessions alone, where `by` names them."""
+    wanted = true() if by is None else calls.c.session.in_(select(sessions.c.id).where(sessions.c.by == by))
+    by_model = await _grouped(store, calls.c.model, wanted)
+    by_session = await _grouped(store, calls.c.session, wanted)
+    by_scope = await _by_scope(store, wanted)
     return Spend(
-        await totals(store),
+        await _totals(store, wanted),
         by_model,
         {SessionId(name): sums for name, sums in by_session.items()},
-        await _by_scope(store),
-        await _by_day(store),
+        by_scope,
+        await _by_agent(store, wanted),
+        _of_kind("workflow:", by_scope),
+        _of_kind("member:", by_scope),
+        await _by_day(store, wanted),
     )
 
 
-async def _grouped(store: Store, by: ColumnElement[Any]) -> dict[str, Totals]:
-    found = await store.rows(select(by, *_SUMS).group_by(by).order_by(_COST.desc(), by))
+async def _totals(store: Store, wanted: ColumnElement[bool]) -> Totals:
+    return Totals(*(await store.rows(select(*_SUMS).where(wanted)))[0])
+
+
+async def _grouped(store: Store, by: ColumnElement[Any], wanted: ColumnElement[bool]) -> dict[str, Totals]:
+    found = await store.rows(select(by, *_SUMS).where(wanted).group_by(by).order_by(_COST.desc(), by))
     return {row[0]: Totals(*row[1:]) for row in found}
 
 
-async def _by_scope(store: Store) -> dict[Scope, Totals]:
+async def _by_agent(store: Store, wanted: ColumnElement[bool]) -> dict[str, Totals]:
+    found = await store.rows(
+        select(sessions.c.agent, *_SUMS)
+        .join_from(calls, sessions, calls.c.session == sessions.c.id)
+        .where(wanted)
+        .group_by(sessions.c.agent)
+        .order_by(_COST.desc(), sessions.c.agent)
+    )
+    return {row[0]: Totals(*row[1:]) for row in found}
+
+
+async def _by_scope(store: Store, wanted: ColumnElement[bool]) -> dict[Scope, Totals]:
     found = await store.rows(
         select(scopes.c.scope, *_SUMS)
         .join_from(calls, scopes, calls.c.session == scopes.c.session)
-        .where(scopes.c.scope.not_like("session:%"))
+        .where(scopes.c.scope.not_like("session:%"), wanted)
         .group_by(scopes.c.scope)
         .order_by(_COST.desc(), scopes.c.scope)
     )
     return {Scope(row[0]): Totals(*row[1:]) for row in found}
 
 
-async def _by_day(store: Store) -> dict[str, Totals]:
+async def _by_day(store: Store, wanted: ColumnElement[bool]) -> dict[str, Totals]:
     parts = [extract(part, calls.c.time) for part in ("year", "month", "day")]
     newest = [part.desc() for part in parts]
-    found = await store.rows(select(*parts, *_SUMS).group_by(*parts).order_by(*newest).limit(DAYS))
+    found = await store.rows(select(*parts, *_SUMS).where(wanted).group_by(*parts).order_by(*newest).limit(DAYS))
     return {f"{row[0]:04d}-{row[1]:02d}-{row[2]:02d}": Totals(*row[3:]) for row in found}
+
+
+def _of_kind(kind: str, by_scope: dict[Scope, Totals]) -> dict[str, Totals]:
+    return {scope.removeprefix(kind): sums for scope, sums in by_scope.items() if scope.startswith(kind)}
 
 
 def _sum(of_what: ColumnElement[int]) -> ColumnElement[int]:

@@ -8,16 +8,17 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import exists, func, literal, select
+from sqlalchemy import exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
 from handrail.automation import EffectKind, EffectState
 from handrail.errors import InvalidInput, NotFound
-from handrail.store.automation import effects, tasks
+from handrail.store.automation import effects, runs, tasks
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every
+from handrail.store.tables import sessions
 from handrail.types import EffectId, Json, RunId, SessionId, TaskId
 
 
@@ -201,9 +202,16 @@ async def of_sessions(store: Store, sessions: Sequence[SessionId]) -> list[Effec
     return await every(store, EffectRow, statement)
 
 
-async def waiting(store: Store, limit: int = 1000) -> list[EffectRow]:
-    """Effects that wait for a person, the longest first."""
+async def waiting(store: Store, limit: int = 1000, by: str | None = None) -> list[EffectRow]:
+    """Effects that wait for a person, the longest first; only those of one person's work, where `by` names them."""
     statement = select(effects).where(effects.c.state == EffectState.WAITING)
+    if by is not None:
+        statement = statement.where(
+            or_(
+                effects.c.run.in_(select(runs.c.id).where(runs.c.by == by)),
+                effects.c.session.in_(select(sessions.c.id).where(sessions.c.by == by)),
+            )
+        )
     return await every(store, EffectRow, statement.order_by(effects.c.created, effects.c.key).limit(limit))
 
 

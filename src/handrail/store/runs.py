@@ -154,9 +154,10 @@ async def newest(
     states: Sequence[RunState] = (),
     triggers: Sequence[TriggerKind] = (),
     limit: int = 100,
+    by: str | None = None,
 ) -> list[RunRow]:
-    """Runs, newest first."""
-    wanted: list[ColumnElement[bool]] = []
+    """Runs, newest first; only those that one person started, where `by` names them."""
+    wanted: list[ColumnElement[bool]] = [] if by is None else [runs.c.by == by]
     if triggers:
         wanted.append(runs.c.trigger.in_(triggers))
     if workflow is not None:

@@ -41,6 +41,8 @@ class SessionRow:
     sandbox: SandboxKind
     created: datetime
     updated: datetime
+    by: str = "you"
+    """whose it is: who started it, or its run"""
     key: str | None = None
     """whoever made it finds it again by this, and never makes it twice"""
     provider: str | None = None
@@ -204,7 +206,10 @@ async def find(store: Store, word: str) -> SessionRow:
 
 
 async def newest(
-    store: Store, states: Sequence[SessionState] | SessionState | None = None, limit: int | None = 100
+    store: Store,
+    states: Sequence[SessionState] | SessionState | None = None,
+    limit: int | None = 100,
+    by: str | None = None,
 ) -> list[SessionRow]:
     """Sessions, newest first.
 
@@ -212,12 +217,21 @@ async def newest(
         store: the database.
         states: only those in this state, or one of these.
         limit: how many at the most; None for all.
+        by: only those of this person.
     """
     statement = select(sessions).order_by(sessions.c.number.desc()).limit(limit)
+    if by is not None:
+        statement = statement.where(sessions.c.by == by)
     if states is not None:
         wanted = [states] if isinstance(states, SessionState) else list(states)
         statement = statement.where(sessions.c.state.in_(wanted))
     return await every(store, SessionRow, statement)
+
+
+async def places(store: Store, whose: Sequence[str]) -> set[str]:
+    """The repositories in which these people started sessions."""
+    found = await store.rows(select(sessions.c.repository).where(sessions.c.by.in_(whose)).distinct())
+    return {row[0] for row in found}
 
 
 async def with_login(store: Store) -> list[SessionRow]:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.types import JSON
 
 from handrail.store.columns import Big, GoalColumn, UtcDateTime, Word
-from handrail.types import Control, Outcome, Period, Permissions, SandboxKind, SessionState
+from handrail.types import Control, Outcome, Period, Permissions, Role, SandboxKind, SessionState
 
 SCHEMA = "0002"
 """The newest revision in `migrations/versions`: what `metadata` describes. Revisions sort as text."""
@@ -85,6 +85,7 @@ sessions = Table(
     Column("number", Integer, nullable=False),
     Column("key", String),
     Column("title", Text, nullable=False),
+    Column("by", String, nullable=False),
     Column("agent", String, nullable=False),
     Column("provider", String),
     Column("model", String),
@@ -311,3 +312,26 @@ snapshots = Table(
     Column("time", UtcDateTime, nullable=False),
     Index("ix_snapshots_session_turn", "session", "turn"),
 )
+
+members = Table(
+    "members",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("role", Word(Role), nullable=False),
+    Column("link", String),
+    Column("link_due", UtcDateTime),
+    Column("added", UtcDateTime, nullable=False),
+    Column("added_by", String, nullable=False),
+    Column("seen", UtcDateTime),
+    Column("revoked", UtcDateTime),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("cookie", String, primary_key=True),
+    Column("member", String, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("due", UtcDateTime, nullable=False),
+)
+"""browsers that were let in; cookies and links stand here as SHA-256, which opens nothing"""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from handrail.commands.desk import Desk
-from handrail.errors import Forbidden, HandrailError
-from handrail.web import hooks, problems, static
+from handrail.errors import HandrailError
+from handrail.web import hooks, problems, roles, static
 from handrail.web.api import TABLE
-from handrail.web.guard import COOKIE, Guard, Keys
+from handrail.web.guard import Guard, Keys
 from handrail.web.lazy import Later
-from handrail.web.pages import links
+from handrail.web.pages import links, signing
 from handrail.web.pages import routes as pages
 from handrail.web.stream import Closing
 
@@ -34,23 +34,27 @@ def create_app(desk: Desk, token: str, closing: Closing) -> Guard:
     """
     keys = Keys(token)
     app = Starlette(
-        routes=[
-            *(entry.route(desk) for entry in TABLE),
-            *pages.routes(desk, keys),
-            *links.routes(desk),
-            *hooks.routes(desk),
-            *static.routes(),
-            Route("/health", _health),
-            Route("/open", _opener(keys)),
-            Route("/openapi.json", _document),
-        ],
+        routes=roles.guarded(
+            [
+                *(entry.route(desk) for entry in TABLE),
+                *pages.routes(desk, keys),
+                *links.routes(desk),
+                *signing.routes(desk, keys),
+                *hooks.routes(desk),
+                *static.routes(),
+                Route("/health", _health),
+                Route("/openapi.json", _document),
+            ],
+            desk,
+        ),
         exception_handlers={HandrailError: _failed, HTTPException: _failed, Exception: _failed},
     )
     app.router.redirect_slashes = False
     app.state.closing = closing
     # Starlette's outermost layer answers an unforeseen error and raises it again, to be logged: that was done
-    guarded = _Quiet(app)
-    return Guard(guarded, keys=keys, socket=desk.running.socket, host=desk.config.host, refuse=_refuse)
+    return Guard(
+        _Quiet(app), keys=keys, roll=desk.roll, socket=desk.running.socket, host=desk.config.host, refuse=_refuse
+    )
 
 
 class _Quiet:
@@ -96,15 +100,3 @@ async def _health(_: Request) -> Response:
 
 async def _document(request: Request) -> Response:
     return JSONResponse(_openapi.load().document(TABLE, str(request.base_url).rstrip("/")))
-
-
-def _opener(keys: Keys) -> Callable[[Request], Awaitable[Response]]:
-    async def opened(request: Request) -> Response:
-        """Let a browser in: the token becomes a cookie that scripts cannot read."""
-        if not keys.opens(request.query_params.get("token", "")):
-            raise Forbidden("This link is not the one of this server: run `handrail open` for a new one.")
-        response = RedirectResponse("/", status_code=303)
-        response.set_cookie(COOKIE, keys.cookie, httponly=True, samesite="strict", path="/", max_age=30 * 86_400)
-        return response
-
-    return opened

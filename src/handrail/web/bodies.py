@@ -265,6 +265,13 @@ class EnableBody(Given):
     unproven: Annotated[bool, Field(description="also when it was not rehearsed")] = False
 
 
+class MemberBody(Given):
+    """Somebody who may come in from now on."""
+
+    name: Annotated[str, Field(description="small letters, digits, dots and dashes")]
+    role: Annotated[str, Field(description="owner or member")] = "member"
+
+
 class SecretBody(Given):
     """A secret that tasks need: the proxy puts it into requests to its host."""
 

@@ -1,4 +1,4 @@
-"""The door: who comes in, and what a browser may do with what it gets.
+"""The door: who comes in, and what a browser may do with what it gets. What they may do then: `roles`.
 
 Over the unix socket everyone is the owner, since the file's mode (0600) let them in. Over TCP, any program of the
 machine and any page in a browser can connect: so a token, a check of `Host` (DNS rebinding) and of `Origin`
@@ -19,8 +19,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handrail.commands.actor import NOBODY, OWNER
-from handrail.errors import Forbidden, HandrailError
+from handrail.commands.actor import NOBODY, OWNER, Actor, person
+from handrail.errors import Forbidden, HandrailError, SignInNeeded
+from handrail.identity import YOU
+from handrail.identity.roll import Roll
 
 COOKIE = "handrail"
 LINKED = "/answer"
@@ -30,6 +32,8 @@ HOOKS = "/hooks/"
 STATIC = "/static/"
 """stylesheet and scripts: the same for everybody, and needed by the page behind a link"""
 OPEN_TO_ALL = frozenset({"/health", "/open"})
+NEEDED = "Nobody is signed in here: open the link that `handrail open` prints on the machine of this server."
+ENDED = "You are signed in here no longer: that ends after 30 days, when you sign out, or when an owner removes you."
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HEADERS = {
@@ -47,31 +51,21 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """What opens the door: the token, and what is derived from it for browsers (so that no page holds the token)."""
+    """What opens the door: the token, and what forms are signed with (so that no page holds the token)."""
 
     token: str
 
-    @property
-    def cookie(self) -> str:
-        """The cookie's value."""
-        return self._derived("cookie")
-
-    @property
-    def form(self) -> str:
-        """The value that every form of a page carries (CSRF)."""
-        return self._derived("form")
+    def form_of(self, actor: Actor) -> str:
+        """The value that every form of a page carries (CSRF); each person has another one."""
+        return self._derived(f"form {actor.name}")
 
     def opens(self, token: str) -> bool:
         """Whether `token` is the token, in constant time."""
         return hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
 
-    def opens_cookie(self, value: str) -> bool:
-        """Whether a cookie's value is ours, in constant time."""
-        return hmac.compare_digest(value.encode("utf-8", "replace"), self.cookie.encode())
-
-    def signed_form(self, value: str) -> bool:
-        """Whether a form came from one of our pages, in constant time."""
-        return hmac.compare_digest(value.encode("utf-8", "replace"), self.form.encode())
+    def signed_form(self, actor: Actor, value: str) -> bool:
+        """Whether a form came from one of our pages, made for `actor`, in constant time."""
+        return hmac.compare_digest(value.encode("utf-8", "replace"), self.form_of(actor).encode())
 
     def _derived(self, purpose: str) -> str:
         digest = hmac.digest(self.token.encode(), f"handrail {purpose}".encode(), hashlib.sha256)
@@ -87,14 +81,16 @@ class Guard:
     Args:
         app: what is behind it.
         keys: what opens it.
+        roll: whose browsers are signed in.
         socket: path of the unix socket, as the transport names it; None where there is none.
         host: the address that the server was told to listen on.
         refuse: answers a refusal, as a page or as a problem.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: Keys, socket: str | None, host: str, refuse: Refuse) -> None:
+    def __init__(self, app: ASGIApp, *, keys: Keys, roll: Roll, socket: str | None, host: str, refuse: Refuse) -> None:
         self._app = app
         self._keys = keys
+        self._roll = roll
         self._socket = socket
         self._host = host
         self._refuse = refuse
@@ -105,20 +101,44 @@ class Guard:
             return
         outward = _hardened(send)
         try:
-            self._admit(scope)
-        except Forbidden as error:
+            cookie = self._admit(scope)
+        except (Forbidden, SignInNeeded) as error:
             await self._refuse(scope, receive, outward, error)
             return
+        if cookie:
+            await self._roll.note(scope["handrail.actor"].name)
+            outward = self._while_signed_in(cookie, outward)
         await self._app(scope, receive, outward)
 
-    def _admit(self, scope: Scope) -> None:
+    def _while_signed_in(self, cookie: str, send: Send) -> Send:
+        """What a stream sends, until its browser is signed out: then it ends, and nothing more goes out."""
+        ended = False
+
+        async def outward(message: Message) -> None:
+            nonlocal ended
+            if ended:
+                return
+            if message.get("more_body") and self._roll.who(cookie) is None:
+                ended = True
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+            await send(message)
+
+        return outward
+
+    def _admit(self, scope: Scope) -> str:
+        """Say in `scope` who asks; returns the cookie where that was what told it.
+
+        Raises:
+            Forbidden: this may not come in.
+            SignInNeeded: nobody said who they are.
+        """
         scope["handrail.actor"] = OWNER
         if self._socket is not None and scope.get("server") == (self._socket, None):
-            return
+            return ""
         # reached under the name that people know this server by
         if scope["path"] == LINKED or scope["path"].startswith((HOOKS, STATIC)):
             scope["handrail.actor"] = NOBODY
-            return
+            return ""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not is_loopback(host, self._host):
@@ -126,18 +146,28 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and not _same_origin(origin, host):
             raise Forbidden(f"A page of {origin[:100]!r} may not call this server.")
-        if scope["path"] in OPEN_TO_ALL:
-            return
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if token:
+        if token and scope["path"] not in OPEN_TO_ALL:
             if scheme.lower() == "bearer" and self._keys.opens(token.strip()):
-                return
-            raise Forbidden("The token is not the one of this server: take it from server.json in the data directory.")
-        if not self._keys.opens_cookie(_cookie(headers)):
-            raise Forbidden("No token: send the one in server.json of the data directory as `Authorization: Bearer …`.")
+                return ""
+            raise SignInNeeded(
+                "The token is not the one of this server: take it from server.json in the data directory."
+            )
         # a browser sends Origin with every request that changes something; one that does not is no browser of today
-        if scope["method"] not in SAFE and origin is None:
+        if scope["method"] not in SAFE and origin is None and (scope["path"] in OPEN_TO_ALL or cookie_of(headers)):
             raise Forbidden("A request by cookie must say its origin.")
+        return self._by_cookie(scope, cookie_of(headers))
+
+    def _by_cookie(self, scope: Scope, cookie: str) -> str:
+        name = self._roll.who(cookie)
+        role = None if name is None else self._roll.role(name)
+        if name is not None and role is not None:
+            scope["handrail.actor"] = OWNER if name == YOU else person(name, role)
+            return cookie
+        scope["handrail.actor"] = NOBODY
+        if scope["path"] in OPEN_TO_ALL:
+            return ""
+        raise SignInNeeded(ENDED if cookie else NEEDED)
 
 
 def is_loopback(host: str, listening: str) -> bool:
@@ -159,7 +189,8 @@ def _same_origin(origin: str, host: str) -> bool:
     return parts.scheme == "http" and parts.netloc.lower() == host.lower()
 
 
-def _cookie(headers: Headers) -> str:
+def cookie_of(headers: Headers) -> str:
+    """The cookie that tells who a browser is; empty where there is none."""
     return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 

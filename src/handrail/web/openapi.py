@@ -16,7 +16,7 @@ from handrail.web.table import PREFIX, Entry
 
 _REF = "#/components/schemas/{model}"
 _PATH_PART = re.compile(r"\{(\w+)\}")
-_ALWAYS = (403, 422, 500)
+_ALWAYS = (401, 403, 422, 500)
 _TAGS = {
     "sessions": "Conversations with agents.",
     "changes": "What a session changed, and where it goes.",
@@ -27,6 +27,7 @@ _TAGS = {
     "providers": "Where models come from.",
     "secrets": "What tasks need and no agent holds.",
     "effects": "Acts on the outside world, from the proposal to the receipt.",
+    "members": "Who may come in, and with which role.",
     "forges": "Git hosts where effects are carried out.",
     "runs": "What workflows do, a task a repository.",
     "workflows": "What is repeatable, and what starts it.",

@@ -48,6 +48,8 @@ def problem(error: HandrailError) -> dict[str, object]:
 def respond(error: HandrailError, headers: Mapping[str, str] | None = None) -> Response:
     """The problem document as a response."""
     body = json.dumps(problem(error), ensure_ascii=False).encode("utf-8", "replace")
+    if error.status == HTTPStatus.UNAUTHORIZED:  # https://www.rfc-editor.org/rfc/rfc9110#name-401-unauthorized
+        headers = {"www-authenticate": "Bearer", **(headers or {})}
     return Response(body, error.status, headers, media_type=MEDIA_TYPE)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from handrail.commands.approvals import Always
+from handrail.commands.budgets import forecast
 from handrail.commands.sessions import Seen
 from handrail.commands.system import Finding, Status
 from handrail.store.approvals import ApprovalRow
 from handrail.store.calls import Spend, Totals
 from handrail.store.columns import goal_json
-from handrail.types import Event, Json, SessionState
+from handrail.types import Event, Json, SessionState, now
 from handrail.workspaces import Applied, Change
 
 
@@ -27,6 +30,7 @@ def session(seen: Seen) -> Json:
     return {
         "id": row.id,
         "title": row.title,
+        "by": row.by,
         "agent": row.agent,
         "provider": row.provider,
         "model": row.model,
@@ -126,6 +130,7 @@ def applied(given: Applied) -> Json:
 
 def spend(given: Spend) -> Json:
     """What was spent."""
+    expected = forecast(given, now().date())
     return {
         "total_nano": given.total.cost_nano,
         "unpriced": given.total.unpriced,
@@ -133,8 +138,32 @@ def spend(given: Spend) -> Json:
         "by_model": _rows("model", given.by_model.items()),
         "by_session": _rows("session", given.by_session.items()),
         "by_scope": _rows("scope", given.by_scope.items()),
+        "by_agent": _rows("agent", given.by_agent.items()),
+        "by_workflow": _rows("workflow", given.by_workflow.items()),
+        "by_member": _rows("member", given.by_member.items()),
         "by_day": _rows("day", given.by_day.items()),
+        "forecast": None
+        if expected is None
+        else {"month_nano": expected.month, "day_nano": expected.pace, "expected_nano": expected.expected},
     }
+
+
+def spend_table(given: Spend) -> str:
+    """What was spent as CSV (RFC 4180): a line a name of each kind of sum.
+
+    A name that a spreadsheet would take for a formula begins with an apostrophe (https://owasp.org/www-community/attacks/CSV_Injection).
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(("by", "name", "calls", "cost_usd", "calls_without_price", "input_tokens", "output_tokens"))
+    kinds = ("day", "workflow", "agent", "model", "member", "session")
+    for kind in kinds:
+        rows: dict[str, Totals] = getattr(given, f"by_{kind}")
+        for name, sums in rows.items():
+            safe = f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+            dollars = f"{sums.cost_nano / 10**9:.9f}"
+            writer.writerow((kind, safe, sums.calls, dollars, sums.unpriced, sums.input_tokens, sums.output_tokens))
+    return out.getvalue()
 
 
 def _rows(name: str, table: Iterable[tuple[str, Totals]]) -> list[Json]:

@@ -27,6 +27,7 @@ from handrail.egress.vault import Vault
 from handrail.forges import mcp
 from handrail.gateway.keys import load_master
 from handrail.gateway.server import Gateway
+from handrail.identity.roll import Roll
 from handrail.notify.links import Links
 from handrail.notify.post import Post
 from handrail.runs.local import LocalCarrier, LocalSources
@@ -60,6 +61,7 @@ class Parts:
     probes: Probes
     roster: Roster
     egress: Egress
+    roll: Roll
 
 
 @contextlib.asynccontextmanager
@@ -116,6 +118,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
             probes=parts.probes,
             roster=parts.roster,
             post=parts.post,
+            roll=parts.roll,
             running=running,
         )
 
@@ -143,7 +146,8 @@ async def _open(
     egress = Egress(Guard(config.inside()))
     closing.push_async_callback(egress.close)
     roster = Roster(config.data, environ)
-    return Parts(store, providers, forges, vault, post, gateway, probes, roster, egress)
+    roll = await Roll.open(store)
+    return Parts(store, providers, forges, vault, post, gateway, probes, roster, egress, roll)
 
 
 def _rooms(config: Config, parts: Parts, settled: Callable[[SessionId], None]) -> Rooms:

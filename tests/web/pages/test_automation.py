@@ -169,7 +169,7 @@ async def test_effects_are_counted_and_answered_in_the_inbox(
     assert "Inbox 2 waiting" in found.words
     assert {"/effects/f-waiting", "/approvals/a-1"} <= found.forms
     assert [one["id"] for one in (await browser.get("/inbox.json")).json()["effects"]] == ["f-waiting"]
-    form = {"csrf": keys.form, "back": "/inbox", "decision": "reject", "because": "not now"}
+    form = {"csrf": keys.form_of(OWNER), "back": "/inbox", "decision": "reject", "because": "not now"}
     assert (await browser.post("/effects/f-waiting", data=form)).status_code == 303
     assert "not now" in (await page(browser, "/effects/f-waiting")).words
     again = await browser.post("/effects/f-waiting", data=form)
@@ -180,7 +180,7 @@ async def test_effects_are_counted_and_answered_in_the_inbox(
 async def test_a_workflow_from_the_gallery_to_a_run(
     desk: Desk, browser: httpx2.AsyncClient, client: httpx2.AsyncClient, keys: Keys
 ) -> None:
-    form = {"csrf": keys.form, "back": "/workflows"}
+    form = {"csrf": keys.form_of(OWNER), "back": "/workflows"}
     answer = await browser.post("/gallery/triage-issues", data=form)
     assert answer.headers["location"] == "/workflows/triage-issues"
     added = await client.post("/api/v1/workflows", json={"text": WORKFLOW})

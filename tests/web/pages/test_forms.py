@@ -3,8 +3,10 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from handrail.commands.actor import OWNER, person
 from handrail.commands.desk import Desk
 from handrail.errors import InvalidInput
+from handrail.types import Role
 from handrail.web.guard import Keys
 from handrail.web.pages.forms import back, goal
 from tests.commands.desks import begin
@@ -34,11 +36,18 @@ def test_checks_stand_one_a_line() -> None:
 
 async def test_a_form_from_elsewhere_is_refused(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
     alice = await begin(desk)
-    for csrf in ({"back": "/"}, {"csrf": ""}, {"csrf": keys.cookie}, {"csrf": keys.form + "x"}):
+    for csrf in (
+        {"back": "/"},
+        {"csrf": ""},
+        {"csrf": keys.form_of(person("alice", Role.OWNER))},
+        {"csrf": keys.form_of(OWNER) + "x"},
+    ):
         answer = await browser.post(f"/sessions/{alice}/end", data=csrf)
         assert answer.status_code == 403
         assert "did not come from a page of this server" in answer.text
-    ended = await browser.post(f"/sessions/{alice}/end", data={"csrf": keys.form, "back": f"/sessions/{alice}"})
+    ended = await browser.post(
+        f"/sessions/{alice}/end", data={"csrf": keys.form_of(OWNER), "back": f"/sessions/{alice}"}
+    )
     assert (ended.status_code, ended.headers["location"]) == (303, f"/sessions/{alice}")
 
 

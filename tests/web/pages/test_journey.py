@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
+from handrail.identity import YOU
 from handrail.kinds import Kind
 from handrail.store import sessions
 from handrail.types import SandboxKind, SessionState
@@ -45,11 +47,11 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 @pytest.fixture
-async def browser(desk: Desk, keys: Keys) -> AsyncIterator[httpx2.AsyncClient]:
+async def browser(desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(create_app(desk, TOKEN, Closing()))
     headers = {"accept": "text/html", "origin": BASE}
     async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers=headers) as opened:
-        opened.cookies.set("handrail", keys.cookie)
+        opened.cookies.set("handrail", await desk.roll.sign_in(YOU))
         yield opened
 
 
@@ -75,7 +77,12 @@ async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, 
     words = prompt(
         [{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "It says <b>Hello</b> now."}], "Make it English."
     )
-    form = {"csrf": keys.form, "repository": str(repository), "agent": "handrail", "model": "claude-sonnet-4-5"}
+    form = {
+        "csrf": keys.form_of(OWNER),
+        "repository": str(repository),
+        "agent": "handrail",
+        "model": "claude-sonnet-4-5",
+    }
     started = await browser.post(
         "/sessions", data=form | {"prompt": words, "checks": "grep -q Hello greet.py", "untrusted": "yes"}
     )
@@ -93,13 +100,13 @@ async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, 
     assert "grep -q Hello greet.py" in diff.words
     assert "passed" in diff.words
     applied = await browser.post(
-        f"{where}/apply", data={"csrf": keys.form, "mode": "branch", "branch": "english", "back": where}
+        f"{where}/apply", data={"csrf": keys.form_of(OWNER), "mode": "branch", "branch": "english", "back": where}
     )
     assert applied.status_code == 303, applied.text
     assert show(repository, "english:greet.py") == "print('Hello')\n"
     assert (repository / "greet.py").read_text() == "print('Hallo')\n"
-    undone = await browser.post(f"{where}/undo", data={"csrf": keys.form, "back": f"{where}/diff"})
+    undone = await browser.post(f"{where}/undo", data={"csrf": keys.form_of(OWNER), "back": f"{where}/diff"})
     assert undone.status_code == 303, undone.text
     assert "Nothing was changed" in (await page(browser, f"{where}/diff")).words
-    await browser.post(f"{where}/end", data={"csrf": keys.form, "back": where})
+    await browser.post(f"{where}/end", data={"csrf": keys.form_of(OWNER), "back": where})
     assert "ended" in (await page(browser, where)).words

@@ -15,4 +15,4 @@ async def test_the_gallery_has_every_state(browser: httpx2.AsyncClient) -> None:
 
 
 async def test_it_is_for_those_who_may_read(stranger: httpx2.AsyncClient) -> None:
-    assert (await stranger.get("/patterns")).status_code == 403
+    assert (await stranger.get("/patterns")).status_code == 401

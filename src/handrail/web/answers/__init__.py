@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
-from handrail.web.answers import events, outside, promotion, runs, sums, workflows
+from handrail.web.answers import events, members, outside, promotion, runs, sums, workflows
 from handrail.web.answers.base import Answer, Nano, Object, Seconds
 
 
@@ -96,6 +96,7 @@ class Session(Answer):
 
     id: str
     title: str | None
+    by: Annotated[str, Field(description="whose it is: who started it, or what did")]
     agent: str
     provider: str | None
     model: str | None
@@ -427,5 +428,6 @@ MODELS: dict[str, type[BaseModel]] = {
     )
 } | {
     model.__name__: model
-    for model in (*events.MODELS, *outside.MODELS, *promotion.MODELS, *runs.MODELS, *sums.MODELS, *workflows.MODELS)
+    for room in (events, members, outside, promotion, runs, sums, workflows)
+    for model in room.MODELS
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 from handrail.types import Period
 from handrail.web.answers.base import Answer, Nano, Seconds
@@ -36,6 +38,32 @@ class ScopeSpend(Sums):
     scope: str
 
 
+class AgentSpend(Sums):
+    """What the sessions of one agent cost."""
+
+    agent: str
+
+
+class WorkflowSpend(Sums):
+    """What the runs of one workflow cost."""
+
+    workflow: str
+
+
+class MemberSpend(Sums):
+    """What one person started; `schedule` and `event` are runs that nobody did."""
+
+    member: str
+
+
+class Forecast(Answer):
+    """What the month under way comes to at the mean of the last seven days."""
+
+    month_nano: Nano
+    day_nano: Nano
+    expected_nano: Nano
+
+
 class DaySpend(Sums):
     """What was spent on one day (UTC)."""
 
@@ -51,7 +79,11 @@ class Spend(Answer):
     by_model: list[ModelSpend]
     by_session: list[SessionSpend]
     by_scope: list[ScopeSpend]
+    by_agent: list[AgentSpend]
+    by_workflow: list[WorkflowSpend]
+    by_member: list[MemberSpend]
     by_day: list[DaySpend]
+    forecast: Annotated[Forecast | None, Field(description="null while there is no whole day to judge by")]
 
 
 class BudgetShown(Answer):

@@ -10,6 +10,7 @@ from handrail.web.api import (
     effects,
     events,
     forges,
+    members,
     notify,
     promotion,
     providers,
@@ -35,5 +36,6 @@ TABLE = (
     *runs.TABLE,
     *effects.TABLE,
     *budgets.TABLE,
+    *members.TABLE,
     *system.TABLE,
 )

@@ -195,7 +195,7 @@ class Automation:
         return Call(self._desk, request.scope["handrail.actor"], request)
 
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
-        context |= {"refresh": refresh, "csrf": self._keys.form}
+        context |= {"refresh": refresh, "csrf": self._keys.form_of(request.scope["handrail.actor"])}
         return await document(self._desk, request.scope["handrail.actor"], template, **context)
 
 

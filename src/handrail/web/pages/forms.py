@@ -17,8 +17,8 @@ MEDIA_TYPE = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 50
 
 Form = Mapping[str, str]
-Act = Callable[[Request, Form], Awaitable[str | None]]
-"""Does what the form asks; returns where to go, None for where it came from"""
+Act = Callable[[Request, Form], Awaitable[str | Response | None]]
+"""Does what the form asks; returns where to go, None for where it came from, or a page that is shown once"""
 
 
 def posted(act: Act, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
@@ -29,9 +29,11 @@ def posted(act: Act, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
 
     async def endpoint(request: Request) -> Response:
         form = await fields(request)
-        if not keys.signed_form(form.get("csrf", "")):
+        if not keys.signed_form(request.scope["handrail.actor"], form.get("csrf", "")):
             raise Forbidden("This form did not come from a page of this server: open the page again and repeat it.")
         where = await act(request, form)
+        if isinstance(where, Response):
+            return where
         if request.headers.get("hx-request"):  # the page's stream shows what came of it
             return Response(media_type="text/html", headers={"hx-redirect": where} if where else None)
         return RedirectResponse(where or back(form.get("back")), status_code=303)

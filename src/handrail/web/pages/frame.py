@@ -38,7 +38,11 @@ ENTRIES = (
     Entry("runs", "Runs", "/runs", "g r"),
     Entry("spend", "Spend", "/spend", "g m"),
 )
-EMPTY: dict[str, Any] = {"entries": ENTRIES, "waiting": 0, "running": [], "csrf": ""}
+OWNERS_ENTRIES = (
+    Entry("agents", "Agents", "/agents", "g a"),
+    Entry("admin", "Admin", "/admin", "g d"),
+)
+EMPTY: dict[str, Any] = {"entries": ENTRIES, "waiting": 0, "running": [], "csrf": "", "who": None}
 """a frame for pages of nobody: an error, the answer behind a link"""
 
 
@@ -50,7 +54,8 @@ async def frame(desk: Desk, actor: Actor) -> dict[str, Any]:
     running = await sessions.newest(desk, actor, SessionState.RUNNING, _LIST)
     held = await sessions.newest(desk, actor, SessionState.WAITING, _LIST)
     now = [facts(seen) for seen in [*held, *running]]
-    return {"entries": ENTRIES, "waiting": waiting, "running": now[:MOST_RUNNING]}
+    entries = ENTRIES + OWNERS_ENTRIES if actor.only is None else ENTRIES
+    return {"entries": entries, "waiting": waiting, "running": now[:MOST_RUNNING], "who": actor}
 
 
 async def undecided(desk: Desk, actor: Actor) -> list[EffectRow]:

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.actor import OWNER, Actor, Permission, authorise
 from handrail.commands.approvals import Always
 from handrail.commands.sessions import Seen
 from handrail.store.approvals import ApprovalRow
@@ -56,7 +56,7 @@ def endpoint(keys: Keys) -> Callable[[Request], Awaitable[Response]]:
     async def shown(request: Request) -> Response:
         actor: Actor = request.scope["handrail.actor"]
         authorise(actor, Permission.SESSIONS_READ)
-        return HTMLResponse(await asyncio.to_thread(render.page, "patterns.html", **specimens(keys.form)))
+        return HTMLResponse(await asyncio.to_thread(render.page, "patterns.html", **specimens(keys.form_of(actor))))
 
     return shown
 
@@ -70,6 +70,7 @@ def specimens(csrf: str) -> dict[str, Any]:
         "waiting": 2,
         "running": states[:2],
         "csrf": csrf,
+        "who": OWNER,
         "here": "",
         "refresh": None,
         "states": states,

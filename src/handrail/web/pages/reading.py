@@ -15,7 +15,7 @@ from handrail.commands.sessions import Seen
 from handrail.errors import InvalidInput, NotFound
 from handrail.kinds import Kind
 from handrail.store.approvals import ApprovalRow
-from handrail.types import ApprovalId, Event, Json, SessionState
+from handrail.types import ApprovalId, Event, Json, SessionState, now
 from handrail.web import views
 from handrail.web.api import effects as effects_api
 from handrail.web.guard import Keys
@@ -61,7 +61,8 @@ class Pages:
             return reply({"sessions": [views.session(seen) for seen in found]})
         shown = [facts(seen) for seen in found]
         groups = [(title, [one for one in shown if one["state"] is state]) for title, state in _GROUPS]
-        started = await system.status(self._desk, actor) if not found and not wanted else None
+        owner = actor.only is None
+        started = await system.status(self._desk, actor) if owner and not found and not wanted else None
         return await self._page(
             request,
             "sessions.html",
@@ -71,7 +72,7 @@ class Pages:
             groups=[(title, rows) for title, rows in groups if rows],
             wanted=wanted,
             agents=await agents.listed(self._desk, actor),
-            providers=await providers.listed(self._desk, actor),
+            providers=await providers.listed(self._desk, actor) if owner else [],
             status=started,
             repository=found[0].row.repository if found else "",
         )
@@ -136,7 +137,7 @@ class Pages:
         if _as_json(request):
             return reply(views.session(seen))
         if request.headers.get("hx-request"):
-            context |= {"csrf": self._keys.form}
+            context |= {"csrf": self._keys.form_of(actor)}
             return HTMLResponse(await asyncio.to_thread(render.page, "side.html", **context))
         return await self._page(request, "side_page.html", **context)
 
@@ -169,6 +170,9 @@ class Pages:
         """What was spent, and the budgets."""
         actor = _actor(request)
         spent = await budgets.spend(self._desk, actor)
+        if request.url.path.endswith(".csv"):
+            name = {"content-disposition": 'attachment; filename="handrail-spend.csv"'}
+            return Response(views.spend_table(spent), media_type="text/csv", headers=name)
         if _as_json(request):
             return reply(views.spend(spent))
         found = await sessions.newest(self._desk, actor, limit=sessions.MOST_SESSIONS)
@@ -177,13 +181,14 @@ class Pages:
             "spend.html",
             here="spend",
             spend=spent,
+            forecast=budgets.forecast(spent, now().date()),
             sessions={seen.row.id: facts(seen) for seen in found},
             budgets=await budgets.listed(self._desk, actor),
-            prices=await budgets.prices(self._desk, actor),
+            prices=await budgets.prices(self._desk, actor) if actor.only is None else [],
         )
 
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
-        context = {"refresh": refresh, "csrf": self._keys.form} | context
+        context = {"refresh": refresh, "csrf": self._keys.form_of(_actor(request))} | context
         return await document(self._desk, _actor(request), template, **context)
 
 

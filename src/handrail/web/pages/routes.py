@@ -13,12 +13,13 @@ from handrail.errors import HandrailError
 from handrail.web.guard import Keys
 from handrail.web.pages import forms, live, patterns, render
 from handrail.web.pages.acts import Acts
+from handrail.web.pages.admin import Admin
 from handrail.web.pages.automation import Automation
 from handrail.web.pages.deeds import Deeds
 from handrail.web.pages.frame import EMPTY
 from handrail.web.pages.reading import Pages
 
-_TITLES = {403: "Not let in", 404: "Not found", 409: "Not now", 422: "That cannot be used"}
+_TITLES = {401: "Sign in first", 403: "Not yours to do", 404: "Not found", 409: "Not now", 422: "That cannot be used"}
 
 
 def routes(desk: Desk, keys: Keys) -> list[Route]:
@@ -30,10 +31,10 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         return _post(path, act, keys)
 
     async def session_stream(request: Request) -> Response:
-        return await live.session(desk, keys.form, request)
+        return await live.session(desk, keys.form_of(request.scope["handrail.actor"]), request)
 
     async def list_stream(request: Request) -> Response:
-        return await live.lists(desk, keys.form, request)
+        return await live.lists(desk, keys.form_of(request.scope["handrail.actor"]), request)
 
     return [
         _get("/", pages.index),
@@ -41,6 +42,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         *_both("/inbox", pages.inbox),
         *_both("/sessions", pages.index),
         *_both("/spend", pages.spend),
+        _get("/spend.csv", pages.spend),
         _get("/approvals/{id}/always", pages.always),
         _get("/patterns", patterns.endpoint(keys)),
         *_both("/sessions/{id}", pages.session),
@@ -60,6 +62,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         post("/budgets", acts.set_budget),
         post("/budgets/remove", acts.remove_budget),
         *_automation(desk, keys),
+        *_owners(desk, keys),
     ]
 
 
@@ -89,6 +92,18 @@ def _automation(desk: Desk, keys: Keys) -> list[Route]:
         *_both("/events", found.events),
         *_both("/events/{event}", found.event),
         *(_post(path, act, keys) for path, act in acts),
+    ]
+
+
+def _owners(desk: Desk, keys: Keys) -> list[Route]:
+    admin = Admin(desk, keys)
+    return [
+        *_both("/admin", admin.admin),
+        *_both("/agents", admin.agents),
+        _post("/members", admin.add, keys),
+        _post("/members/{name}/link", admin.link, keys),
+        _post("/members/{name}/remove", admin.remove, keys),
+        _post("/agents/{name}/check", admin.check, keys),
     ]
 
 

@@ -26,6 +26,7 @@ def upgrade() -> None:
     _snapshots()
     _outbox()
     _links()
+    _members()
 
 
 def _sessions() -> None:
@@ -35,6 +36,7 @@ def _sessions() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("key", sa.String()),
         sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
         sa.Column("agent", sa.String(), nullable=False),
         sa.Column("provider", sa.String()),
         sa.Column("model", sa.String()),
@@ -287,4 +289,27 @@ def _links() -> None:
         sa.Column("approval", sa.String(), nullable=False),
         sa.Column("used", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("nonce", name=op.f("pk_links")),
+    )
+
+
+def _members() -> None:
+    op.create_table(
+        "members",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("link", sa.String()),
+        sa.Column("link_due", _TIME),
+        sa.Column("added", _TIME, nullable=False),
+        sa.Column("added_by", sa.String(), nullable=False),
+        sa.Column("seen", _TIME),
+        sa.Column("revoked", _TIME),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_members")),
+    )
+    op.create_table(
+        "logins",
+        sa.Column("cookie", sa.String(), nullable=False),
+        sa.Column("member", sa.String(), nullable=False),
+        sa.Column("created", _TIME, nullable=False),
+        sa.Column("due", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("cookie", name=op.f("pk_logins")),
     )

@@ -1,0 +1,166 @@
+"""Every route of the application, as owner, member and stranger, by plain HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from starlette.routing import Route, WebSocketRoute
+
+from handrail.commands.actor import OWNER, person
+from handrail.commands.desk import Desk
+from handrail.identity import YOU
+from handrail.store import effects
+from handrail.types import ApprovalId, EffectId, Role, RunId, SessionId, TaskId
+from handrail.web import roles
+from handrail.web.app import create_app
+from handrail.web.guard import Guard, Keys
+from handrail.web.roles import PLACES, Least
+from handrail.web.stream import Closing
+from tests.commands.desks import ask, begin
+from tests.web.conftest import BASE, TOKEN
+from tests.web.pages.test_automation import a_run, effect, task
+
+ALICE = person("alice", Role.MEMBER)
+OWN = {"sessions": "s-{}", "runs": "r-{}", "tasks": "t-{}", "approvals": "a-{}", "effects": "f-{}"}
+FILLED = {"tab": "details", "prompt": "p-1", "event": "e-1", "scope": "run:r-1", "source": "none", "name:path": "x.css"}
+
+
+def routes(app: Guard) -> Iterator[tuple[str, Route]]:
+    """Each method and route of the application, as the application has them."""
+    for route in app._app._app.routes:  # type: ignore[attr-defined]  # behind the door
+        assert isinstance(route, Route)
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            yield method, route
+
+
+def filled(path: str, whose: str) -> str:
+    """An address of a route; what it names is `whose`."""
+    kind = path.removeprefix("/api/v1").split("/")[1]
+    values = FILLED | {"id": OWN.get(kind, "{}").format(whose), "name": "none"}
+    return re.sub(r"\{([^}]+)\}", lambda found: values[found[1]], path)
+
+
+@pytest.fixture
+def app(desk: Desk) -> Guard:
+    closing = Closing()
+    closing.tell()  # streams end after their first frame
+    return create_app(desk, TOKEN, closing)
+
+
+@asynccontextmanager
+async def seat(app: Guard, cookie: str, accept: str = "text/html") -> AsyncIterator[httpx2.AsyncClient]:
+    headers = {"accept": accept, "origin": BASE}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=BASE, headers=headers) as opened:
+        if cookie:
+            opened.cookies.set("handrail", cookie)
+        yield opened
+
+
+async def things(desk: Desk, whose: str) -> None:
+    """A session with a question, and a run with a task and an effect, of somebody."""
+    session = await begin(desk, f"s-{whose}", by=whose)
+    await ask(desk, session, f"a-{whose}")
+    run, number = RunId(f"r-{whose}"), {"alice": 1, YOU: 2}[whose]
+    done = task(number, id=TaskId(f"t-{whose}"), run=run, session=SessionId(session))
+    await a_run(desk, done, id=run, number=number, by=whose)
+    proposed = effect(id=EffectId(f"f-{whose}"), key=f"k-{whose}", run=run, task=done.id, session=session)
+    await desk.store.log.write(effects.propose(proposed))
+
+
+async def send(client: httpx2.AsyncClient, method: str, path: str, csrf: str) -> httpx2.Response:
+    if path.startswith("/api/") or method == "GET":
+        return await client.request(method, path)
+    return await client.request(method, path, data={"csrf": csrf})
+
+
+async def test_every_route_as_owner_member_and_stranger(desk: Desk, app: Guard, keys: Keys) -> None:
+    await desk.roll.add("alice", Role.MEMBER, "you")
+    await things(desk, "alice")
+    await things(desk, YOU)
+    mine, theirs = await desk.roll.sign_in("alice"), await desk.roll.sign_in(YOU)
+    placed: set[str] = set()
+    async with seat(app, mine) as member, seat(app, theirs) as owner, seat(app, "") as stranger:
+        for method, route in routes(app):
+            least, own = roles.needs(route)
+            placed |= {f"{method} {route.path}", f"{method} {route.path.removesuffix('.json')}"}
+            path, said = filled(route.path, YOU), f"{method} {route.path}"
+            if least is Least.ANYONE:
+                assert (await send(stranger, method, path, "")).status_code != 401, said
+                continue
+            api = path.startswith("/api/")
+            refused = await send(stranger, method, path, "")
+            assert refused.status_code == 401, said
+            assert (refused.json()["code"] == "sign_in_needed") if api else ("Sign in first" in refused.text), said
+            answer = await send(member, method, path, keys.form_of(ALICE))
+            if least is Least.OWNER:
+                assert answer.status_code == 403, said
+                assert "an owner can" in answer.text, said
+            elif own is not None:
+                assert answer.status_code == 403, said
+                assert "its owner can" in answer.text, said
+                answer = await send(member, method, filled(route.path, "alice"), keys.form_of(ALICE))
+                assert answer.status_code not in {401, 403}, f"{said}: {answer.text}"
+            else:
+                assert answer.status_code not in {401, 403}, f"{said}: {answer.text}"
+            answer = await send(owner, method, path, keys.form_of(OWNER))
+            assert answer.status_code not in {401, 403}, f"{said}: {answer.text}"
+            if path == "/signout":
+                await sign_in_again(desk, member, "alice")
+                await sign_in_again(desk, owner, YOU)
+    assert set(PLACES) <= placed, "some of these are routes no longer"
+
+
+async def sign_in_again(desk: Desk, client: httpx2.AsyncClient, name: str) -> None:
+    client.cookies.clear()
+    client.cookies.set("handrail", await desk.roll.sign_in(name))
+
+
+def test_a_route_that_nobody_placed_stops_the_server(desk: Desk) -> None:
+    async def nothing(_: object) -> None: ...
+
+    with pytest.raises(LookupError, match="GET /new"):
+        roles.guarded([Route("/new", nothing)], desk)
+    with pytest.raises(TypeError, match="cannot be placed"):
+        roles.guarded([WebSocketRoute("/socket", nothing)], desk)
+
+
+async def test_lists_show_a_member_what_is_theirs_alone(desk: Desk, app: Guard) -> None:
+    await desk.roll.add("alice", Role.MEMBER, "you")
+    await things(desk, "alice")
+    await things(desk, YOU)
+    async with seat(app, await desk.roll.sign_in("alice"), "application/json") as member:
+        for path, key in (
+            ("sessions", "sessions"),
+            ("approvals", "approvals"),
+            ("effects", "effects"),
+            ("runs", "runs"),
+        ):
+            found = (await member.get(f"/api/v1/{path}")).json()[key]
+            assert [one["id"] for one in found] == [f"{path[0]}-alice".replace("e-", "f-")], path
+        for query in ("session=s-you", "run=r-you"):
+            assert (await member.get(f"/api/v1/effects?{query}")).status_code == 403
+        inbox = (await member.get("/inbox.json")).json()
+        assert {one["id"] for one in [*inbox["approvals"], *inbox["effects"]]} == {"a-alice", "f-alice"}
+        for page in ("/", "/inbox", "/runs", "/spend", "/live"):
+            text = (await member.get(page, headers={"accept": "text/html"})).text
+            assert "s-you" not in text, page
+            assert "/admin" not in text, page
+
+
+async def test_who_acted_is_written_down(desk: Desk, app: Guard) -> None:
+    await desk.roll.add("alice", Role.MEMBER, "you")
+    await things(desk, "alice")
+    async with seat(app, await desk.roll.sign_in("alice"), "application/json") as member:
+        assert (await member.post("/api/v1/effects/f-alice", json={"decision": "reject"})).json()[
+            "decided_by"
+        ] == "alice"
+        await member.post("/api/v1/approvals/a-alice", json={"decision": "deny"})
+        await member.post("/api/v1/sessions/s-alice/end")
+        log = (await member.get("/api/v1/sessions/s-alice/events")).json()["events"]
+        shown = (await member.get(f"/api/v1/approvals/{ApprovalId('a-alice')}")).json()
+    assert log[-1]["data"]["by"] == "alice"
+    assert shown["by"] == "alice"
