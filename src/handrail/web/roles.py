@@ -138,8 +138,10 @@ POST /api/v1/sessions/{id}/promote
 GET /api/v1/events
 GET /api/v1/events/{event}
 POST /api/v1/events/{event}/replay
+POST /api/v1/events/sample
 GET /api/v1/sources
 PUT /api/v1/sources/{name}
+PUT /api/v1/sources/{name}/polls
 DELETE /api/v1/sources/{name}
 GET /api/v1/notify
 POST /api/v1/notify/{name}/test
