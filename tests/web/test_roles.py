@@ -14,7 +14,7 @@ from handrail.commands.actor import OWNER, person
 from handrail.commands.desk import Desk
 from handrail.identity import YOU
 from handrail.store import effects
-from handrail.types import ApprovalId, EffectId, Role, RunId, SessionId, TaskId
+from handrail.types import ApprovalId, EffectId, Role, RunId, SandboxKind, SessionId, TaskId
 from handrail.web import roles
 from handrail.web.app import create_app
 from handrail.web.guard import Guard, Keys
@@ -81,6 +81,9 @@ async def test_every_route_as_owner_member_and_stranger(desk: Desk, app: Guard, 
     await desk.roll.add("alice", Role.MEMBER, "you")
     await things(desk, "alice")
     await things(desk, YOU)
+    await desk.probes.held(
+        SandboxKind.BUBBLEWRAP
+    )  # some pages begin to try the walls; nothing of that outlives the test
     mine, theirs = await desk.roll.sign_in("alice"), await desk.roll.sign_in(YOU)
     placed: set[str] = set()
     async with seat(app, mine) as member, seat(app, theirs) as owner, seat(app, "") as stranger:

@@ -19,7 +19,7 @@ async def test_people_and_what_is_set_up_without_any_value(desk: Desk, browser: 
     for word in ("SEARCH_KEY", "api.example.com", "anthropic", "member:alice", "this is you", "no event comes in"):
         assert word in words, word
     told = (await browser.get("/admin.json")).json()
-    assert set(told) == {"members", "providers", "forges", "secrets", "sources", "budgets"}
+    assert set(told) == {"members", "providers", "forges", "secrets", "sources", "polls", "budgets"}
     for text in (words, str(told)):
         assert "hunter2" not in text
         assert "sk-test" not in text
