@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from handrail.automation import TriggerKind
+from handrail.automation import RunState, TaskState, TriggerKind, Trust
 from handrail.egress import Broker
 from handrail.egress.vault import Vault
+from handrail.errors import Conflict
 from handrail.notify import Occasion
+from handrail.runs import closing
 from handrail.store import budgets
+from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
+from handrail.store import tasks as task_rows
 from handrail.types import Limits, NanoUSD, Outcome, RunId
 from tests.runs.conftest import MEND, OpenWorks, Works, stage
 
@@ -90,3 +96,25 @@ async def test_a_session_is_found_by_its_task(works: Works, word: str) -> None:
     await works.ended(run)
     (task,) = await works.tasks(run)
     assert (await session_rows.find(works.house.store, word.format(run[2:]))).id == task.session
+
+
+async def test_a_run_does_not_end_while_a_task_of_it_goes_on_whatever_was_read_of_it_before(works: Works) -> None:
+    run = await works.begin(works.plan(trust=Trust.SUPERVISED))
+    task = await works.until(run, TaskState.PARKED)
+    store = works.house.store
+    row = await run_rows.get(store, run)
+    await closing.close(works.rooms, row)
+    with pytest.raises(Conflict):
+        await store.log.write(guard=run_rows.end(run, outcome=Outcome.DONE))
+    assert (await run_rows.get(store, run)).state is RunState.RUNNING
+
+    await works.runs.stop()
+
+    async def flip() -> None:
+        for state in (TaskState.QUEUED, TaskState.PARKED) * 100:
+            await store.log.write(guard=task_rows.update(task.id, task.epoch, state=state))
+
+    flipping = asyncio.create_task(flip())
+    while not flipping.done():
+        assert [found.id for found in await task_rows.for_choice(store, run)] == [task.id]
+    await flipping

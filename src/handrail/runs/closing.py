@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from handrail.automation import RunState, TriggerKind
+from handrail.automation import RunState, TaskState, TriggerKind
 from handrail.errors import Conflict
 from handrail.notify import Notice, Occasion
 from handrail.policy import Verdict
@@ -50,6 +50,8 @@ async def stop(rooms: Rooms, row: RunRow, why: str) -> None:
 async def close(rooms: Rooms, row: RunRow) -> None:
     """End a run whose tasks have all ended."""
     tasks = await task_rows.of_run(rooms.store, row.id)
+    if any(task.state is not TaskState.ENDED for task in tasks):
+        return
     outcomes = Counter(task.outcome for task in tasks if task.outcome is not None)
     outcome, reason = verdict.of_run(outcomes)
     cost = sum(task.cost_nano for task in tasks)
@@ -68,9 +70,7 @@ async def close(rooms: Rooms, row: RunRow) -> None:
             *tell,
             *trusted,
             *alarm,
-            guard=run_rows.update(
-                row.id, RunState.RUNNING, state=RunState.ENDED, outcome=outcome, reason=reason, cost_nano=cost, ended=at
-            ),
+            guard=run_rows.end(row.id, outcome=outcome, reason=reason, cost_nano=cost, ended=at),
         )
     except Conflict:
         return

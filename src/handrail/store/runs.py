@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, and_, func, literal, select
+from sqlalchemy import ColumnElement, and_, exists, func, literal, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
-from handrail.automation import RunState, TriggerKind, Trust
+from handrail.automation import RunState, TaskState, TriggerKind, Trust
 from handrail.errors import InvalidInput, NotFound
-from handrail.store.automation import run_events, runs
+from handrail.store.automation import run_events, runs, tasks
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
@@ -91,6 +91,13 @@ def update(run: RunId, *of: RunState, **changes: Unpack[RunChanges]) -> Write:
     if of:
         statement = statement.where(runs.c.state.in_(of))
     return statement.values(**changes).returning(runs.c.id)
+
+
+def end(run: RunId, **changes: Unpack[RunChanges]) -> Write:
+    """Guard: change a run that is running and has no task that goes on."""
+    open_tasks = exists().where(tasks.c.run == run, tasks.c.state != TaskState.ENDED)
+    statement = sql_update(runs).where(runs.c.id == run, runs.c.state == RunState.RUNNING, ~open_tasks)
+    return statement.values(state=RunState.ENDED, **changes).returning(runs.c.id)
 
 
 def told(run: RunId, kind: str, data: Json, task: TaskId | None = None) -> Write:

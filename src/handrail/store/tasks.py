@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import case, func, literal, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -130,11 +130,11 @@ async def of_run(store: Store, run: RunId) -> list[TaskRow]:
 
 async def for_choice(store: Store, run: RunId) -> list[TaskRow]:
     """The tasks of a run in order, the results left out of those that wait or have ended: there may be thousands."""
-    light = [tasks.c[name] if name != "results" else literal({}, tasks.c.results.type).label(name) for name in _NAMES]
+    # one statement: between two, a task that is parked in the first and queued in the second would be in neither
     active = tasks.c.state.in_([TaskState.QUEUED, TaskState.RUNNING])
-    found = await every(store, TaskRow, select(tasks).where(tasks.c.run == run, active))
-    found += await every(store, TaskRow, select(*light).where(tasks.c.run == run, ~active))
-    return sorted(found, key=lambda row: row.position)
+    results = case((active, tasks.c.results), else_=literal({}, tasks.c.results.type))
+    light = [results.label(name) if name == "results" else tasks.c[name] for name in _NAMES]
+    return await every(store, TaskRow, select(*light).where(tasks.c.run == run).order_by(tasks.c.position))
 
 
 async def at_work(store: Store) -> list[tuple[TaskId, str, str]]:
