@@ -9,6 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from handrail.automation import EffectKind, EffectState, TaskState, Trust
 from handrail.runs.plan import Plan, PlannedEffect, Spread, Target, as_json
 from handrail.store import effects, runs, tasks
@@ -33,6 +35,7 @@ def _repository(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.timeout(240)
 async def test_killed_at_any_moment_a_run_ends_as_if_nothing_had_been(tmp_path: Path, fake: FakeProvider) -> None:
     seed = random.randrange(1 << 30)  # noqa: S311  # moments, no secret
     print(f"seed {seed}")  # shown when it fails

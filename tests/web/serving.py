@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2
 
-START = 20.0
+START = 60.0
 """seconds until a server that is not ready has failed"""
 
 
