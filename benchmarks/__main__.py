@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import egress, gateway, log, many, policy, sandbox, start, steps
+from benchmarks import egress, gateway, log, many, pages, policy, sandbox, start, steps
 
 PARTS = {
     "start": start.run,
@@ -21,6 +21,7 @@ PARTS = {
     "egress": egress.run,
     "policy": policy.run,
     "sandbox": sandbox.run,
+    "pages": pages.run,
 }
 LATEST = Path(__file__).with_name("latest.json")
 

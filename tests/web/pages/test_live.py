@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
 
 from handrail.commands import sessions
-from handrail.commands.actor import OWNER
+from handrail.commands.actor import OWNER, Actor, person
 from handrail.commands.desk import Desk
 from handrail.kinds import Kind
 from handrail.store.log import Draft
-from handrail.types import SessionId
+from handrail.types import Role, SessionId, SessionState
 from handrail.web import stream
 from handrail.web.pages import live
-from handrail.web.pages.live import Live
+from handrail.web.pages.frame import frame
+from handrail.web.pages.live import Live, Rails
 from handrail.web.stream import Closing
 from tests.commands.desks import ask, begin
 
@@ -21,7 +25,7 @@ async def say(desk: Desk, session: SessionId, *texts: str) -> None:
 
 
 async def opened(desk: Desk, session: SessionId, first: int, after: int) -> tuple[bytes, AsyncIterator[bytes]]:
-    page = Live(desk, OWNER, "signature", session)
+    page = Live(desk, Rails(desk), OWNER, "signature", session)
     seen = await sessions.show(desk, OWNER, session)
     opening = await page.begin(first, after, seen.last_seq)
     subscription = await sessions.watch(desk, OWNER, session, after=page.reached)
@@ -96,7 +100,7 @@ async def test_hostile_words_stay_words(desk: Desk) -> None:
 
 
 async def test_lists_are_told_that_something_moved(desk: Desk) -> None:
-    page = Live(desk, OWNER, "signature", None)
+    page = Live(desk, Rails(desk), OWNER, "signature", None)
     subscription = await sessions.watch(desk, OWNER)
     frames = stream.frames(subscription, Closing(), encode=page.encode, first=page.hello())
     alice = await begin(desk)
@@ -111,3 +115,24 @@ def test_a_frame_ends_only_where_it_should() -> None:
     assert live._message("a\r\nb", 7) == b"id: 7\ndata: a\ndata: b\n\n"
     assert live._message("", 7) == b"id: 7\n\n"
     assert live._message("") == b""
+
+
+async def test_the_rail_is_made_once_for_all_pages_and_never_from_before(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Actor] = []
+
+    async def counted(desk: Desk, actor: Actor) -> dict[str, Any]:
+        made.append(actor)
+        return await frame(desk, actor)
+
+    monkeypatch.setattr(live, "frame", counted)
+    rails = Rails(desk)
+    assert "s-alice" not in await rails.html(OWNER)
+    await begin(desk, state=SessionState.RUNNING)
+    pages = await asyncio.gather(*(rails.html(OWNER) for _ in range(50)))
+    assert all("s-alice" in page for page in pages)
+    assert len(made) == 2
+    member = person("alice", Role.MEMBER)
+    assert "s-alice" not in await rails.html(member)
+    assert made[2:] == [member]

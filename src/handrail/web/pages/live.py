@@ -31,6 +31,8 @@ FRAME = 0.05
 """seconds between two frames of a page, at the least"""
 LIST_FRAME = 0.5
 """the same for pages of lists"""
+RAIL_FRAME = 0.2
+"""the same for the rail, which all pages of a person share"""
 MOST_MISSED = 2000
 """events that are rendered again for who comes back; beyond, the window is sent anew"""
 _STREAMED = frozenset({
@@ -44,26 +46,58 @@ _MOVED = b"event: moved\ndata: .\n\n"
 _MOST_SEQ = (1 << 53) - 1
 
 
-async def session(desk: Desk, csrf: str, request: Request) -> Response:
+class Rails:
+    """The rail of each person, rendered once for all of their pages that want it at a moment.
+
+    Who asks gets one that was begun after they asked, so that what they saw happen is in it.
+
+    Args:
+        desk: the rooms.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._coming: dict[Actor, asyncio.Task[str]] = {}
+        self._last = 0.0
+
+    async def html(self, actor: Actor) -> str:
+        """The rail as a piece of a page."""
+        coming = self._coming.get(actor)
+        if coming is None:
+            coming = self._coming[actor] = asyncio.create_task(self._made(actor), name="rail")
+        return await asyncio.shield(coming)  # a page that goes away must not take it from the others
+
+    async def _made(self, actor: Actor) -> str:
+        """Waits a little for more pages to ask; who asks after that gets the next one."""
+        try:
+            await asyncio.sleep(max(0.0, self._last + RAIL_FRAME - time.monotonic()))
+        finally:
+            self._coming.pop(actor, None)
+        self._last = time.monotonic()
+        context = await frame(self._desk, actor)
+        return _part("#rail", "innerMorph", await asyncio.to_thread(render.page, "live_rail.html", **context))
+
+
+async def session(desk: Desk, rails: Rails, csrf: str, request: Request) -> Response:
     """The stream of one session's page; `after` is the last event on it, `first` the one before its window."""
     actor: Actor = request.scope["handrail.actor"]
     seen = await sessions.show(desk, actor, str(request.path_params["id"]))
     first = min(_number("first", request.query_params.get("first", "")), seen.last_seq)
     after = _number("Last-Event-ID", request.headers.get("last-event-id", ""))
     after = min(after or _number("after", request.query_params.get("after", "")), seen.last_seq)
-    page = Live(desk, actor, csrf, seen.row.id)
+    page = Live(desk, rails, actor, csrf, seen.row.id)
     opening = await page.begin(first, after, seen.last_seq)
     subscription = await sessions.watch(desk, actor, seen.row.id, after=page.reached)
     return stream.response(subscription, request.app.state.closing, encode=page.encode, first=opening)
 
 
-async def lists(desk: Desk, csrf: str, request: Request) -> Response:
+async def lists(desk: Desk, rails: Rails, csrf: str, request: Request) -> Response:
     """The stream of a page of lists: the rail, and a word that the page should look again."""
     actor: Actor = request.scope["handrail.actor"]
     subscription = await sessions.watch(desk, actor)
-    page = Live(desk, actor, csrf, None)
+    page = Live(desk, rails, actor, csrf, None)
     # what moved between the page and its stream is shown by looking once more
-    opening = page.hello() + _message(await page.rail()) + _MOVED
+    opening = page.hello() + _message(await rails.html(actor)) + _MOVED
     return stream.response(subscription, request.app.state.closing, encode=page.encode, first=opening)
 
 
@@ -72,15 +106,17 @@ class Live:
 
     Args:
         desk: the rooms.
+        rails: what stands beside every page.
         actor: who looks.
         csrf: signs the forms in its pieces.
         session: whose page; None for a page of lists.
     """
 
-    def __init__(self, desk: Desk, actor: Actor, csrf: str, session: SessionId | None) -> None:
+    def __init__(self, desk: Desk, rails: Rails, actor: Actor, csrf: str, session: SessionId | None) -> None:
         self.reached = 0
         """the last event that the page has"""
         self._desk = desk
+        self._rails = rails
         self._actor = actor
         self._csrf = csrf
         self._session = session
@@ -104,7 +140,9 @@ class Live:
         self._shown = {block.seq for block in self._transcript.blocks}
         self.reached = after
         log = _part("#log", "innerHTML", render.blocks(self._transcript.blocks)) if anew else ""
-        return self.hello() + _message(log, after) + _message(await self._status() + await self.rail())
+        return (
+            self.hello() + _message(log, after) + _message(await self._status() + await self._rails.html(self._actor))
+        )
 
     async def encode(self, events: list[Event]) -> AsyncIterator[bytes]:
         """Events as frames, at most one every `FRAME` seconds: what comes meanwhile waits for the next."""
@@ -120,21 +158,12 @@ class Live:
             self.reached = event.seq
         if own:  # apart from the rest, since a page that shows an older window leaves it out
             yield _message(self._blocks(self._transcript.changes()), self.reached)
-        parts = ""
         if kinds - _STREAMED:
-            parts += await self._status()
-        if settled:
-            parts += await self.rail()
-        if parts:
-            yield _message(parts)
+            yield _message(await self._status())
+        if settled:  # last, since it waits for other pages that want it
+            yield _message(await self._rails.html(self._actor))
         if kinds & _SETTLED or (self._session is None and settled):
             yield _MOVED
-
-    async def rail(self) -> str:
-        """The rail as a piece."""
-        context = await frame(self._desk, self._actor)
-        text = await asyncio.to_thread(render.page, "live_rail.html", **context)
-        return _part("#rail", "innerMorph", text)
 
     async def _status(self) -> str:
         """Everything about the session that is not its transcript."""

@@ -12,16 +12,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from handrail.automation import EffectKind, EffectState
 from handrail.commands.actor import OWNER, Actor, Permission, authorise
 from handrail.commands.approvals import Always
 from handrail.commands.sessions import Seen
 from handrail.store.approvals import ApprovalRow
+from handrail.store.effects import EffectRow
 from handrail.store.prompts import PromptRow
 from handrail.store.sessions import SessionRow
 from handrail.store.tables import PromptState
 from handrail.types import (
     ApprovalId,
     Control,
+    EffectId,
     Goal,
     Json,
     Limits,
@@ -33,8 +36,9 @@ from handrail.types import (
     now,
 )
 from handrail.web.guard import Keys
-from handrail.web.pages import patch, render, timeline
+from handrail.web.pages import matrix, patch, render, timeline
 from handrail.web.pages.frame import ENTRIES, facts
+from handrail.web.pages.matrix import Cell
 from handrail.web.pages.transcript import Block, Line, Steps, Tool, Turn, Verdict, Words
 
 _PATCH = (
@@ -79,11 +83,63 @@ def specimens(csrf: str) -> dict[str, Any]:
         "asked": _approvals(),
         "queue": [_queued()],
         "files": files,
+        "ticks": _ticks(),
+        "matrix": _matrix(),
+        "effects": _effects(),
         "bars": _bars(),
         "lanes": timeline.LANES,
         "levels": ("good", "warning", "error"),
         "tool_states": ("pending", "running", "completed", "failed", "denied", "interrupted", "a_state_of_tomorrow"),
     }
+
+
+def _ticks() -> list[Json]:
+    ends = [*Outcome, "running", "stopped"]
+    return [{"row": {"id": "none", "number": at, "outcome": word, "state": word}} for at, word in enumerate(ends, 1)]
+
+
+def _matrix() -> list[tuple[str, list[Cell]]]:
+    done, later = matrix.DONE, matrix.LATER
+    return [
+        (
+            "acme/shop",
+            [
+                done,
+                done,
+                Cell("completed", "3 of 3"),
+                Cell("completed", "1 proposed"),
+                Cell("denied", "1 to decide"),
+                later,
+            ],
+        ),
+        ("acme/site", [done, done, Cell("failed", "1 of 3"), later, later, later]),
+        ("acme/docs", [done, Cell("running", "now"), later, later, later, later]),
+        ("acme/tools", [Cell("none", "queued"), later, later, later, later, later]),
+        ("acme/old", [done, done, Cell("none", "no check"), done, Cell("failed", "rejected"), matrix.NONE]),
+    ]
+
+
+def _effects() -> list[EffectRow]:
+    waits = EffectRow(
+        id=EffectId("f-1"), key="f-1", kind=EffectKind.PULL_REQUEST, target="acme/shop", by="agent", created=now(),
+        body={"title": "Mend the greeting", "base": "main"}, state=EffectState.WAITING, session=SessionId("s-asks"),
+    )  # fmt: skip
+    return [
+        waits,
+        replace(
+            waits,
+            id=EffectId("f-2"),
+            state=EffectState.CARRIED,
+            decided_by="alice",
+            receipt={"url": "https://forge.example/acme/shop/pulls/7"},
+        ),
+        replace(
+            waits, id=EffectId("f-3"), state=EffectState.FAILED, reason="the forge refused: the branch is protected"
+        ),
+        replace(
+            waits, id=EffectId("f-4"), state=EffectState.REJECTED, decided_by="you", because="not before the release"
+        ),
+    ]
 
 
 def _row(name: str, **columns: Any) -> SessionRow:

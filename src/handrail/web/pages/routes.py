@@ -25,16 +25,16 @@ _TITLES = {401: "Sign in first", 403: "Not yours to do", 404: "Not found", 409: 
 def routes(desk: Desk, keys: Keys) -> list[Route]:
     """The routes of all pages."""
     pages = Pages(desk, keys)
-    acts = Acts(desk)
+    acts, rails = Acts(desk), live.Rails(desk)
 
     def post(path: str, act: forms.Act) -> Route:
         return _post(path, act, keys)
 
     async def session_stream(request: Request) -> Response:
-        return await live.session(desk, keys.form_of(request.scope["handrail.actor"]), request)
+        return await live.session(desk, rails, keys.form_of(request.scope["handrail.actor"]), request)
 
     async def list_stream(request: Request) -> Response:
-        return await live.lists(desk, keys.form_of(request.scope["handrail.actor"]), request)
+        return await live.lists(desk, rails, keys.form_of(request.scope["handrail.actor"]), request)
 
     return [
         _get("/", pages.index),

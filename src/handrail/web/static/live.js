@@ -11,7 +11,7 @@ class LiveLink extends HTMLElement {
     this.addEventListener('htmx:sse:after:connection', () => this.show('live'));
     this.addEventListener('htmx:sse:error', (event) => {
       const status = /** @type {CustomEvent} */ (event).detail.status;
-      this.show(status === 403 ? 'expired' : navigator.onLine ? 'stale' : 'offline');
+      this.show(status === 401 || status === 403 ? 'expired' : navigator.onLine ? 'stale' : 'offline');
     });
     this.addEventListener('htmx:sse:before:connection', (event) => {
       const attempt = /** @type {CustomEvent} */ (event).detail.connection.attempt;
@@ -46,7 +46,7 @@ class LiveLink extends HTMLElement {
     const clock = new Date().toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
     if (state === 'stale') this.tell(`As of ${clock}: the server does not answer, reconnecting …`, 'warning');
     if (state === 'offline') this.tell(`As of ${clock}: this machine is offline. What you write is kept here.`, 'warning');
-    if (state === 'expired') this.tell('You are not let in any more: run “handrail open”. What you wrote is kept.', 'error');
+    if (state === 'expired') this.tell('You are signed in no longer: run “handrail open”, or ask an owner for a link. What you wrote is kept.', 'error');
     if (state === 'live' && was && was !== 'live' && was !== 'good') this.banner.replaceChildren();
   }
 
