@@ -14,7 +14,7 @@ def test_a_member_comes_in_and_is_told_who_can(house: House, visit: Open, api: A
     session = api.begin([{"text": "Mine."}], "Not for Alice")
     api.rest(session)
     owner = visit("/admin")
-    owner.get_by_label("Name").fill("alice")
+    owner.get_by_role("textbox", name="Name").fill("alice")
     owner.get_by_role("button", name="Add", exact=True).click()
     link = str(owner.locator(".good-card pre").text_content())
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/open\?token=[\w-]{43}", link)

@@ -8,7 +8,10 @@ class LiveLink extends HTMLElement {
   connectedCallback() {
     this.note = /** @type {HTMLElement} */ (document.getElementById('link'));
     this.banner = /** @type {HTMLElement} */ (document.getElementById('banner'));
-    this.addEventListener('htmx:sse:after:connection', () => this.show('live'));
+    this.addEventListener('htmx:sse:after:connection', (event) => {
+      this.connection = /** @type {CustomEvent} */ (event).detail.connection;
+      this.show('live');
+    });
     this.addEventListener('htmx:sse:error', (event) => {
       const status = /** @type {CustomEvent} */ (event).detail.status;
       this.show(status === 401 || status === 403 ? 'expired' : navigator.onLine ? 'stale' : 'offline');
@@ -24,7 +27,12 @@ class LiveLink extends HTMLElement {
       if (log instanceof RunLog && log.apart && !message.event) event.preventDefault();
     });
     addEventListener('offline', () => this.show('offline'));
-    addEventListener('online', () => this.show('stale'));
+    addEventListener('online', () => {
+      this.show('stale');
+      // a line that lived through it may be dead without knowing: ask anew, and now
+      this.connection?.reader?.cancel();
+      this.connection?.delayCanceller?.();
+    });
   }
 
   /** @param {string} server names the process that answers */
