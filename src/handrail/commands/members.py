@@ -96,8 +96,8 @@ async def must_own(desk: Desk, actor: Actor, kind: str, word: str) -> None:
         return
     whose = await _whose(desk, kind, word)
     if whose != actor.only:
-        who = f"{whose} can" if desk.roll.role(whose) is Role.MEMBER else "its owner can"
-        raise Forbidden(f"This {kind} is not {actor.name}'s own: {who}, or an owner of this server.")
+        who = f"{whose} can, or an owner" if desk.roll.role(whose) is Role.MEMBER else "an owner can"
+        raise Forbidden(f"This {kind} is not {actor.name}'s own: {who}.")
 
 
 async def _whose(desk: Desk, kind: str, word: str) -> str:

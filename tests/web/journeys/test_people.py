@@ -33,7 +33,7 @@ def test_a_member_comes_in_and_is_told_who_can(house: House, visit: Open, api: A
     expect(alice.locator(".who")).to_contain_text("alice member")
     expect(alice.locator(".entries")).not_to_contain_text("Admin")
     expect(alice.locator("#list")).not_to_contain_text("Not for Alice")
-    for path, words in (("/admin", "an owner can"), (f"/sessions/{session}", "its owner can")):
+    for path, words in (("/admin", "an owner can"), (f"/sessions/{session}", "own: an owner can")):
         alice.goto(path)
         expect(alice.get_by_role("alert").filter(has_text=words)).to_be_visible()
     picture(alice, "forbidden")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -127,7 +128,7 @@ def refused(request: Request, error: HandrailError) -> Response:
     path = referred.removeprefix(str(request.base_url).rstrip("/")) if referred else "/"
     text = render.page(
         "error.html",
-        **EMPTY,
+        **EMPTY | ({"entries": ()} if error.status == HTTPStatus.UNAUTHORIZED else {}),
         here="",
         refresh=None,
         status=error.status,
