@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.utils import parsedate_to_datetime
-from time import monotonic, time
+from time import monotonic
 
 from handrail.gateway import ModelCall, Provider
 from handrail.gateway.asks import Ask
@@ -16,21 +14,11 @@ from handrail.gateway.refusals import Reason, refuse
 from handrail.gateway.routes import Route
 from handrail.gateway.upstream import Answer, BrokenError
 from handrail.gateway.usage import Reader, Reading
+from handrail.providers import retry_after
 from handrail.types import NanoUSD, SessionId, now
 
 _ERROR_LIMIT = 1 << 20
 TOO_MANY = 429
-LONGEST = 7 * 86_400.0
-"""seconds that a provider is believed to want"""
-
-
-def seconds(text: str) -> float | None:
-    """Seconds of a `retry-after` header, a number or a date (https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)."""
-    with suppress(ValueError):
-        return max(0.0, min(float(text), LONGEST))
-    with suppress(ValueError):
-        return max(0.0, min(parsedate_to_datetime(text).timestamp() - time(), LONGEST))
-    return None
 
 
 @dataclass(slots=True)
@@ -151,6 +139,6 @@ async def _pass_error(call: Call, answer: Answer, out: Connection) -> None:
     call.error = call.error or f"HTTP {call.status}: {shown}"
     call.refused, call.broken = True, False
     if call.status == TOO_MANY:
-        call.wait = seconds(answer.header(b"retry-after"))
+        call.wait = retry_after(answer.header(b"retry-after"))
     headers = [header for header in answer_headers(answer) if header[0] != b"content-length"]
     await out.respond(call.status, body, headers)

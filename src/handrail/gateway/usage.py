@@ -1,9 +1,7 @@
 """Reading what a call used from the bytes that pass by: whole answers and streams of the four formats.
 
-Where the figures stand: Anthropic in `message_start` and, cumulative, in the last `message_delta` (its input excludes
-what was cached); Responses only in `response.completed` (or `.incomplete`, `.failed`); Chat in the last chunk; Gemini
-in the last `usageMetadata`, thoughts apart from candidates. A stream that breaks off keeps what it said; what it did
-not say is estimated: a token an event of output, and a token for each 4 bytes of the request.
+Where the figures stand is told in `handrail.providers`. A stream that breaks off keeps what it said; what it did not
+say is estimated: a token an event of output, and a token for each 4 bytes of the request.
 """
 
 from __future__ import annotations
@@ -13,10 +11,9 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from handrail import providers
 from handrail.gateway.routes import Format
 
-_MOST = 10_000_000_000
-"""tokens of one call that are believed; the ledger's columns hold the price of more, but nobody sends so many"""
 _KEEP = 32 << 20
 """bytes of one answer or one event held for reading; beyond, the figures are estimated"""
 
@@ -140,13 +137,12 @@ class Reader:
                 if isinstance(part, dict):
                     self._take(part)
         self._held = []
-        read = _READ[self._form](self._usage)
+        given, cached, written, made = _READ[self._form](self._usage)
         partial = broken or not self._ended or not self._usage
         if partial:
-            read = (read[0] or request // 4, read[1], read[2], max(read[3], self._events))
-        given, cached, written, made = read
+            given, made = given or request // 4, max(made, self._events)
         # More from the cache than was given at all would make a price below nothing, and give a budget back.
-        possible = _sane(self._usage) and cached + written <= given
+        possible = providers.sane(self._usage) and cached + written <= given
         cached = min(cached, given)
         written = min(written, given - cached)
         raw = self._usage if possible else {}
@@ -156,40 +152,9 @@ class Reader:
 _FINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
-def _count(table: Any, *path: str) -> int:
-    for key in path:
-        table = table.get(key) if isinstance(table, dict) else None
-    return table if isinstance(table, int) and not isinstance(table, bool) and 0 < table <= _MOST else 0
-
-
-def _sane(value: object) -> bool:
-    """Whether every number of a usage object can be a count."""
-    if isinstance(value, dict):
-        return all(_sane(item) for item in value.values())
-    if isinstance(value, list):
-        return all(_sane(item) for item in value)
-    return not isinstance(value, int | float) or 0 <= value <= _MOST
-
-
-def _anthropic(usage: dict[str, Any]) -> tuple[int, int, int, int]:
-    cached, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
-    return _count(usage, "input_tokens") + cached + written, cached, written, _count(usage, "output_tokens")
-
-
-def _responses(usage: dict[str, Any]) -> tuple[int, int, int, int]:
-    cached = _count(usage, "input_tokens_details", "cached_tokens")
-    return _count(usage, "input_tokens"), cached, 0, _count(usage, "output_tokens")
-
-
-def _chat(usage: dict[str, Any]) -> tuple[int, int, int, int]:
-    cached = _count(usage, "prompt_tokens_details", "cached_tokens")
-    return _count(usage, "prompt_tokens"), cached, 0, _count(usage, "completion_tokens")
-
-
-def _gemini(usage: dict[str, Any]) -> tuple[int, int, int, int]:
-    given = _count(usage, "promptTokenCount") + _count(usage, "toolUsePromptTokenCount")
-    made = _count(usage, "candidatesTokenCount") + _count(usage, "thoughtsTokenCount")
-    return given, _count(usage, "cachedContentTokenCount"), 0, made
-
-
-_READ = {Format.ANTHROPIC: _anthropic, Format.RESPONSES: _responses, Format.CHAT: _chat, Format.GEMINI: _gemini}
+_READ = {
+    Format.ANTHROPIC: providers.anthropic,
+    Format.RESPONSES: providers.responses,
+    Format.CHAT: providers.chat,
+    Format.GEMINI: providers.gemini,
+}

@@ -10,6 +10,7 @@ from handrail.agents import Context, Failure, Plan, Text, ToolUpdate, Update
 from handrail.kinds import Kind
 from handrail.sessions.circles import Circles
 from handrail.store.log import Draft, EventLog
+from handrail.text import clip
 from handrail.types import Json, SessionId
 
 TEXT_PAUSE = 0.04
@@ -36,10 +37,7 @@ class Card:
 
 def printable(text: str, limit: int) -> str:
     """`text` without lone surrogates, cut to `limit` characters with the cut said."""
-    if len(text) > limit:
-        keep = limit // 2
-        text = f"{text[:keep]}\n… {len(text) - 2 * keep} characters left out …\n{text[-keep:]}"
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return clip(text, limit).encode("utf-8", "replace").decode("utf-8")
 
 
 class Recorder:

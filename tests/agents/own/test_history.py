@@ -15,10 +15,7 @@ def step(number: int, output: str) -> list[Message]:
 
 
 def history(window: int, *messages: Message) -> History:
-    made = History(CHAT, b'{"messages":[{}', window)
-    for message in messages:
-        made.add(message)
-    return made
+    return History(CHAT, b'{"messages":[{}', window, list(messages))
 
 
 def test_old_results_are_shortened_first() -> None:
@@ -31,7 +28,7 @@ def test_old_results_are_shortened_first() -> None:
     lengths = [len(call.result or "") for message in smaller for call in message.calls]
     assert max(lengths[:-3]) < 800
     assert lengths[-3:] == [3000, 3000, 6000]
-    past.replace(smaller)
+    past.forget(smaller)
     assert past.used < 0.6 * 9000
     assert json.loads(past.request())["messages"][1]["content"] == "goal"
 
@@ -46,7 +43,7 @@ def test_a_summary_keeps_goal_newest_request_and_last_steps() -> None:
     assert [*old, *kept] == past.messages
     assert kept[0].role == "agent"
     assert "out1 out1" in past.question(old).text
-    past.replace(past.summarised("NOTES", old, kept))
+    past.forget(past.summarised("NOTES", old, kept))
     first = past.messages[0]
     assert first.role == "user"
     assert all(text in first.text for text in ("the goal", "the newest wish", "NOTES"))
@@ -66,7 +63,7 @@ def test_a_second_summary_keeps_the_first_goal() -> None:
 def test_a_window_that_cannot_be_emptied_is_left_alone() -> None:
     past = history(100, Message("user", "x" * 2000))
     assert past.full
-    past.replace(past.messages)
+    past.forget(past.messages)
     assert not past.full
 
 

@@ -22,7 +22,7 @@ def answer(wire: Wire, *events: dict[str, Any]) -> Message:
     draft = Draft()
     for event in events:
         wire.read(draft, event)
-    return draft.finish(wire.name, 1)
+    return draft.finish(wire)
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
@@ -30,9 +30,7 @@ def test_what_another_wire_said_is_told_in_this_ones_words(wire: Wire) -> None:
     tool = {"name": "ask", "description": "d", "parameters": {"type": "object", "properties": {}}}
     call = Call(1, "id:1", "shell", {"command": "x"}, result="out")
     said = Message("agent", "text", [call], wire="other", native=[{"type": "alien"}])
-    history = History(wire, wire.begin("m", "SYSTEM", [tool], 100), 1000)
-    for message in (Message("user", "hello"), said):
-        history.add(message)
+    history = History(wire, wire.begin("m", "SYSTEM", [tool], 100), 1000, [Message("user", "hello"), said])
     request = json.dumps(json.loads(history.request()))
     assert all(part in request for part in ("SYSTEM", "hello", "text", "command", "out", '"name": "ask"'))
     assert "alien" not in request

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Lock
 
 
 class Cancelled(Exception):
     """The turn was cancelled."""
 
 
-class Cancel:
+class Cancel(Event):
     """Set once for one turn; whatever the turn waits for is stopped then."""
 
     def __init__(self) -> None:
-        self._event, self._lock = threading.Event(), threading.Lock()
-        self._stops: list[Callable[[], None]] = []
+        super().__init__()
+        self._lock, self._stops = Lock(), list[Callable[[], None]]()
 
     def set(self) -> None:
         """Cancel, and stop what is under way. Idempotent."""
         with self._lock:
-            self._event.set()
+            super().set()
             for stop in self._stops:
                 stop()
 
-    @property
-    def wanted(self) -> bool:
-        """Whether it was set."""
-        return self._event.is_set()
-
     def check(self, patience: float = 0.0) -> None:
         """Raise `Cancelled` if it was set, or is within `patience` seconds."""
-        if self._event.wait(patience):
+        if self.wait(patience):
             raise Cancelled
 
     @contextmanager

@@ -18,12 +18,10 @@ class Door:
     def __init__(self, url: str, headers: Mapping[str, str], idle: float) -> None:
         self._url, self._socket = url, None  # type: tuple[str, socket.socket | None]
         fixed = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
-        local = url.startswith("http://")
         # Loading the certificates takes 20 ms: not for a gateway on loopback. Proxies are for the world outside.
+        world = not url.startswith("http://")
         timeout = httpx2.Timeout(60, connect=10, read=idle)
-        self._client = httpx2.Client(
-            verify=not local, trust_env=not local, headers={**headers, **fixed}, timeout=timeout
-        )
+        self._client = httpx2.Client(verify=world, trust_env=world, headers={**headers, **fixed}, timeout=timeout)
 
     @contextmanager
     def post(self, body: bytes, cancel: Cancel, headers: Mapping[str, str] | None = None) -> Iterator[httpx2.Response]:
@@ -38,10 +36,6 @@ class Door:
         call = self._client.stream("POST", self._url, content=body, headers=headers or {}, extensions={"trace": watch})
         with cancel.stopping(self._shut), call as response:
             yield response
-
-    def close(self) -> None:
-        """Let the connection go."""
-        self._client.close()
 
     def _shut(self) -> None:
         # Closing would not wake the thread that reads; shutting down does.

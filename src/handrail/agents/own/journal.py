@@ -1,8 +1,9 @@
-"""A session's memory on disk: the list of messages, one JSON line for everything said and done, before it is shown.
+"""A session's memory on disk: one JSON line for everything said and done, before it is shown.
 
-A line stands once `write` has returned, whatever becomes of the process; a torn last line is left out when read. Kinds:
-`state` (cwd, mode, …), `message`, `chunk` (text as it was streamed), `again` (forget the chunks), `call` (what came of
-one: unknown once it has begun, then its result), `compacted` (from here on the model knows only this).
+A line stands once `write` has returned, whatever becomes of the process; a torn last line is left out when read. What a
+running session remembers is made of the same records in the same way. Kinds: `state` (cwd, mode, …), `message`, `chunk`
+(text as it was streamed), `again` (forget the chunks), `call` (what came of one: unknown once it has begun, then its
+result), `compacted` (from here on the model knows only this).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from handrail.agents.own.messages import Json, Message, encode, from_json
 from handrail.errors import Conflict, NotFound, StorageFull
@@ -27,8 +29,7 @@ class Journal:
 
     def __init__(self, folder: Path, session: str, *, create: bool = False) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path = folder / f"{session}.jsonl"
-        self._mend = b""
+        self.path, self._mend = folder / f"{session}.jsonl", b""
         flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT | os.O_EXCL if create else 0)
         try:
             self._file = os.open(self.path, flags, 0o600)
@@ -56,23 +57,33 @@ class Journal:
         os.close(self._file)
 
     def read(self) -> Memory:
-        """All that it holds, no call left without a result."""
+        """All that it holds, no call left without a result; NotFound where another version wrote it."""
         raw, memory = self.path.read_bytes(), Memory()
-        self._mend = b"" if raw.endswith(b"\n") else b"\n"
+        self._mend = b"\n" if raw and not raw.endswith(b"\n") else b""
         for line in raw.splitlines():
             try:
-                record = json.loads(line)
-            except ValueError:
+                record = dict(json.loads(line))
+            except (TypeError, ValueError):
                 continue  # torn by a crash or a full disk
-            if isinstance(record, dict):
-                memory.take(record)
+            try:
+                memory.take(record.pop("k"), **{name: _value(name, value) for name, value in record.items()})
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                self.close()
+                said = "was kept by another version of Handrail's agent: its memory is lost"
+                raise NotFound(f"session {self.path.stem} {said}") from error
         memory.settle()
         return memory
 
 
+def _value(name: str, value: Any) -> Any:
+    if name == "messages":
+        return list(map(from_json, value))
+    return from_json(value) if name == "message" else value
+
+
 @dataclass
 class Memory:
-    """What a journal tells. `said` is all of it, `live` what the model still knows, `calls` how many there were."""
+    """What the records tell. `said` is all of it, `live` what the model still knows, `calls` how many there were."""
 
     cwd: str = ""
     mode: str = "ask"
@@ -81,41 +92,40 @@ class Memory:
     said: list[Message] = field(default_factory=list)
     live: list[Message] = field(default_factory=list)
     calls: int = 0
-    _chunks: str = ""
+    chunks: str = ""
 
-    def take(self, record: Json) -> None:  # noqa: C901  # a table of kinds
+    def take(self, kind: str, **record: Any) -> None:
         """Add one record."""
-        match record.pop("k"):
+        match kind:
             case "state":
-                for name, value in record.items():
-                    setattr(self, name, value)
+                vars(self).update(record)
             case "chunk":
-                self._chunks += record["text"]
+                self.chunks += record["text"]
             case "again":
-                self._chunks = ""
+                self.chunks = ""
             case "call":
-                for call in self.live[-1].calls:
-                    if call.number == record["number"]:
-                        call.result, call.ok = record["result"], record["ok"]
+                (call,) = (call for call in self.live[-1].calls if call.number == record["number"])
+                call.result, call.ok = record["result"], record["ok"]
             case "compacted":
                 self.settle()
-                self.live = list(map(from_json, record["messages"]))
+                self.live = record["messages"]
             case "message":
-                message = from_json(record["message"])
-                if message.role == "agent":
-                    self._chunks = ""
-                self.settle()
-                self._add(message)
+                self._add(record["message"])
+            case _:
+                raise ValueError(kind)
 
     def settle(self) -> None:
         """Close what is open: calls without a result, an answer that broke off."""
         for call in self.live[-1].calls if self.live else ():
             call.result = NOT_RUN if call.result is None else call.result
-        if self._chunks:
-            self._add(Message("agent", self._chunks + CUT_SHORT))
-        self._chunks = ""
+        if self.chunks:
+            text, self.chunks = self.chunks, ""
+            self._add(Message("agent", text + CUT_SHORT))
 
     def _add(self, message: Message) -> None:
+        if message.role == "agent":
+            self.chunks = ""
+        self.settle()
         self.said.append(message)
         self.live.append(message)
         self.calls = message.calls[-1].number if message.calls else self.calls

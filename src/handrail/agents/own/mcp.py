@@ -5,20 +5,20 @@ A call is never sent twice: whether a lost one was done, nobody here knows.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
-from typing import Any
+from json import loads
 
 import httpx2
 
 from handrail import __version__
 from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.door import Door
-from handrail.agents.own.messages import Json, clean, clip
+from handrail.agents.own.messages import Json, encode
 from handrail.agents.own.tools import Act, Outcome, Tool, ToolFault
+from handrail.text import clip, whole
 
 _VERSION = "2025-06-18"
 _PATIENCE = 120.0
@@ -58,20 +58,20 @@ class Server:
         self._door, self._limit, self._ids = Door(str(told["url"]), headers, _PATIENCE), limit, count(1)
         self._more = {"mcp-protocol-version": _VERSION}
 
-    def tools(self) -> Sequence[Tool]:
+    def tools(self) -> Iterator[Tool]:
         """What it offers. Raises ToolFault."""
-        cancel, tools, cursor = Cancel(), [], None
         about = {"name": "handrail", "version": __version__}
         hello = {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": about}
-        agreed = self._ask("initialize", hello, cancel).get("protocolVersion")
+        agreed = self._ask("initialize", hello, Cancel()).get("protocolVersion")
         self._more["mcp-protocol-version"] = str(agreed or _VERSION)
-        self._send({"method": "notifications/initialized"}, cancel)
+        self._send({"method": "notifications/initialized"}, Cancel())
+        params: Json = {}
         for _ in range(_PAGES):
-            page = self._ask("tools/list", {"cursor": cursor} if cursor else {}, cancel)
-            tools += [self._tool(told) for told in page.get("tools") or () if _NAME.fullmatch(str(told.get("name")))]
+            page = self._ask("tools/list", params, Cancel())
+            yield from (self._tool(told) for told in page.get("tools") or () if _NAME.fullmatch(str(told.get("name"))))
             if not (cursor := page.get("nextCursor")):
                 break
-        return tools
+            params = {"cursor": cursor}
 
     def _tool(self, told: Json) -> Tool:
         name, hints = str(told["name"]), told.get("annotations") or {}
@@ -80,29 +80,28 @@ class Server:
         def make(**args: object) -> Act:
             def run(cancel: Cancel, _: Callable[[str], None]) -> Outcome:
                 came = self._ask("tools/call", {"name": name, "arguments": args}, cancel)
-                parts = [clean(str(part.get("text") or f"({part.get('type')})")) for part in came.get("content") or ()]
+                parts = [whole(str(part.get("text") or f"({part.get('type')})")) for part in came.get("content") or ()]
                 return Outcome(clip("\n".join(parts), self._limit) or "(nothing)", came.get("isError") is not True)
 
             return Act(str(told.get("title") or name), "other", run, asks=not harmless)
 
         schema = told.get("inputSchema") or {"type": "object", "properties": {}}
-        about = clip(clean(str(told.get("description") or "")), 4000)
-        return Tool(make, None, {"name": name, "description": about, "parameters": schema})
+        about = clip(whole(str(told.get("description") or "")), 4000)
+        return Tool(make, {"name": name, "description": about, "parameters": schema}, checked=True)
 
     def _ask(self, method: str, params: Json, cancel: Cancel) -> Json:
-        number = next(self._ids)
-        came = self._send({"id": number, "method": method, "params": params}, cancel)
-        answer: Any = next((one for one in came if isinstance(one, dict) and one.get("id") == number), None)
-        if not isinstance(answer, dict) or not isinstance(answer.get("result"), dict):
-            error = answer.get("error") if isinstance(answer, dict) else None
-            said = error.get("message") if isinstance(error, dict) else None
-            raise ToolFault(f"`{method}` failed: {clip(str(said or 'the server gave no answer'), 500)}")
-        result: Json = answer["result"]
-        return result
+        number, error = next(self._ids), None
+        for answer in self._send({"id": number, "method": method, "params": params}, cancel):
+            match answer:
+                case {"id": known, "result": dict(result)} if known == number:
+                    return result
+                case {"id": known, "error": {"message": str(said)}} if known == number:
+                    error = said
+        raise ToolFault(f"`{method}` failed: {clip(error or 'the server gave no answer', 500)}")
 
-    def _send(self, message: Json, cancel: Cancel) -> list[Any]:
+    def _send(self, message: Json, cancel: Cancel) -> list[object]:
         """Send a message; the messages that came back."""
-        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        body = encode({"jsonrpc": "2.0", **message}).encode()
         try:
             with self._door.post(body, cancel, self._more) as response:
                 if session := response.headers.get("mcp-session-id"):
@@ -110,9 +109,8 @@ class Server:
                 if response.status_code >= 400:
                     raise ToolFault(f"the server refused it, HTTP {response.status_code}")
                 if "event-stream" in response.headers.get("content-type", ""):
-                    return [json.loads(event.data) for event in httpx2.EventSource(response, max_event_size=_LARGEST)]
-                raw = response.read()
-                return [json.loads(raw)] if raw.strip() else []
+                    return [loads(event.data) for event in httpx2.EventSource(response, max_event_size=_LARGEST)]
+                return [loads(raw)] if (raw := response.read()).strip() else []
         except httpx2.TransportError as error:
             cancel.check()
             raise ToolFault(f"the server cannot be reached: {str(error) or type(error).__name__}") from error

@@ -6,23 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from handrail.text import whole
+
 Json = dict[str, Any]
 
 encode = json.JSONEncoder(separators=(",", ":"), default=vars).encode
 """compact JSON in ASCII, of messages too: whatever a tool printed, the line stays valid UTF-8"""
-
-
-def clean(text: str) -> str:
-    """`text` with halves of surrogate pairs joined, and lone ones replaced: no other program takes those."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def clip(text: str, limit: int, why: str = "") -> str:
-    """The beginning and the end of `text` where it is longer than `limit` characters, and what is missing."""
-    if len(text) <= limit:
-        return text
-    head = limit // 3
-    return f"{text[:head]}\n[… {len(text) - limit} characters left out{why} …]\n{text[len(text) - limit + head :]}"
 
 
 @dataclass
@@ -65,9 +54,9 @@ def from_json(record: Json) -> Message:
 def arguments(raw: str) -> tuple[Json, str | None]:
     """A call's arguments from the model's JSON, and why they cannot be used where they cannot."""
     try:
-        value = json.loads(clean(raw)) if raw.strip() else {}
-        if "\\ud" in raw.lower():
-            value = json.loads(clean(json.dumps(value, ensure_ascii=False)))
+        if "\\ud" in raw.lower():  # half a character, perhaps
+            raw = json.dumps(json.loads(raw), ensure_ascii=False)
+        value = json.loads(whole(raw)) if raw.strip() else {}
     except ValueError as error:
         return {}, f"the arguments are not JSON ({error}); were they cut off? Give them again, shorter"
     return (value, None) if isinstance(value, dict) else ({}, "the arguments are no JSON object")

@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
-from functools import partial
 
 from handrail import __version__
 from handrail.agents.own.cancel import Cancel, Cancelled
-from handrail.agents.own.messages import Json, clean
+from handrail.agents.own.messages import Json
 from handrail.agents.own.model import ModelError
-from handrail.agents.own.rpc import AUTH_REQUIRED, INTERNAL, INVALID_PARAMS, NO_METHOD, NOT_FOUND, Id, Peer, RpcError
+from handrail.agents.own.rpc import Peer
 from handrail.agents.own.session import MODES, Session
 from handrail.agents.own.settings import Settings
 from handrail.agents.own.turn import Turn
-from handrail.agents.own.wires import Wire
 from handrail.errors import Conflict, HandrailError, InvalidInput, NotFound
+from handrail.text import whole
 
 _CAPABILITIES = {
     "loadSession": True,
@@ -26,13 +25,21 @@ _CAPABILITIES = {
 }
 
 
+class NoMethod(NotFound):
+    """There is no such method."""
+
+
+_INVALID, _INTERNAL, _AUTH_REQUIRED = -32602, -32603, -32000
+_CODES = {NoMethod: -32601, NotFound: -32002, InvalidInput: _INVALID, Conflict: _INVALID}
+
+
 class Server:
     """Answers one client: `handle` each message, `close` when its input has ended."""
 
-    def __init__(self, settings: Settings, wire: Wire, peer: Peer) -> None:
-        self._peer, self._open_session = peer, partial(Session, settings=settings, wire=wire, peer=peer)
+    def __init__(self, settings: Settings, peer: Peer) -> None:
+        self._settings, self._peer = settings, peer
         self._sessions: dict[str, Session] = {}
-        self._prompts: dict[Id, Session] = {}
+        self._prompts: dict[object, Session] = {}
         self._failures = False  # whether the client takes failures as such
         self._methods: dict[str, Callable[[Json], Json]] = {
             "initialize": self._initialize,
@@ -46,17 +53,22 @@ class Server:
             "$/cancel_request": lambda params: _cancel(self._prompts.get(params.get("requestId"))),
         }
 
-    def handle(self, method: str, params: Json, identity: Id, wants: bool) -> None:
-        """Take one message of the client; `wants`: it waits for an answer."""
+    def handle(self, message: Json) -> None:
+        """Take one request or notification of the client."""
+        method, params = message["method"], message.get("params") or {}
         try:
+            if not isinstance(params, dict):
+                raise InvalidInput("params", params, "give an object")  # noqa: TRY301  # told like every other
             if method == "session/prompt":
-                self._prompt(params, identity)
+                self._prompt(params, message.get("id"))
                 return
-            answer: Json = {"result": self._methods.get(method, partial(_unknown, method))(params)}
+            if method not in self._methods:
+                raise NoMethod(f"there is no method {method}")  # noqa: TRY301
+            answer: Json = {"result": self._methods[method](params)}
         except Exception as problem:  # noqa: BLE001  # the edge: no message of a client may end the process
-            answer = {"error": _error(problem, INVALID_PARAMS)}
-        if wants:
-            self._peer.send(id=identity, **answer)
+            answer = {"error": _error(problem, _INVALID)}
+        if "id" in message:
+            self._peer.send(id=message["id"], **answer)
 
     def close(self) -> None:
         """End every turn and all that was started."""
@@ -64,10 +76,9 @@ class Server:
             session.stop()
 
     def _initialize(self, params: Json) -> Json:
-        air = params.get("clientCapabilities") or {}
-        for key in ("_meta", "jetbrains", "air"):
-            air = air.get(key) if isinstance(air, dict) else None
-        self._failures = isinstance(air, dict) and "sessionFailure" in (air.get("capabilities") or ())
+        match params:
+            case {"clientCapabilities": {"_meta": {"jetbrains": {"air": {"capabilities": [*known]}}}}}:
+                self._failures = "sessionFailure" in known
         agent = {"name": "handrail", "title": "Handrail", "version": __version__}
         return {"protocolVersion": 1, "agentCapabilities": _CAPABILITIES, "agentInfo": agent, "authMethods": []}
 
@@ -76,7 +87,8 @@ class Server:
             if known.cancel:
                 raise Conflict(f"session {identity} has a turn under way")
             self._sessions.pop(known.id).close()
-        session = self._open_session(identity, _string(params, "cwd"), servers=params.get("mcpServers"))
+        cwd, servers = _string(params, "cwd"), params.get("mcpServers")
+        session = Session(identity, cwd, servers, self._settings, self._peer)
         self._sessions[session.id] = session
         return session
 
@@ -95,7 +107,7 @@ class Server:
         session, mode = self._session(params), _string(params, "modeId")
         if mode not in MODES:
             raise InvalidInput("modeId", mode, f"give one of {', '.join(MODES)}")
-        session.set(mode=mode)
+        session.keep("state", mode=mode)
         return {}
 
     def _close(self, params: Json) -> Json:
@@ -104,7 +116,7 @@ class Server:
 
     # --- turns --------------------------------------------------------------------------------------------------------
 
-    def _prompt(self, params: Json, identity: Id) -> None:
+    def _prompt(self, params: Json, identity: object) -> None:
         session, text = self._session(params), _prompt_text(params)
         if session.cancel:
             raise Conflict(f"session {session.id} has a turn under way: wait for its end, or cancel it")
@@ -114,30 +126,26 @@ class Server:
         session.worker = threading.Thread(target=self._turn, args=args, daemon=True)
         session.worker.start()
 
-    def _turn(self, session: Session, cancel: Cancel, text: str, identity: Id) -> None:
+    def _turn(self, session: Session, cancel: Cancel, text: str, identity: object) -> None:
         turn, reason, error = Turn(session, cancel, failures=self._failures), "cancelled", None
         try:
-            if not session.history.messages:
+            if not session.memory.live:
                 session.show("session_info_update", title=" ".join(text.split())[:80])
             reason = turn.run(text)
         except Cancelled:
             pass
         except Exception as problem:  # noqa: BLE001  # the edge of the thread: the client must get an answer
-            error = _error(problem, INTERNAL)
+            error = _error(problem, _INTERNAL)
         session.cancel = None
         self._prompts.pop(identity, None)
         # What could be cancelled was, and what was shown stands: an error after that is only the noise of stopping.
-        if error and not cancel.wanted:
+        if error and not cancel.is_set():
             self._peer.send(id=identity, error=error)
             return
         told, cached, output = turn.usage
         usage = {"inputTokens": told, "cachedReadTokens": cached, "outputTokens": output, "totalTokens": told + output}
         session.show_usage()
-        self._peer.send(id=identity, result={"stopReason": "cancelled" if cancel.wanted else reason, "usage": usage})
-
-
-def _unknown(method: str, _params: Json) -> Json:
-    raise RpcError(NO_METHOD, f"there is no method {method}")
+        self._peer.send(id=identity, result={"stopReason": "cancelled" if cancel.is_set() else reason, "usage": usage})
 
 
 def _cancel(session: Session | None) -> Json:
@@ -149,16 +157,14 @@ def _cancel(session: Session | None) -> Json:
 def _string(params: Json, name: str) -> str:
     value = params.get(name)
     if not isinstance(value, str) or not value:
-        raise RpcError(INVALID_PARAMS, f"{name} must be a text")
+        raise InvalidInput(name, value, "give a text")
     return value
 
 
 def _prompt_text(params: Json) -> str:
     """The text of a prompt's content blocks; what is no text is named, so that the model can read it itself."""
     parts, blocks = [], params.get("prompt")
-    if not isinstance(blocks, list):
-        raise RpcError(INVALID_PARAMS, "prompt must be a list of content blocks")
-    for block in blocks:
+    for block in blocks if isinstance(blocks, list) else ():
         match block:
             case {"type": "text", "text": str(text)}:
                 parts.append(text)
@@ -167,27 +173,18 @@ def _prompt_text(params: Json) -> str:
             case {"type": "resource", "resource": {"uri": uri, **resource}}:
                 parts.append(f'<resource uri="{uri}">\n{resource.get("text", "(no text)")}\n</resource>')
             case _:
-                kind = block.get("type") if isinstance(block, dict) else "none"
-                raise RpcError(INVALID_PARAMS, f"prompt: content of type {kind} cannot be taken")
-    text = clean("\n".join(parts))
-    if not text.strip():
-        raise RpcError(INVALID_PARAMS, "prompt is empty: give it some text")
+                raise InvalidInput("prompt", block, "give blocks of text, resource or resource_link")
+    if not (text := whole("\n".join(parts))).strip():
+        raise InvalidInput("prompt", blocks, "give a list of content blocks with some text")
     return text
 
 
 def _error(problem: Exception, otherwise: int) -> Json:
     """An exception as JSON-RPC tells it; `otherwise` is the code of one that nobody expected."""
-    match problem:
-        case RpcError():
-            return problem.told
-        case ModelError():
-            code = AUTH_REQUIRED if problem.kind == "authentication_failed" else INTERNAL
-            return RpcError(code, problem.message, {"errorKind": problem.kind}).told
-        case NotFound():
-            return RpcError(NOT_FOUND, problem.message).told
-        case InvalidInput() | Conflict():
-            return RpcError(INVALID_PARAMS, problem.message).told
-        case HandrailError() | OSError():
-            return RpcError(INTERNAL, str(problem)).told
+    if isinstance(problem, ModelError):
+        code = _AUTH_REQUIRED if problem.kind == "authentication_failed" else _INTERNAL
+        return {"code": code, "message": problem.message, "data": {"errorKind": problem.kind}}
+    if isinstance(problem, HandrailError | OSError):
+        return {"code": _CODES.get(type(problem), _INTERNAL), "message": str(problem)}
     traceback.print_exception(problem)
-    return RpcError(otherwise, f"the agent failed: {problem!r}").told
+    return {"code": otherwise, "message": f"the agent failed: {problem!r}"}

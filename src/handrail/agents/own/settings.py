@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
+from handrail.agents.own.wires import Wire
+from handrail.agents.own.wires.anthropic import ANTHROPIC
+from handrail.agents.own.wires.chat import CHAT
+from handrail.agents.own.wires.gemini import GEMINI
+from handrail.agents.own.wires.responses import RESPONSES
 from handrail.errors import InvalidInput
+
+_WIRES = {wire.name: wire for wire in (CHAT, RESPONSES, ANTHROPIC, GEMINI)}
 
 
 @dataclass(frozen=True)
 class Settings:
     """Each is told as `HANDRAIL_<ITS NAME>`. Times are seconds."""
 
-    wire: str = "openai-chat"
+    wire: Wire = CHAT
     model_url: str = ""  # without a path
     token: str = ""
     model: str = ""
@@ -31,8 +39,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     for field in fields(Settings):
         name = f"HANDRAIL_{field.name.upper()}"
         if text := environ.get(name):
-            kind = type(getattr(Settings, field.name))
-            told[field.name] = text if kind is str else kind(_positive(name, text))
+            told[field.name] = _value(name, text, type(field.default))
     url = told["model_url"] = told.get("model_url", "").rstrip("/").removesuffix("/v1beta").removesuffix("/v1")
     if url and not url.startswith(("http://", "https://")):
         raise InvalidInput("HANDRAIL_MODEL_URL", url, "give a URL that starts with http:// or https://")
@@ -40,11 +47,14 @@ def read(environ: Mapping[str, str]) -> Settings:
     return Settings(**told)
 
 
-def _positive(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e9:
-        raise InvalidInput(name, text, "give a positive number")
-    return value
+def _value(name: str, text: str, kind: type) -> Any:
+    if kind is str:
+        return text
+    if kind is Wire:
+        if text in _WIRES:
+            return _WIRES[text]
+        raise InvalidInput(name, text, f"give one of {', '.join(_WIRES)}")
+    with suppress(ValueError):
+        if 0 < (number := float(text)) < 1e9:
+            return kind(number)
+    raise InvalidInput(name, text, "give a positive number")

@@ -19,37 +19,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import clean
 from handrail.errors import MissingPart
+from handrail.text import whole
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _PROGRESS = 1.0
 """seconds between two looks at the output of a command that goes on"""
+_TICK = 0.05
+"""seconds between two looks at the clock, and at a program that took the shell's place"""
 
 
 class Output:
     """The beginning and the end of a stream of bytes, at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:
-        self._head, self._tail = bytearray(), bytearray()
-        self._first = limit // 3
-        self._last = limit - self._first
-        self.total = 0
+        self._kept, self._limit, self._head, self.total = bytearray(), limit, limit // 3, 0
 
     def add(self, data: bytes) -> None:
         """Take more bytes."""
         self.total += len(data)
-        room = max(0, self._first - len(self._head))
-        self._head += data[:room]
-        self._tail += data[room:]
-        if len(self._tail) > 4 * self._last:
-            del self._tail[: -self._last]
+        self._kept += data
+        if len(self._kept) > 4 * self._limit:
+            del self._kept[self._head : len(self._kept) - (self._limit - self._head)]
 
     def text(self) -> str:
         """What was kept, as text: invalid UTF-8 replaced, colours and other control characters left out."""
-        kept, missing = self._head + self._tail, self.total - self._first - self._last
+        kept, missing = self._kept, self.total - self._limit
         if missing > 0:
-            kept = self._head + f"\n[… {missing} bytes left out …]\n".encode() + self._tail[-self._last :]
+            tail = kept[len(kept) - (self._limit - self._head) :]
+            kept = kept[: self._head] + f"\n[… {missing} bytes left out …]\n".encode() + tail
         return _CONTROL.sub("", kept.decode("utf-8", "replace"))
 
 
@@ -69,7 +67,8 @@ class Shell:
     def __init__(self, cwd: Path, env: Mapping[str, str], limit: int) -> None:
         self.cwd, self._env, self._limit = str(cwd), env, limit
         self._process: subprocess.Popen[bytes] | None = None
-        self._status = self._out = -1
+        self._out = self._status = -1
+        self._ends = (-1, -1)  # of those two, the numbers by which the shell knows the ends that it writes to
 
     def run(self, command: str, timeout: float, cancel: Cancel, progress: Callable[[str], None]) -> Ran:
         """Run `command` to its end; `progress` is told the output so far once a second.
@@ -78,29 +77,25 @@ class Shell:
         where there is no bash.
         """
         began, output = time.monotonic(), Output(self._limit)
-        quoted = clean(command).replace("\0", "").replace("'", "'\\''")
-        script = f"eval '{quoted}' </dev/null >&4 2>&4 3>&- 4>&-\nbuiltin printf '%d\\0%s\\0' $? \"$PWD\" >&3\n"
         with cancel.stopping(self.kill):
             try:
-                process = self._feed(script)
+                process = self._feed(command)
             except BrokenPipeError:  # it died while nobody looked, by a signal or a background job
                 self.close()
-                process = self._feed(script)
-            if cancel.wanted:  # it came before there was a shell to kill
+                process = self._feed(command)
+            if cancel.is_set():  # it came before there was a shell to kill
                 self.kill()
             code = self._wait(process, output, began + timeout, progress)
         cancel.check()
-        seconds = time.monotonic() - began
-        if code is not None:
-            return Ran(output.text(), code, seconds)
-        self.close()
-        why = (
-            f"timed out after {timeout:g} s and was killed"
-            if seconds >= timeout
-            else "the command ended the shell itself"
-        )
-        note = f"{why}; the next command gets a new shell in {self.cwd}"
-        return Ran(output.text(), process.returncode, seconds, note)
+        seconds, note = time.monotonic() - began, ""
+        if code is None:
+            self.close()
+            code = process.returncode
+            why = "the command ended the shell itself"
+            if seconds >= timeout:
+                why = f"timed out after {timeout:g} s and was killed"
+            note = f"{why}; the next command gets a new shell in {self.cwd}"
+        return Ran(output.text(), code, seconds, note)
 
     def kill(self) -> None:
         """End the shell and what it started, at once. From any thread; the next command gets a new shell."""
@@ -115,16 +110,19 @@ class Shell:
         self.kill()
         self._process.wait()
         if self._process.stdin:
-            with suppress(BrokenPipeError):
-                self._process.stdin.close()
+            self._process.stdin.close()
         os.close(self._out)
         os.close(self._status)
         self._process = None
 
-    def _feed(self, script: str) -> subprocess.Popen[bytes]:
+    def _feed(self, command: str) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
             self.close()
         process = self._process or self._start()
+        quoted = whole(command).replace("\0", "").replace("'", "'\\''")
+        out, status = self._ends
+        script = f"eval '{quoted}' </dev/null >&{out} 2>&{out} {out}>&- {status}>&-\n"
+        script += f"builtin printf '%d\\0%s\\0' $? \"$PWD\" >&{status}\n"
         rest = memoryview(script.encode())
         while rest and process.stdin:
             rest = rest[process.stdin.write(rest) :]
@@ -136,6 +134,8 @@ class Shell:
             raise MissingPart("bash is not installed: install the package `bash`")
         self.cwd = self.cwd if Path(self.cwd).is_dir() else "/"
         (self._out, out), (self._status, status) = os.pipe(), os.pipe()
+        os.set_blocking(self._out, False)
+        self._ends = out, status
         self._process = subprocess.Popen(
             [bash, "--noprofile", "--norc"],
             stdin=subprocess.PIPE,
@@ -143,28 +143,23 @@ class Shell:
             stderr=out,
             cwd=self.cwd,
             env=self._env,
-            pass_fds=(status,),
+            pass_fds=self._ends,
             start_new_session=True,
             bufsize=0,
         )
         os.close(out)
         os.close(status)
-        os.set_blocking(self._out, False)
-        return self._feed(f"exec 3>&{status} 4>&1 {status}>&-\n")
+        return self._process
 
     def _wait(
         self, process: subprocess.Popen[bytes], output: Output, deadline: float, progress: Callable[[str], None]
     ) -> int | None:
         """Until the command has ended: its exit status, or None when the shell is dead."""
-        told, shown, status, longest = time.monotonic() + _PROGRESS, 0, b"", _PROGRESS
-        poll = select.poll()
+        told, shown, status, poll = time.monotonic() + _PROGRESS, 0, b"", select.poll()
         poll.register(self._out, select.POLLIN)
         poll.register(self._status, select.POLLIN)
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                self.kill()
-            ready = poll.poll(1000 * max(0.0, min(longest, told - time.monotonic(), left if left > 0 else 0.02)))
+            ready = poll.poll(1000 * _TICK)
             self._drain(output)
             if any(fd == self._status for fd, _ in ready):
                 status += (data := os.read(self._status, 65536))
@@ -173,18 +168,17 @@ class Shell:
                     code, cwd, _ = status.split(b"\0")
                     self.cwd = os.fsdecode(cwd)
                     return int(code)
-                if not data:
-                    # After `exec` the pipe has ended, but the process goes on as another program: look now and then.
-                    poll.unregister(self._status)
-                    longest = 0.02
+                if not data:  # after `exec` both pipes may have ended, but another program goes on as this process
+                    poll = select.poll()
             if process.poll() is not None:
                 self._drain(output)
                 return None
-            if time.monotonic() >= told:
-                told = time.monotonic() + _PROGRESS
-                if output.total != shown:
-                    shown = output.total
-                    progress(output.text())
+            now = time.monotonic()
+            if now >= deadline:
+                self.kill()
+            if now >= told and output.total != shown:
+                told, shown = now + _PROGRESS, output.total
+                progress(output.text())
 
     def _drain(self, output: Output) -> None:
         with suppress(BlockingIOError):

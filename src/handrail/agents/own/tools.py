@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Annotated, get_args, get_origin
 
 from handrail.agents.own import guide
 from handrail.agents.own.cancel import Cancel
@@ -27,7 +27,9 @@ _DIFF_LIMIT = 256 << 10
 """characters of a file that are shown whole in a diff; of larger ones only the part that changes"""
 _LINES, _LINE = 2000, 400
 _LONGEST, _SEARCH_SECONDS = 3600.0, 30.0
-_TYPES = {str: "string", int: "integer", float: "number", list: "array"}
+_TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "array": list}
+_NAMES = {kind: name for name, kind in _TYPES.items()}
+_GREP = ("grep", "--no-index", "--exclude-standard", "--no-color", "-P")
 _Texts = tuple[str | None, str]
 _Path = Annotated[str, {"description": "relative to the working directory, or absolute"}]
 
@@ -72,29 +74,29 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What makes the act of a call, the parameters it takes, and what the model is told."""
+    """What makes the act of a call, and what the model is told; `checked`: whoever makes it looks at the arguments."""
 
     make: Callable[..., Act]
-    parameters: Mapping[str, tuple[Any, Any]] | None  # type and default; None: whoever runs it judges them
     told: Json
+    checked: bool = False
 
 
 def table(*makers: Callable[..., Act]) -> dict[str, Tool]:
     """The tools by name."""
-    tools = {}
-    for make in makers:
-        parameters, properties = {}, {}
-        for one in inspect.signature(make, eval_str=True).parameters.values():
-            annotated = get_origin(one.annotation) is Annotated
-            kind = one.annotation.__origin__ if annotated else one.annotation
-            kind = get_origin(kind) or kind
-            parameters[one.name] = (kind, one.default)
-            properties[one.name] = {"type": _TYPES[kind], **(one.annotation.__metadata__[0] if annotated else {})}
-        required = [name for name, (_, default) in parameters.items() if default is inspect.Parameter.empty]
-        schema = {"type": "object", "properties": properties, "required": required}
-        told = {"name": make.__name__, "description": make.__doc__, "parameters": schema}
-        tools[make.__name__] = Tool(make, parameters, told)
-    return tools
+    return {
+        make.__name__: Tool(make, {"name": make.__name__, "description": make.__doc__, "parameters": _schema(make)})
+        for make in makers
+    }
+
+
+def _schema(make: Callable[..., Act]) -> Json:
+    properties: Json = {}
+    parameters = inspect.signature(make, eval_str=True).parameters.values()
+    for one in parameters:
+        kind, about = get_args(one.annotation) if get_origin(one.annotation) is Annotated else (one.annotation, {})
+        properties[one.name] = {"type": _NAMES[get_origin(kind) or kind], **about}
+    required = [one.name for one in parameters if one.default is one.empty]
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def prepare(tools: Mapping[str, Tool], call: Call) -> Act:
@@ -104,27 +106,32 @@ def prepare(tools: Mapping[str, Tool], call: Call) -> Act:
     if call.name not in tools:
         raise ToolFault(f"there is no tool `{call.name}`: the tools are {', '.join(tools)}")
     tool = tools[call.name]
-    wanted = tool.parameters
-    given = call.args if wanted is None else {name: _argument(call.args, name, *one) for name, one in wanted.items()}
     try:
-        return tool.make(**given)
+        return tool.make(**(call.args if tool.checked else _arguments(call.args, tool.told["parameters"])))
     except OSError as error:
         raise ToolFault(f"{error.filename or call.name}: {error.strerror or error}") from error
     except ValueError as error:  # a NUL in a path
         raise ToolFault(str(error)) from error
 
 
-def _argument(args: Json, name: str, kind: type, default: Any) -> Any:
-    value = args.get(name)
-    if value is None:
-        if default is inspect.Parameter.empty:
+def _arguments(args: Json, schema: Json) -> Json:
+    """The arguments that were given and are known."""
+    given = {name: args[name] for name in schema["properties"] if args.get(name) is not None}
+    for name in schema["required"]:
+        if name not in given:
             raise ToolFault(f"`{name}` is missing")
-        return default
-    if isinstance(value, float) and value.is_integer() and kind is int:
-        return int(value)
-    if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
-        raise ToolFault(f"`{name}` must be of type {kind.__name__}, not {type(value).__name__}")
-    return value
+    for name, value in given.items():
+        kind = _TYPES[schema["properties"][name]["type"]]
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and kind in {int, float}
+            and kind(value) == value
+        ):
+            given[name] = kind(value)
+        elif not isinstance(value, kind):
+            raise ToolFault(f"`{name}` must be of type {kind.__name__}, not {type(value).__name__}")
+    return given
 
 
 class Workbench:
@@ -202,19 +209,7 @@ class Workbench:
         where = place if stat.S_ISDIR(place.stat().st_mode) else place.parent
         files = f":(glob,top)**/{glob}" if glob else "." if where == place else place.name
         what = ["-n", "-I", "-e", pattern] if pattern else ["-L", "-a", "-e", "(?!)"]
-        argv = [
-            "git",
-            "-C",
-            str(where),
-            "grep",
-            "--no-index",
-            "--exclude-standard",
-            "--no-color",
-            "-P",
-            *what,
-            "--",
-            files,
-        ]
+        argv = ["git", "-C", str(where), *_GREP, *what, "--", files]
         title = f"{f'Search {pattern!r}' if pattern else 'List ' + (glob or 'files')} in {self._short(place)}"
         prefix = "" if where == self.root else f"{self._short(where)}/"
         asks = self._outside(place)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from handrail.kinds import Kind
+from handrail.text import clip
 from handrail.types import Event, Json
 
 OUTPUT_SHOWN = 20_000
@@ -183,7 +184,7 @@ class Transcript:
             return
         seconds = event.data.get("seconds")
         verdict.passed = event.data.get("passed") is True
-        verdict.output = _cut(_text(event.data, "output"))
+        verdict.output = clip(_text(event.data, "output"), OUTPUT_SHOWN)
         verdict.seconds = seconds if isinstance(seconds, int | float) else None
 
 
@@ -216,14 +217,14 @@ def _change(tool: Tool, data: Json) -> None:
     tool.tool = _text(data, "tool") or tool.tool
     tool.status = _text(data, "status") or tool.status
     if data.get("input"):
-        tool.input = _cut(pretty(data["input"]))
+        tool.input = clip(pretty(data["input"]), OUTPUT_SHOWN)
     if "output" in data:
-        tool.output = _cut(_text(data, "output"))
+        tool.output = clip(_text(data, "output"), OUTPUT_SHOWN)
     if paths := data.get("paths"):
         tool.paths = [str(path) for path in paths] if isinstance(paths, list) else []
     if data.get("diffs"):
         tool.diffs = [
-            (_text(item, "path"), _cut(_text(item, "old")), _cut(_text(item, "new")))
+            (_text(item, "path"), clip(_text(item, "old"), OUTPUT_SHOWN), clip(_text(item, "new"), OUTPUT_SHOWN))
             for item in _objects(data, "diffs")
         ]
 
@@ -352,10 +353,3 @@ def pretty(value: object) -> str:
     if isinstance(value, dict) and len(value) == 1 and isinstance(only := next(iter(value.values())), str):
         return only
     return json.dumps(value, ensure_ascii=False, indent=1)
-
-
-def _cut(text: str) -> str:
-    if len(text) <= OUTPUT_SHOWN:
-        return text
-    keep = OUTPUT_SHOWN // 2
-    return f"{text[:keep]}\n… {len(text) - 2 * keep} characters left out …\n{text[-keep:]}"

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 
+from handrail import providers
 from handrail.agents.own.messages import Json, Message, arguments
 from handrail.agents.own.wires import Draft, StreamBroken, Wire
 
 _STOPS = {"max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refusal"}
+_PIECES = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 _ID = re.compile(r"[^a-zA-Z0-9_-]")
+_MARK = {"cache_control": {"type": "ephemeral"}}
 
 
 def _head(model: str, system: str, tools: list[Json], max_output: int) -> Json:
+    request: Json = {"model": model, "max_tokens": max_output, "stream": True}
     # Tools come before the system text in what is cached, so this mark covers both.
-    said = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
-    request: Json = {"model": model, "max_tokens": max_output, "stream": True, "system": said}
-    schemas = [{**tool, "input_schema": tool["parameters"]} for tool in tools]
-    request["tools"] = [{key: tool[key] for key in ("name", "description", "input_schema")} for tool in schemas]
-    return request | {"messages": []}
+    request["system"] = [{"type": "text", "text": system, **_MARK}]
+    names = {"name": "name", "description": "description", "parameters": "input_schema"}
+    return request | {"tools": [{names[key]: tool[key] for key in names} for tool in tools], "messages": []}
 
 
 def _items(message: Message, native: list[Json]) -> list[Json]:
@@ -37,7 +39,13 @@ def _items(message: Message, native: list[Json]) -> list[Json]:
 def _read(draft: Draft, event: Json) -> None:
     match event.get("type"):
         case "content_block_delta":
-            _delta(draft, event["index"], event["delta"])
+            delta, at = event["delta"], event["index"]
+            if delta["type"] == "input_json_delta":
+                draft.calls[at][2] += delta["partial_json"]
+            elif piece := _PIECES.get(delta["type"]):
+                draft.native[at][piece] = draft.native[at].get(piece, "") + delta[piece]
+                draft.say(delta.get("text", ""))
+                draft.think(delta.get("thinking", ""))
         case "content_block_start":
             block = event["content_block"]
             if block["type"] == "tool_use":
@@ -45,12 +53,9 @@ def _read(draft: Draft, event: Json) -> None:
                 draft.calls[event["index"]] = [block["id"], block["name"], ""]
             draft.native.append(block)
         case "message_start":
-            usage = event["message"].get("usage") or {}
-            cached = usage.get("cache_read_input_tokens") or 0
-            written = usage.get("cache_creation_input_tokens") or 0
-            draft.usage = [usage.get("input_tokens", 0) + cached + written, cached, 0]
+            draft.count(event["message"].get("usage"))
         case "message_delta":
-            draft.usage[2] = (event.get("usage") or {}).get("output_tokens", 0)
+            draft.count(event.get("usage"))
             if reason := event["delta"].get("stop_reason"):
                 draft.stop = _STOPS.get(reason, "end")
                 _settle(draft)
@@ -58,32 +63,19 @@ def _read(draft: Draft, event: Json) -> None:
             raise StreamBroken(event["error"].get("message", "the provider failed in mid-answer"))
 
 
-def _delta(draft: Draft, index: int, delta: Json) -> None:
-    match delta["type"]:
-        case "text_delta":
-            draft.native[index]["text"] += delta["text"]
-            draft.text += delta["text"]
-        case "input_json_delta":
-            draft.calls[index][2] += delta["partial_json"]
-        case "thinking_delta":
-            draft.native[index]["thinking"] += delta["thinking"]
-            draft.thought += delta["thinking"]
-        case "signature_delta":
-            draft.native[index]["signature"] = delta["signature"]
-
-
 def _settle(draft: Draft) -> None:
     """The blocks as they can be handed back: with the input of calls, without those that hold nothing."""
     for index, (_, _, raw) in draft.calls.items():
         draft.native[index]["input"] = arguments(raw)[0]
+    whole = {"tool_use", "redacted_thinking"}
     draft.native = [
         block
         for block in draft.native
-        if block["type"] in {"tool_use", "redacted_thinking"} or block.get("text", "").strip() or block.get("signature")
+        if block["type"] in whole or block.get("text", "").strip() or block.get("signature")
     ]
 
 
 _HEADERS = {"x-api-key": "{}", "anthropic-version": "2023-06-01"}
 # A second mark goes on the newest block, whose message ends in `}]}`; the provider finds the older ones itself.
 _TAIL = b',"cache_control":{"type":"ephemeral"}}]}]}'
-ANTHROPIC = Wire("anthropic", "/v1/messages", _HEADERS, _head, _items, _read, 3, _TAIL)
+ANTHROPIC = Wire("anthropic", "/v1/messages", _HEADERS, _head, _items, _read, providers.anthropic, 3, _TAIL)

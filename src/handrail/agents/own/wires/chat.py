@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handrail import providers
 from handrail.agents.own.messages import Json, Message, encode
 from handrail.agents.own.wires import Draft, StreamBroken, Wire
 
@@ -18,24 +19,20 @@ def _items(message: Message, _: list[Json]) -> list[Json]:
     if message.role == "user":
         return [{"role": "user", "content": message.text}]
     said: Json = {"role": "assistant", "content": message.text or None}
-    functions = [{"name": call.name, "arguments": encode(call.args)} for call in message.calls]
-    ids = [call.id for call in message.calls]
-    if ids:
-        pairs = zip(ids, functions, strict=True)
-        said["tool_calls"] = [{"id": one, "type": "function", "function": function} for one, function in pairs]
+    if message.calls:
+        functions = [(call.id, {"name": call.name, "arguments": encode(call.args)}) for call in message.calls]
+        said["tool_calls"] = [{"id": one, "type": "function", "function": function} for one, function in functions]
     return [said, *({"role": "tool", "tool_call_id": call.id, "content": call.result} for call in message.calls)]
 
 
 def _read(draft: Draft, event: Json) -> None:
     if error := event.get("error"):
         raise StreamBroken(error.get("message", error) if isinstance(error, dict) else error)
-    if usage := event.get("usage"):
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        draft.usage = [usage.get("prompt_tokens", 0), cached, usage.get("completion_tokens", 0)]
+    draft.count(event.get("usage"))
     for choice in event.get("choices", ()):
         delta = choice.get("delta") or {}
-        draft.text += delta.get("content") or delta.get("refusal") or ""
-        draft.thought += delta.get("reasoning_content") or delta.get("reasoning") or ""
+        draft.say(delta.get("content") or delta.get("refusal") or "")
+        draft.think(delta.get("reasoning_content") or delta.get("reasoning") or "")
         for piece in delta.get("tool_calls") or ():
             # Some servers leave the index out and send each call whole, with an id.
             index = piece.get("index", len(draft.calls) - (0 if piece.get("id") else 1))
@@ -47,4 +44,4 @@ def _read(draft: Draft, event: Json) -> None:
             draft.stop = _STOPS.get(reason, "end")
 
 
-CHAT = Wire("openai-chat", "/v1/chat/completions", {"authorization": "Bearer {}"}, _head, _items, _read)
+CHAT = Wire("openai-chat", "/v1/chat/completions", {"authorization": "Bearer {}"}, _head, _items, _read, providers.chat)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handrail import providers
 from handrail.agents.own.messages import Call, Json, Message, encode
 from handrail.agents.own.wires import Draft, StreamBroken, Wire
 
@@ -31,9 +32,7 @@ def _response(call: Call) -> Json:
 def _read(draft: Draft, event: Json) -> None:
     if error := event.get("error"):
         raise StreamBroken(error.get("message", "the provider failed in mid-answer"))
-    if usage := event.get("usageMetadata"):
-        output = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
-        draft.usage = [usage.get("promptTokenCount", 0), usage.get("cachedContentTokenCount", 0), output]
+    draft.count(event.get("usageMetadata"))
     if (event.get("promptFeedback") or {}).get("blockReason"):
         draft.stop = "refusal"
     for candidate in event.get("candidates", ()):
@@ -48,9 +47,9 @@ def _read(draft: Draft, event: Json) -> None:
 def _part(draft: Draft, part: Json) -> None:
     """Take one part; a signature of thinking must come back exactly where it stood."""
     if part.get("thought"):
-        draft.thought += part.get("text", "")
+        draft.think(part.get("text", ""))
         return
-    draft.text += part.get("text", "")
+    draft.say(part.get("text", ""))
     if call := part.get("functionCall"):
         draft.calls[len(draft.calls)] = [call.get("id", ""), call["name"], encode(call.get("args") or {})]
     if draft.native and set(draft.native[-1]) == set(part) == {"text"}:
@@ -60,4 +59,4 @@ def _part(draft: Draft, part: Json) -> None:
 
 
 _PATH = "/v1beta/models/{}:streamGenerateContent?alt=sse"
-GEMINI = Wire("gemini", _PATH, {"x-goog-api-key": "{}"}, _head, _items, _read)
+GEMINI = Wire("gemini", _PATH, {"x-goog-api-key": "{}"}, _head, _items, _read, providers.gemini)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handrail import providers
 from handrail.agents.own.messages import Json, Message, encode
 from handrail.agents.own.wires import Draft, StreamBroken, Wire
 
@@ -34,21 +35,19 @@ def _said(role: str, kind: str, text: str) -> Json:
 def _read(draft: Draft, event: Json) -> None:
     match event.get("type"):
         case "response.output_text.delta":
-            draft.text += event["delta"]
+            draft.say(event["delta"])
         case "response.refusal.delta":
-            draft.text += event["delta"]
+            draft.say(event["delta"])
             draft.stop = "refusal"
         case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-            draft.thought += event["delta"]
+            draft.think(event["delta"])
         case "response.output_item.done":
             _item(draft, event["item"])
         case "response.completed" | "response.incomplete":
             reason = (event["response"].get("incomplete_details") or {}).get("reason")
             ended = "refusal" if reason == "content_filter" else "length" if reason else "end"
             draft.stop = draft.stop or ended
-            usage = event["response"].get("usage") or {}
-            cached = (usage.get("input_tokens_details") or {}).get("cached_tokens", 0)
-            draft.usage = [usage.get("input_tokens", 0), cached, usage.get("output_tokens", 0)]
+            draft.count(event["response"].get("usage"))
         case "response.failed" | "error":
             error = event.get("response", event).get("error") or event
             raise StreamBroken(error.get("message") or "the provider failed in mid-answer")
@@ -68,4 +67,6 @@ def _item(draft: Draft, item: Json) -> None:
             draft.native.append({key: item[key] for key in ("type", "call_id", "name", "arguments")})
 
 
-RESPONSES = Wire("openai-responses", "/v1/responses", {"authorization": "Bearer {}"}, _head, _items, _read)
+RESPONSES = Wire(
+    "openai-responses", "/v1/responses", {"authorization": "Bearer {}"}, _head, _items, _read, providers.responses
+)

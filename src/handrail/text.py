@@ -1,0 +1,16 @@
+"""Text that is too long, or that no other program takes; what the server and Handrail's own agent share."""
+
+from __future__ import annotations
+
+
+def clip(text: str, limit: int, why: str = "") -> str:
+    """The beginning and the end of `text` where it is longer than `limit` characters, and what is missing."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    return f"{text[:head]}\n[… {len(text) - limit} characters left out{why} …]\n{text[len(text) - limit + head :]}"
+
+
+def whole(text: str) -> str:
+    """`text` with halves of surrogate pairs joined, and lone ones replaced: no other program takes those."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
