@@ -1,9 +1,9 @@
 """`make demo`: a real open-source project with a planted bug, handed off until its own test suite passes.
 
 The project is boltons (https://github.com/mahmoud/boltons, BSD), its source distribution from PyPI. With a model key in
-the environment its model is used; with a login of an agent (`codex login` and its like) that agent works, in a session
-that holds a copy of it; with neither, the model is played by the scripted provider of the tests. Everything goes
-through the command line, as a user would do it.
+the environment a model of its provider is used (`DEMO_MODEL` names which); with a login of an agent (`codex login` and
+its like) that agent works, in a session that holds a copy of it; with neither, the model is played by the scripted
+provider of the tests. Everything goes through the command line, as a user would do it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ WORK = ROOT / ".cache" / "demo"
 VERSION = "26.2.0"
 GOAL = "The test suite of this project fails since the last commit. Find the cause in the source and mend it there."
 CHECK = "python -m pytest -q -p no:cacheprovider -p no:asyncio"
-KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+KEYS = {
+    "ANTHROPIC_API_KEY": ("anthropic", "claude-sonnet-4-5"),
+    "OPENAI_API_KEY": ("openai", "gpt-5"),
+    "GEMINI_API_KEY": ("gemini", "gemini-2.5-pro"),
+    "GOOGLE_API_KEY": ("gemini", "gemini-2.5-pro"),
+}
+"""variable → the provider that it opens, and the model that is used there unless `DEMO_MODEL` names another"""
 
 
 def main() -> int:
@@ -36,7 +42,7 @@ def main() -> int:
     handrail = [str(Path(sys.executable).with_name("handrail"))]
     _run([*handrail, "down"], environment, quiet=True)
     shutil.rmtree(WORK / "data", ignore_errors=True)
-    with _model(handrail, environment) as (said, options):
+    with choose_model(handrail, environment) as (said, options):
         _say(said)
         goal = ["do", GOAL, "--repo", str(project), "--check", CHECK, "--turns", "6"]
         tools = ["--tools", str(Path(sys.prefix))]
@@ -76,10 +82,13 @@ def _project() -> Path:
 
 
 @contextlib.contextmanager
-def _model(handrail: list[str], environment: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+def choose_model(handrail: list[str], environment: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
     """The model to use, as options of `handrail do`: that of a key, that of a login, or the scripted one."""
-    if key := next((name for name in KEYS if environment.get(name)), None):
-        yield f"Using the model that {key} opens", ["--budget", "2"]
+    if key := next((name for name in KEYS if environment.get(name, "").strip()), None):
+        provider, model = KEYS[key]
+        model = environment.get("DEMO_MODEL") or model
+        options = ["--provider", provider, "--model", model, "--budget", "2"]
+        yield f"Using {model}, which {key} opens (DEMO_MODEL names another)", options
         return
     if login := _logged_in(handrail, environment):
         name, where = login
@@ -87,21 +96,21 @@ def _model(handrail: list[str], environment: dict[str, str]) -> Iterator[tuple[s
         subprocess.run([*handrail, "agents", "install", name], env=environment, check=True)
         yield f"Using {name} with a copy of your login in {where}", ["--agent", name, "--login"]
         return
-    provider = subprocess.Popen(
+    played = subprocess.Popen(
         [sys.executable, "-m", "tests.fake_provider", "--script", str(HERE / "script.json")],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        assert provider.stdout is not None
-        environment["ANTHROPIC_BASE_URL"] = provider.stdout.readline().strip()
+        assert played.stdout is not None
+        environment["ANTHROPIC_BASE_URL"] = played.stdout.readline().strip()
         environment["ANTHROPIC_API_KEY"] = "scripted"
         options = ["--model", "claude-sonnet-4-5", "--budget", "2"]
         yield "No model key and no login of an agent in the environment: the model is played by a script", options
     finally:
-        provider.terminate()
-        provider.wait(timeout=10)
+        played.terminate()
+        played.wait(timeout=10)
 
 
 def _logged_in(handrail: list[str], environment: Mapping[str, str]) -> tuple[str, str] | None:

@@ -1,4 +1,10 @@
-"""Bad input through the real command line: one clear sentence, the right exit status, and nothing half-written."""
+"""Bad input through the real command line: one clear sentence, the right exit status, and nothing half-written.
+
+No git repository, an empty one, an unknown agent, one that is not installed: `what_a_session_cannot_be_made_of`; an
+agent whose program is gone: `an_agent_whose_files_are_gone`; a wrong key, a port that is taken, a second server on the
+same data, a full disk (at the start and in mid-session): tests of these names; a prompt of 10 MB and one that is no
+UTF-8: `texts_that_no_prompt_can_be`; invalid UTF-8 of a tool: `a_tool_may_print_what_is_no_text`.
+"""
 
 from __future__ import annotations
 

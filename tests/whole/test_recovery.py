@@ -149,7 +149,9 @@ def test_a_lost_memory_is_said_and_replaced_by_a_summary(house: House) -> None:
     house.run("down")
     journals = list((house.data / "sessions" / session / "home").rglob("own-*.jsonl"))
     assert len(journals) == 1
-    journals[0].unlink()
+    journals[0].write_text(
+        '{"k":"session","cwd":"/"}\n{"k":"user","text":"Remember the word Zebra."}\n'
+    )  # as it once was
     house.run("prompt", session, prompt([{"text": "I was told so."}]))
     house.wait(session, "turn.ended", count=2)
     log = house.events(session)

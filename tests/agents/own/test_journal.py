@@ -123,6 +123,31 @@ def test_a_torn_tail_is_left_out(tmp_path: Path) -> None:
         journal.close()
 
 
+OLD = (
+    {"k": "session", "cwd": "/w"},
+    {"k": "user", "text": "remember 4711"},
+    {"k": "answer", "text": "yes", "calls": [[1, "a", "shell", {"command": "ls"}, None]], "stop": "end"},
+    {"k": "result", "item": [1, "a", "shell", "out", True]},
+)
+"""records as the versions before `message` wrote them"""
+
+
+@pytest.mark.parametrize("how", ["load", "resume"])
+async def test_a_session_of_another_version_is_not_pretended_to_be_remembered(make: MakeOwn, how: str) -> None:
+    async with make() as own:
+        await own.new()
+        file = own.home / ".handrail-agent/own-old.jsonl"
+        file.write_text("".join(f"{json.dumps(record)}\n" for record in OLD))
+        kept = file.read_bytes()
+        for _ in range(2):  # it is free for whoever can read it
+            with pytest.raises(Refused, match="another version of Handrail's agent: its memory is lost") as refused:
+                await own.back("own-old", how)
+            assert refused.value.code == -32002
+        assert file.read_bytes() == kept
+        await own.new()
+        assert (await own.prompt(prompt([{"text": "usable"}])))["stopReason"] == "end_turn"
+
+
 def test_calls_and_results_are_paired(tmp_path: Path) -> None:
     calls = [Call(1, "a", "shell", {"command": "x"}), Call(2, "b", "shell", {}), Call(3, "c", "shell", {})]
     journal = Journal(tmp_path, "s", create=True)

@@ -6,5 +6,6 @@ for. Threads instead of asyncio for the same reason: one reads stdin, one a turn
 
 The way of a turn: `server` (ACP) → `turn` (the loop) → `history` (the request as bytes) → `model` (HTTP, retries) →
 `wires` (four formats) → `tools`, `shell`; `session` shows and asks; `journal` remembers each step before it is shown. A
-message is one value in all of them, and a tool call carries its result.
+message is one value in all of them, and a tool call carries its result. What a running session knows and what it would
+know after a crash are made of the same records by the same code.
 """
