@@ -9,6 +9,7 @@ from handrail.types import Permissions
 from tests.egress.conftest import lab
 from tests.egress.lab import Lab
 from tests.fake_provider import prompt
+from tests.real_agents.door import mount
 from tests.sessions.conftest import Open, fake, open_house, repository
 
 __all__ = ["fake", "lab", "open_house", "repository"]
@@ -20,6 +21,7 @@ async def test_a_real_agent_reaches_its_model_and_the_host(lab: Lab, open_house:
     upstream = await lab.upstream()
     async with open_house(egress=lab.egress, agent_start=90.0) as house:
         house.model = "claude-sonnet-4-5" if agent == "handrail" else None
+        mount(house)
         network = (f"api.example.com:{upstream.port}",)
         session = await house.new(agent=agent, network=network, permissions=Permissions.ALLOW)
         steps = [{"shell": f"curl -sS http://api.example.com:{upstream.port}/ > got.txt"}, {"text": "done"}]

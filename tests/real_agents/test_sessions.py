@@ -16,6 +16,7 @@ from handrail.kinds import Kind
 from handrail.store import approvals
 from handrail.types import ApprovalId, Check, Goal, Outcome, Permissions, SessionId, StopReason
 from tests.fake_provider import prompt
+from tests.real_agents.door import mount
 from tests.sessions.conftest import House, Open, fake, open_house, repository
 
 __all__ = ["fake", "open_house", "repository"]
@@ -32,6 +33,7 @@ def _unlike(agent: str) -> str:
 
 async def _house_of(house: House, agent: str) -> House:
     house.model = "claude-sonnet-4-5" if agent == "handrail" else None
+    mount(house)
     return house
 
 

@@ -38,7 +38,7 @@ def offered(servers: object, own: Mapping[str, Tool], limit: int) -> dict[str, T
     for server in servers if isinstance(servers, list) else ():
         name = server.get("name") if isinstance(server, dict) else None
         try:
-            for tool in Server(server, limit).tools():
+            for tool in list(Server(server, limit).tools()):  # all of them, or none
                 plain = tool.told["name"]
                 tool.told["name"] = plain if plain not in {**own, **tools} else f"{name}_{plain}"[:64]
                 tools[tool.told["name"]] = tool

@@ -45,7 +45,7 @@ class Server:
             "initialize": self._initialize,
             "authenticate": lambda _: {},
             "session/new": lambda params: (made := self._open(None, params)).modes() | {"sessionId": made.id},
-            "session/load": self._load,
+            "session/load": lambda params: self._open(_string(params, "sessionId"), params).replay(),
             "session/resume": lambda params: self._open(_string(params, "sessionId"), params).modes(),
             "session/set_mode": self._set_mode,
             "session/close": self._close,
@@ -91,11 +91,6 @@ class Server:
         session = Session(identity, cwd, servers, self._settings, self._peer)
         self._sessions[session.id] = session
         return session
-
-    def _load(self, params: Json) -> Json:
-        session = self._open(_string(params, "sessionId"), params)
-        session.replay()
-        return session.modes()
 
     def _session(self, params: Json) -> Session:
         identity = _string(params, "sessionId")

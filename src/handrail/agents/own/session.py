@@ -116,8 +116,8 @@ class Session:
             self._shown_call = f"call-{call.number}"
             self.show(update_kind, toolCallId=self._shown_call, **update)
 
-    def replay(self) -> None:
-        """Send the whole history as updates, for `session/load`."""
+    def replay(self) -> Json:
+        """Send the whole history as updates, for `session/load`; ACP's `modes`."""
         for number, message in enumerate(self.memory.said):
             if message.role == "user":
                 self.say("user_message_chunk", message.text)
@@ -132,6 +132,7 @@ class Session:
         if self.memory.plan:
             self.show("plan", entries=self.memory.plan)
         self.show_usage()
+        return self.modes()
 
     # --- what the person is asked -------------------------------------------------------------------------------------
 

@@ -78,11 +78,7 @@ class Shell:
         """
         began, output = time.monotonic(), Output(self._limit)
         with cancel.stopping(self.kill):
-            try:
-                process = self._feed(command)
-            except BrokenPipeError:  # it died while nobody looked, by a signal or a background job
-                self.close()
-                process = self._feed(command)
+            process = self._feed(command)
             if cancel.is_set():  # it came before there was a shell to kill
                 self.kill()
             code = self._wait(process, output, began + timeout, progress)
@@ -117,7 +113,7 @@ class Shell:
 
     def _feed(self, command: str) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
-            self.close()
+            self.close()  # it died while nobody looked, by a signal or a background job
         process = self._process or self._start()
         quoted = whole(command).replace("\0", "").replace("'", "'\\''")
         out, status = self._ends

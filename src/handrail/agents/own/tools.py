@@ -122,14 +122,9 @@ def _arguments(args: Json, schema: Json) -> Json:
             raise ToolFault(f"`{name}` is missing")
     for name, value in given.items():
         kind = _TYPES[schema["properties"][name]["type"]]
-        if (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and kind in {int, float}
-            and kind(value) == value
-        ):
-            given[name] = kind(value)
-        elif not isinstance(value, kind):
+        if kind is int and isinstance(value, float) and value.is_integer():
+            given[name] = int(value)
+        elif not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
             raise ToolFault(f"`{name}` must be of type {kind.__name__}, not {type(value).__name__}")
     return given
 
