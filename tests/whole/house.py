@@ -157,14 +157,20 @@ class House:
         told: Obj = json.loads(self.run(*words, "--json").stdout)
         return told
 
-    def get(self, path: str) -> Obj:
+    def call(self, method: str, path: str, body: Obj | None = None) -> Obj:
         """What the API answers: for what is asked again and again, since a process for each question costs a core."""
         told = self.address()
         headers = {"Authorization": f"Bearer {told['token']}"}
-        answer = httpx2.get(f"{told['url']}/api/v1{path}", headers=headers, timeout=30, trust_env=False, verify=False)
-        assert answer.status_code == httpx2.codes.OK, answer.text
+        answer = httpx2.request(
+            method, f"{told['url']}/api/v1{path}", json=body, headers=headers, timeout=30, trust_env=False, verify=False
+        )
+        assert answer.is_success, answer.text
         found: Obj = answer.json()
         return found
+
+    def get(self, path: str) -> Obj:
+        """What the API tells."""
+        return self.call("GET", path)
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 

@@ -42,12 +42,9 @@ def source(house: House, name: str, kind: str, *options: str) -> str:
 
 
 def enable(house: House, text: str, name: str) -> None:
-    """Check, keep and enable a workflow."""
-    file = house.data.parent / "workflow.yaml"
-    file.write_text(text)
-    house.run("workflows", "lint", str(file))
-    house.run("workflows", "add", str(file))
-    house.run("workflows", "enable", name, "--unproven")
+    """Keep and enable a workflow."""
+    house.call("POST", "/workflows", {"text": text})
+    house.call("POST", f"/workflows/{name}/enable", {"unproven": True})
 
 
 def run_of(house: House, state: str = "ended") -> Obj:
@@ -55,7 +52,7 @@ def run_of(house: House, state: str = "ended") -> Obj:
 
     def there() -> Obj | None:
         runs = house.get("/runs")["runs"]
-        return house.json("runs", "show", str(runs[0]["id"])) if runs and runs[0]["state"] == state else None
+        return house.get(f"/runs/{runs[0]['id']}") if runs and runs[0]["state"] == state else None
 
     return dict(until(there, 90, f"a run is {state}"))
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx2
 import pytest
 
 from tests.fake_provider import prompt
-from tests.whole.house import MODEL, House, Obj, processes_of, until
+from tests.whole.house import MODEL, House, processes_of, until
 
 pytestmark = pytest.mark.timeout(150)  # many processes: a busy machine may take its time
 
@@ -28,22 +27,13 @@ HIDERS = (
 """commands that leave a process behind, the more stubborn the further they go"""
 
 
-def post(house: House, path: str, body: Obj) -> Obj:
-    address = house.address()
-    headers = {"Authorization": f"Bearer {address['token']}"}
-    answer = httpx2.post(f"{address['url']}/api/v1{path}", json=body, headers=headers, timeout=30, trust_env=False)
-    assert answer.is_success, answer.text
-    told: Obj = answer.json()
-    return told
-
-
 def begin(house: House, run: int) -> tuple[str, str]:
     """Start a session whose tool leaves a process behind; its id, and the mark of what it left."""
     mark = f"9{run:02}77.5"
     hider = HIDERS[run % len(HIDERS)].replace("{}", mark)
     steps: list[dict[str, object]] = [{"shell": hider}, {"shell": "sleep 30"}]
     body = {"repository": str(house.repository), "model": MODEL[1], "permissions": "allow", "prompt": prompt(steps)}
-    session = str(post(house, "/sessions", body)["id"])
+    session = str(house.call("POST", "/sessions", body)["id"])
     house.wait(session, "tool.started", count=2)
     until(lambda: any(mark in words for words in processes_of(house.data).values()), why=f"{hider} left a process")
     return session, mark

@@ -111,12 +111,12 @@ def promoted(house: House) -> None:
 def proof(house: House, run: Obj, url: str) -> None:
     """What a person sees afterwards: receipt, cost, evidence, and what became of each event."""
     assert run["cost_nano"] > 0
-    (carried,) = house.json("effects", "--run", run["id"])["effects"]
+    (carried,) = house.get(f"/effects?run={run['id']}")["effects"]
     assert carried["receipt"]["url"].endswith(url)
     assert carried["receipt"]["url"] in house.run("effects", "show", carried["id"]).stdout
     shown = house.run("runs", "show", run["id"]).stdout
     assert "$0." in shown, shown
-    reasons = [str(item["reason"]) for item in house.json("events")["events"]]
+    reasons = [str(item["reason"]) for item in house.get("/events")["events"]]
     assert any("started" in reason for reason in reasons), reasons
     assert any("the filter gives false" in reason for reason in reasons), reasons
 
@@ -175,7 +175,7 @@ async def test_a_server_that_is_killed_while_the_agent_works_opens_one_pull_requ
     run = await asyncio.to_thread(run_of, house)
     assert run["outcome"] == "done"
     assert len(shop.pulls) == 1
-    assert len((await asyncio.to_thread(house.json, "runs"))["runs"]) == 1
+    assert len(house.get("/runs")["runs"]) == 1
 
 
 ORDERS: list[dict[str, object]] = [

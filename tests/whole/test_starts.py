@@ -32,14 +32,14 @@ receivers:
 async def to_the_merge(house: House, github: FakeGitHub, trigger: str) -> None:
     """A person says yes to the pull request that waits, and merges it."""
     effect = await asyncio.to_thread(waiting, house)
-    await asyncio.to_thread(house.run, "workflows", "disable", "mend")  # one is enough
+    await asyncio.to_thread(house.call, "POST", "/workflows/mend/disable")  # one is enough
     await asyncio.to_thread(house.run, "effects", "approve", effect["id"])
     run = await asyncio.to_thread(run_of, house)
     assert (run["outcome"], run["trigger"]) == ("done", trigger)
     assert run["cost_nano"] > 0
     (pull,) = github.repositories["acme/shop"].pulls
     await merge(github, pull.number)
-    (carried,) = (await asyncio.to_thread(house.json, "effects", "--run", run["id"]))["effects"]
+    (carried,) = house.get(f"/effects?run={run['id']}")["effects"]
     assert carried["receipt"]["url"].endswith(f"/pull/{pull.number}")
 
 
@@ -48,7 +48,7 @@ async def test_a_schedule_starts_it(house: House, github: FakeGitHub) -> None:
     text = WORKFLOW + 'on: {schedule: {cron: "*/2 * * * * *", zone: Europe/Berlin, overlap: skip}}\n'
     await asyncio.to_thread(enable, house, text, "mend")
     await to_the_merge(house, github, "schedule")
-    assert len((await asyncio.to_thread(house.json, "runs"))["runs"]) == 1, "ticks while it went on are skipped"
+    assert len(house.get("/runs")["runs"]) == 1, "ticks while it went on are skipped"
 
 
 @contextmanager
@@ -107,7 +107,7 @@ async def test_an_alert_of_a_real_alertmanager_starts_it(house: House, github: F
         fire(api, "WrongLanguage", "page")
         await asyncio.to_thread(until, told(house), 30, "Alertmanager told of both, and of them again")
     await to_the_merge(house, github, "event")
-    assert len((await asyncio.to_thread(house.json, "runs"))["runs"]) == 1, "an alert that is repeated is one"
+    assert len(house.get("/runs")["runs"]) == 1, "an alert that is repeated is one"
 
 
 async def test_a_poll_starts_it_through_a_kill_where_no_webhook_comes(house: House, github: FakeGitHub) -> None:
@@ -126,4 +126,4 @@ async def test_a_poll_starts_it_through_a_kill_where_no_webhook_comes(house: Hou
     await asyncio.to_thread(house.ready, but=before)
     await to_the_merge(house, github, "event")
     assert "acme/shop" in (await asyncio.to_thread(house.run, "sources")).stdout
-    assert len((await asyncio.to_thread(house.json, "runs"))["runs"]) == 1
+    assert len(house.get("/runs")["runs"]) == 1
