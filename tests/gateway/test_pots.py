@@ -59,9 +59,40 @@ def test_a_new_day_is_whole_again_and_a_clock_set_back_opens_nothing() -> None:
     clock.now += timedelta(days=1)
     pot.settle(over_midnight, 50, 0)
     assert pot.used.money == 0, "a call belongs to the day on which it began"
+    pot.settle(pot.hold(9, 0), 9, 0)
     clock.now -= timedelta(days=1)
-    pot.settle(pot.hold(70, 0), 70, 0)
-    assert pot.used.money == 70, "what is spent while the clock is set back is spent"
+    assert pot.used.money == 59, "the day is as it was, with what was spent since on top: as the ledger has it"
+    pot.settle(pot.hold(30, 0), 30, 0)
+    assert pot.used.money == 89, "what is spent while the clock is set back is spent"
+    clock.now += timedelta(days=1)
+    assert pot.used.money == 9
+    clock.now -= timedelta(days=400)
+    assert pot.used.money == 189, "and before the first day that is known, all that is known is used"
+
+
+def test_time_that_a_pot_counts_is_no_matter_of_the_clock() -> None:
+    clock = Clock()
+    pot = Pot(Budget(RUN, Period.DAY, seconds=100), "it", clock=clock)
+    pot.work(SessionId("a"))
+    pot._since -= 30
+    clock.now += timedelta(days=1)
+    assert round(pot.used.seconds) == 0, "a new day"
+    pot._since -= 20
+    clock.now -= timedelta(days=1)
+    assert round(pot.used.seconds) == 50
+    pot.rest(SessionId("a"))
+    assert round(pot.used.seconds) == 50
+
+
+def test_a_pot_remembers_a_hundred_days() -> None:
+    clock = Clock()
+    pot = Pot(Budget(RUN, Period.DAY, NanoUSD(100)), "it", clock=clock)
+    for _ in range(300):
+        pot.settle(pot.hold(1, 0), 1, 0)
+        clock.now += timedelta(days=1)
+    assert pot.used.money == 0
+    clock.now -= timedelta(days=300)
+    assert pot.used.money == 99
 
 
 def test_a_hard_pot_lets_nothing_out_that_may_pass_it() -> None:
@@ -93,7 +124,7 @@ def test_time_runs_while_anybody_works_and_once_for_all() -> None:
     assert pot.seconds_left() == 0
     assert pot.full()
     pots.rest(SessionId("b"))
-    assert pots.working == frozenset()
+    assert pots.working == {}
     assert pot.standing().share >= 1
 
 

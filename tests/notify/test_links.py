@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from handrail.errors import Forbidden
-from handrail.notify.links import Links
+from handrail.notify.links import LINK_LIFE, Links
 from handrail.types import ApprovalId
 from tests.notify.conftest import TIME
 
@@ -44,7 +44,9 @@ def test_garbage_is_refused(bad: str) -> None:
 
 
 def test_time_and_another_secret_end_a_token() -> None:
-    with pytest.raises(Forbidden, match="too old"):
+    with pytest.raises(Forbidden, match="time of this link is over"):
         LINKS.read(token(), TIME + DAY)
+    with pytest.raises(Forbidden, match="time of this link is over"):  # a clock that was set back lengthens no link
+        LINKS.read(token(), TIME - LINK_LIFE)
     with pytest.raises(Forbidden, match="not one of this server"):
         Links(b"n" * 32).read(token(), TIME)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from handrail.notify import Notice, Occasion
-from handrail.notify.links import Links
-from handrail.notify.wording import LINK_LIFE, Place, worded
+from handrail.notify.links import LINK_LIFE, Links
+from handrail.notify.wording import Place, worded
 from handrail.types import ApprovalId, SessionId
 from tests.notify.conftest import TIME
 

@@ -117,7 +117,9 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
     async def opened(**settings: object) -> AsyncIterator[House]:
         egress = settings.pop("egress", None) or Egress()
         assert isinstance(egress, Egress)
-        parts = {name: settings.pop(name) for name in ("clock", "tell", "settled", "vault") if name in settings}
+        parts = {
+            name: settings.pop(name) for name in ("clock", "running", "tell", "settled", "vault") if name in settings
+        }
         config = replace(Config(data=tmp_path / "data"), **settings)  # type: ignore[arg-type]
         providers = (
             Provider("anthropic", Wire.ANTHROPIC, fake.url, "house-key-5b21c9"),

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -13,14 +12,16 @@ from handrail.types import Budget, Check, Control, Goal, Limits, NanoUSD, Scope,
 from tests.sessions.conftest import House
 
 CENT = 10_000_000
+TIME = [0.0]
+"""seconds that have passed, for whoever counts them"""
 
 
 async def allowance(house: House, limits: Limits | None = None) -> tuple[Allowance, Record]:
     """Of a session that is handed off in memory, and whose agent was never started."""
     row = await house.row(await house.new())
     if limits is not None:
-        row = replace(row, control=Control.AGENT, goal=Goal("x", (Check("false"),), limits), goal_set=now())
-    record = Record(house.store, row)
+        row = replace(row, control=Control.AGENT, goal=Goal("x", (Check("false"),), limits))
+    record = Record(house.store, row, lambda: TIME[0])
     return Allowance(house.sessions._rooms, record), record
 
 
@@ -37,8 +38,8 @@ def grant(house: House, record: Record, turn: int | None = None) -> None:
 
 async def test_without_limits_nothing_binds_and_nothing_is_near(house: House) -> None:
     mine, _ = await allowance(house)
-    await mine.begin(anew=True)
-    assert (mine.binding, mine.near(), await mine.over()) == (False, None, None)
+    mine.begin(anew=True)
+    assert (mine.binding, mine.near(), mine.over()) == (False, None, None)
     mine.end()
     mine.end()
 
@@ -59,33 +60,36 @@ async def test_at_seven_tenths_of_the_nearest_limit_it_is_near(
 ) -> None:
     mine, record = await allowance(house, limits)
     record.row = replace(record.row, **used)  # type: ignore[arg-type]
-    await mine.begin(anew=True)
+    mine.begin(anew=True)
     near = mine.near()
     assert near is None if says is None else says in str(near)
     assert near is None or near in told(near)
 
 
-async def test_time_counts_from_the_hand_off(house: House) -> None:
+async def test_time_counts_while_the_session_works_and_nobody_is_waited_for(house: House) -> None:
     mine, record = await allowance(house, Limits(seconds=1000))
-    await mine.begin(anew=True)
-    assert (mine.binding, mine.near(), await mine.over()) == (True, None, None)
-    record.row = replace(record.row, goal_set=now() - timedelta(seconds=800))
-    await mine.begin(anew=False)
-    assert str(mine.near()).endswith("of 17 min")
-    assert await mine.over() is None
-    record.row = replace(record.row, goal_set=now() - timedelta(seconds=1001))
-    await mine.begin(anew=False)
-    assert await mine.over() == "the time that the goal allows is over"
+    mine.begin(anew=True)
+    TIME[0] += 5000
+    assert (mine.binding, mine.near(), mine.over()) == (True, None, None)
+    with record.watch.working():
+        TIME[0] += 800
+        assert str(mine.near()).endswith("of 17 min")
+        with record.watch.waiting(), record.watch.waiting():
+            TIME[0] += 5000
+        TIME[0] += 199
+        assert mine.over() is None
+        TIME[0] += 1
+        assert mine.over() == "the time that the goal allows is over"
 
 
 async def test_a_scope_without_time_left_ends_the_turn(house: House) -> None:
     mine, _ = await allowance(house)
-    await mine.begin(anew=True)
+    mine.begin(anew=True)
     await budgets.put(house.store, house.sessions._rooms.gateway, Budget(Scope("member:test"), seconds=1e-6))
     assert mine.binding
-    assert "member:test" in str(await mine.over())
+    assert "member:test" in str(mine.over())
     await budgets.remove(house.store, house.sessions._rooms.gateway, Scope("member:test"), None)
-    assert await mine.over() is None
+    assert mine.over() is None
 
 
 async def test_a_new_turn_has_its_own_budget_whole_and_one_that_goes_on_has_not(house: House) -> None:
@@ -94,7 +98,7 @@ async def test_a_new_turn_has_its_own_budget_whole_and_one_that_goes_on_has_not(
     account = house.sessions._rooms.gateway.accounts[record.id]
     call = ModelCall(record.id, 1, now(), "p", "anthropic", "m", 200, 1, 0, 1, NanoUSD(9))  # type: ignore[arg-type]
     account.settle(await account.reserve(5, 5), call)
-    await mine.begin(anew=False)
+    mine.begin(anew=False)
     assert "budget of this turn" in str(mine.near())
-    await mine.begin(anew=True)
+    mine.begin(anew=True)
     assert mine.near() is None

@@ -108,14 +108,9 @@ async def test_only_what_is_due_is_looked_at(alice: Store) -> None:
         await alice.log.write(guard=approvals.release(ApprovalId("a-1"), at, late))
 
 
-async def test_waiting_counts_once_where_questions_overlap(alice: Store) -> None:
-    start = now() - timedelta(hours=3)
-    for name, hours in (("a-1", 0), ("a-2", 1)):
-        row = replace(question(name, name), asked=start + timedelta(hours=hours))
-        await alice.log.write(approvals.insert(row))
-        await alice.log.write(guard=approvals.answer(row.id, decision="deny", by="you"))
-    waited = await approvals.waited(alice, ALICE, start)
-    assert timedelta(hours=3) <= waited < timedelta(hours=3, minutes=1)
-    assert await approvals.waited(alice, ALICE, now()) == timedelta()
+async def test_a_refused_question_counts_from_its_turn_on(alice: Store) -> None:
+    row = question("a-1", "a-1")
+    await alice.log.write(approvals.insert(row))
+    await alice.log.write(guard=approvals.answer(row.id, decision="deny", by="you"))
     assert await approvals.denied_since(alice, ALICE, 1)
     assert not await approvals.denied_since(alice, ALICE, 2)

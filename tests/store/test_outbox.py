@@ -64,3 +64,13 @@ async def test_a_link_is_used_once(alice: Store) -> None:
     await alice.log.write(outbox.spend("n-1", ApprovalId("a-1"), now()))
     with pytest.raises(Conflict):
         await alice.log.write(outbox.spend("n-1", ApprovalId("a-1"), now()))
+
+
+async def test_what_a_clock_wrote_that_was_set_back_since_is_sent_now(alice: Store) -> None:
+    late = now() + timedelta(days=400)
+    await alice.log.write(outbox.put("k", "mail", {}, created=late, due=late))
+    (row,) = await outbox.due(alice, now())
+    again = now() + timedelta(minutes=1)
+    await alice.log.write(outbox.failed(row, "no", again))
+    assert await outbox.due(alice, now()) == []
+    assert len(await outbox.due(alice, again)) == 1

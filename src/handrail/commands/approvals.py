@@ -98,7 +98,7 @@ async def linked(desk: Desk, token: str) -> tuple[Link, ApprovalRow]:
         NotFound: its approval is gone.
         Conflict: it was answered before; the message says who, and with what answer.
     """
-    link = desk.post.links.read(token, now())
+    link = desk.post.links.read(token, desk.post.clock())
     row = await rows.get(desk.store, link.approval)
     _refuse_answered(row)
     return link, row

@@ -26,6 +26,19 @@ class Standing:
     text: str
 
 
+_WINDOWS = 100
+"""periods that a pot remembers, for a clock that is set back"""
+
+
+@dataclass(slots=True)
+class _Amount:
+    """What was used in one period."""
+
+    money: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """What a call under way has reserved in one pot. `window`: the period in which it was reserved."""
@@ -65,9 +78,10 @@ class Pot:
         self.line: list[object] = []
         """calls that wait, first come, first served: a large one must not starve behind small ones"""
         self._clock = clock
-        self.money, self.tokens, self._seconds = int(used.money), used.tokens, used.seconds
         self._reserved_money = self._reserved_tokens = 0
         self._window = window(budget.period, clock())
+        self._amounts = {self._window: _Amount(int(used.money), used.tokens, used.seconds)}
+        self._sum()
         self._working: set[SessionId] = set()
         self._since = 0.0
 
@@ -79,8 +93,10 @@ class Pot:
 
     def replace(self, used: Used) -> None:
         """What was used, as the ledger tells it."""
-        self.money, self.tokens, self._seconds = int(used.money), used.tokens, used.seconds
+        self._roll()
+        self._amounts[self._window] = _Amount(int(used.money), used.tokens, used.seconds)
         self._since = time.monotonic()
+        self._sum()
 
     def full(self) -> bool:
         """Whether nothing may leave any more."""
@@ -117,6 +133,7 @@ class Pot:
 
     def hold(self, money: int, tokens: int) -> Hold:
         """Reserve, a soft pot at most what is left."""
+        self._roll()
         limit = self.budget
         if not self.hard and limit.money is not None:
             money = min(money, limit.money - self.money - self._reserved_money)
@@ -125,16 +142,18 @@ class Pot:
         return Hold(money, tokens, self._window)
 
     def settle(self, hold: Hold | None, money: int, tokens: int) -> None:
-        """A call has ended: what it used takes the place of what it had reserved; what began before counts there."""
+        """A call has ended: what it used takes the place of what it had reserved, and counts where it began."""
         self._roll()
         self.settles += 1
+        began = self._window
         if hold is not None:
             self._reserved_money -= hold.money
             self._reserved_tokens -= hold.tokens
-            if hold.window != self._window:
-                return
-        self.money += money
-        self.tokens += tokens
+            began = hold.window
+        amount = self._amounts.setdefault(began, _Amount())
+        amount.money += money
+        amount.tokens += tokens
+        self._sum()
 
     def work(self, session: SessionId) -> None:
         """A session of the scope begins to work: time runs."""
@@ -145,10 +164,8 @@ class Pot:
     def rest(self, session: SessionId) -> None:
         """A session of the scope works no more."""
         if session in self._working:
-            self._roll()
+            self._bank()
             self._working.discard(session)
-            if not self._working:
-                self._seconds += time.monotonic() - self._since
 
     def seconds_left(self) -> float | None:
         """Seconds of work that are left; None without such a limit."""
@@ -181,13 +198,43 @@ class Pot:
     def _elapsed(self) -> float:
         return self._seconds + (time.monotonic() - self._since if self._working else 0.0)
 
+    def _bank(self) -> None:
+        """Count the time of those who work up to now."""
+        self._roll()
+        if self._working:
+            at = time.monotonic()
+            self._amounts[self._window].seconds += at - self._since
+            self._since = at
+            self._sum()
+
     def _roll(self) -> None:
-        """Begin anew with a new period; a clock that is set back opens nothing."""
+        """Begin anew with a new period. A clock that is set back finds the period as it was, and opens nothing.
+
+        What was used in later periods counts on top, as it does where the ledger is read: it was used by then.
+        """
         current = window(self.budget.period, self._clock())
-        if current is not None and self._window is not None and current > self._window:
-            self._window = current
-            self.money = self.tokens = 0
-            self._seconds, self._since = 0.0, time.monotonic()
+        if current is None or self._window is None or current == self._window:
+            return
+        known = max(current, min(filter(None, self._amounts)))  # what was used before is not known here
+        if known == self._window:
+            return
+        before, self._window = self._window, known
+        if self._working:
+            at = time.monotonic()
+            self._amounts[before].seconds += at - self._since
+            self._since = at
+        self._amounts.setdefault(known, _Amount())
+        while len(self._amounts) > _WINDOWS:
+            del self._amounts[min(filter(None, self._amounts))]
+        self._sum()
+
+    def _sum(self) -> None:
+        """What is used of the period: since it began."""
+        since = self._window
+        counted = [amount for began, amount in self._amounts.items() if not since or not began or began >= since]
+        self.money = sum(amount.money for amount in counted)
+        self.tokens = sum(amount.tokens for amount in counted)
+        self._seconds = sum(amount.seconds for amount in counted)
 
 
 @dataclass(slots=True)
@@ -196,7 +243,8 @@ class Pots:
 
     clock: Callable[[], datetime] = now
     _pots: dict[Scope, dict[Period, Pot]] = field(default_factory=dict)
-    _working: dict[SessionId, Sequence[Scope]] = field(default_factory=dict)
+    _working: dict[SessionId, tuple[Sequence[Scope], float]] = field(default_factory=dict)
+    """the scopes of those who work, and since when"""
     _waiting: set[asyncio.Future[None]] = field(default_factory=set)
 
     def of(self, scopes: Iterable[Scope]) -> list[Pot]:
@@ -226,7 +274,7 @@ class Pots:
                 self._pots.setdefault(budget.scope, {})[budget.period] = before
             raise
         pot.replace(used)
-        for session, scopes in self._working.items():
+        for session, (scopes, _) in self._working.items():
             if budget.scope in scopes:
                 pot.work(session)
         pot.loading = False
@@ -248,19 +296,21 @@ class Pots:
 
     def work(self, session: SessionId, scopes: Sequence[Scope]) -> None:
         """A session begins to work."""
-        self._working[session] = scopes
+        self._working[session] = scopes, time.monotonic()
         for pot in self.of(scopes):
             pot.work(session)
 
     def rest(self, session: SessionId) -> None:
         """A session works no more. Idempotent."""
-        for pot in self.of(self._working.pop(session, ())):
+        scopes, _ = self._working.pop(session, ((), 0.0))
+        for pot in self.of(scopes):
             pot.rest(session)
 
     @property
-    def working(self) -> frozenset[SessionId]:
-        """Sessions that work now."""
-        return frozenset(self._working)
+    def working(self) -> dict[SessionId, float]:
+        """Sessions that work now, and for how many seconds."""
+        at = time.monotonic()
+        return {session: at - since for session, (_, since) in self._working.items()}
 
     async def change(self) -> None:
         """Wait until something was settled or a limit changed."""

@@ -13,12 +13,14 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from handrail.clock import JUMP
 from handrail.errors import Forbidden
 from handrail.types import ApprovalId
 
 _LONGEST = 2000
+LINK_LIFE = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Links:
         """What a token says.
 
         Raises:
-            Forbidden: it was not signed here, or its time is over.
+            Forbidden: it was not signed here, or its time is over, or has not begun: a clock was set back.
         """
         payload, _, mac = token[:_LONGEST].partition(".")
         signed = _bytes(payload)
@@ -62,8 +64,8 @@ class Links:
             raise Forbidden("This link is not one of this server: answer in the inbox.")
         approval, decision, channel, expires, nonce = json.loads(signed)
         link = Link(ApprovalId(approval), decision, channel, datetime.fromtimestamp(expires, UTC), nonce)
-        if at >= link.expires:
-            raise Forbidden("This link is too old: answer in the inbox.")
+        if not at < link.expires <= at + LINK_LIFE + JUMP:
+            raise Forbidden("The time of this link is over: answer in the inbox.")
         return link
 
     def _mac(self, payload: bytes) -> bytes:

@@ -84,7 +84,7 @@ class Post:
         self._environ = environ
         self._url = url
         self.links = links
-        self._clock = clock
+        self.clock = clock
         self._stamp = self._stamped()
         self._settings = load(data, environ)
         self._fault: HandrailError | None = None
@@ -126,7 +126,7 @@ class Post:
         if to:
             return tuple(self.one(notice, key, name) for name in dict.fromkeys(to))
         settings = self._held()
-        at = self._clock()
+        at = self.clock()
         wait = settings.after if notice.occasion is Occasion.ASKED else 0.0
         told = [channel for channel in settings.channels.values() if channel.wants(notice.occasion)]
         if told:
@@ -139,7 +139,7 @@ class Post:
 
     def one(self, notice: Notice, key: str, channel: str) -> Write:
         """The row that tells one channel of `notice`, whatever that channel wants to be told of."""
-        at = self._clock()
+        at = self.clock()
         self._eager = time.monotonic() + _EAGER
         self._wake.set()
         return outbox.put(key, channel, notice.as_json(), created=at, due=at)
@@ -155,7 +155,7 @@ class Post:
         if name not in channels:
             known = ", ".join(channels) or "none"
             raise NotFound(f"there is no channel {name!r} in {self._data / FILE} (known: {known})")
-        at = self._clock()
+        at = self.clock()
         notice = Notice(Occasion.TEST, "Handrail reaches you here", "This is a test; nothing waits for you.")
         message = self._worded(notice, f"msg_test_{int(at.timestamp() * 1000)}", channels[name], at)
         started = time.monotonic()
@@ -164,7 +164,7 @@ class Post:
 
     async def deliver(self) -> int:
         """Try everything that is due, each channel in order and the channels side by side; returns how many."""
-        rows = await outbox.due(self._store, self._clock())
+        rows = await outbox.due(self._store, self.clock())
         by_channel: dict[str, list[OutboxRow]] = {}
         for row in rows:
             by_channel.setdefault(row.channel, []).append(row)
@@ -183,9 +183,9 @@ class Post:
             if write is not None:  # it was delivered, and could not be noted
                 pass
             elif channel is None:
-                write = outbox.given_up(row, f"there is no channel {row.channel} any more", self._clock())
+                write = outbox.given_up(row, f"there is no channel {row.channel} any more", self.clock())
             elif await self._answered(notice):
-                write = outbox.moot(row, self._clock())
+                write = outbox.moot(row, self.clock())
             else:
                 message = self._worded(notice, _id(row), channel, row.created)
                 write = self._noted(row, await _deliver(channel, message))
@@ -194,7 +194,7 @@ class Post:
             del self._unnoted[row.id]
 
     def _noted(self, row: OutboxRow, failure: Failure | None) -> Write:
-        at = self._clock()
+        at = self.clock()
         if failure is None:
             return outbox.sent(row, at)
         tries = row.tries + 1
@@ -238,7 +238,7 @@ class Post:
 
     async def _run(self) -> None:
         try:
-            await self._store.log.write(outbox.forget(self._clock() - KEPT))
+            await self._store.log.write(outbox.forget(self.clock() - KEPT))
         except HandrailError as error:
             LOG.warning("old messages stay: %s", error)
         while True:
@@ -259,7 +259,7 @@ class Post:
     async def _until_due(self) -> float:
         """Seconds to sleep: till the next message is due, and only a moment while one is being written."""
         at = await outbox.next_due(self._store)
-        rest = _REST if at is None else (at - self._clock()).total_seconds()
+        rest = _REST if at is None else (at - self.clock()).total_seconds()
         if time.monotonic() < self._eager:
             rest = min(rest, _EAGER_STEP)
         return min(max(rest, 0.05), _REST)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import quote
 
 from handrail.clean import clean, one_line
 from handrail.notify import Message, Notice, Occasion
-from handrail.notify.links import Links
+from handrail.notify.links import LINK_LIFE, Links
 
-LINK_LIFE = timedelta(days=14)
 _SUBJECTS = {
     "done": "Done",
     "nothing_to_do": "Nothing to do",

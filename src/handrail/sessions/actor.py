@@ -124,6 +124,7 @@ class Actor:
         _refuse(self)
         drafts, changes = handed_over(self.record.row, goal, self.turns.questions.limits(), by, self._rooms.clock())
         self._pursuit.failures = 0
+        self.record.watch.reset()
         await self.record.write(*drafts, **changes)
         self._rooms.gateway.set_budget(self.record.id, self.workplace.budget())
         self.wake()
@@ -282,13 +283,14 @@ class Actor:
         return False
 
     async def _turn(self, text: str, by: str, guard: Write | None = None) -> None:
-        async with self._hands:
-            end = await self.turns.run(text, by, guard)
-        row = self.record.row
-        if end.stop_reason is StopReason.PARKED:
-            self.held = self._resume is None
-        elif row.control == Control.AGENT and row.goal is not None and row.outcome is None:
-            self._resume = await self._pursuit.after(row.goal, end)
+        with self.record.watch.working():
+            async with self._hands:
+                end = await self.turns.run(text, by, guard)
+            row = self.record.row
+            if end.stop_reason is StopReason.PARKED:
+                self.held = self._resume is None
+            elif row.control == Control.AGENT and row.goal is not None and row.outcome is None:
+                self._resume = await self._pursuit.after(row.goal, end)
 
 
 def _refuse(actor: Actor) -> None:

@@ -9,7 +9,6 @@ from handrail.gateway.accounts import Account
 from handrail.gateway.pots import WRAP_UP, Pot, Standing, dollars, minutes
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
-from handrail.store import approvals
 from handrail.types import Control, Goal, Scope
 
 GRACE = 10.0
@@ -26,9 +25,7 @@ class Allowance:
 
     def __init__(self, rooms: Rooms, record: Record) -> None:
         self._gateway = rooms.gateway
-        self._clock = rooms.clock
         self._record = record
-        self._deadline: float | None = None
         self._refused: float | None = None
 
     @property
@@ -36,13 +33,12 @@ class Allowance:
         """What the session shares."""
         return [Scope(scope) for scope in self._record.row.scopes]
 
-    async def begin(self, *, anew: bool) -> None:
+    def begin(self, *, anew: bool) -> None:
         """A turn begins; `anew` makes its own budget whole."""
         self._gateway.pots.work(self._record.id, self.scopes)
         if anew and self._account is not None:
             self._account.begin_turn()
         self._refused = None
-        await self._look_at_clock()
 
     def end(self) -> None:
         """The turn has ended. Idempotent."""
@@ -56,17 +52,15 @@ class Allowance:
     @property
     def binding(self) -> bool:
         """Whether a limit can end the turn under way."""
-        return self._deadline is not None or bool(self._pots()) or (self._account is not None and self._account.capped)
+        return self._seconds is not None or bool(self._pots()) or (self._account is not None and self._account.capped)
 
-    async def over(self) -> str | None:
+    def over(self) -> str | None:
         """Why the turn under way must end now; None while it may go on."""
         for pot in self._pots():
             if pot.seconds_left() == 0:
                 return f"the time is over: {pot.standing().text}"
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            await self._look_at_clock()  # a person may have been waited for meanwhile: that time is not the agent's
-            if self._deadline is not None and time.monotonic() >= self._deadline:
-                return "the time that the goal allows is over"
+        if self._seconds is not None and self._record.watch.seconds >= self._seconds:
+            return "the time that the goal allows is over"
         refused = None if self._account is None else self._account.refused
         if refused is None:
             self._refused = None
@@ -81,19 +75,11 @@ class Allowance:
     def _pots(self) -> list[Pot]:
         return self._gateway.pots.of(self.scopes)
 
-    async def _look_at_clock(self) -> None:
+    @property
+    def _seconds(self) -> float | None:
+        """What the goal allows."""
         goal = self._goal()
-        if goal is None or goal.limits.seconds is None:
-            self._deadline = None
-        else:
-            self._deadline = time.monotonic() + goal.limits.seconds - await self._elapsed()
-
-    async def _elapsed(self) -> float:
-        """Seconds since the hand-off, those in which a person was waited for not counted."""
-        row = self._record.row
-        started = row.goal_set or row.created
-        waited = await approvals.waited(self._record.store, row.id, started)
-        return (self._clock() - started - waited).total_seconds()
+        return None if goal is None else goal.limits.seconds
 
     def _goal(self) -> Goal | None:
         row = self._record.row
@@ -113,8 +99,8 @@ class Allowance:
             found.append(Standing(spent / limits.budget, text))
         if limits.turns and row.goal_turns:
             found.append(Standing(row.goal_turns / limits.turns, f"{row.goal_turns} of {limits.turns} turns"))
-        if limits.seconds and self._deadline is not None:
-            gone = limits.seconds - (self._deadline - time.monotonic())
+        if limits.seconds:
+            gone = self._record.watch.seconds
             found.append(Standing(gone / limits.seconds, f"{minutes(gone)} of {minutes(limits.seconds)}"))
         return found
 

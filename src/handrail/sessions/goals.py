@@ -72,7 +72,7 @@ class Standing:
     Args:
         turns: turns since the hand-off that ended by themselves.
         failures: turns that failed in a row, this one included.
-        seconds: since the hand-off.
+        seconds: of work since the hand-off.
         spent_out: the budget admits no further call.
         empty: nothing was changed since the session's base.
         still: turns in a row without a tool call and without a change, this one included.

@@ -23,7 +23,7 @@ def handed_over(
         goal: what shall be reached.
         limits: what its policy limits; the goal is held to them.
         by: who hands it over.
-        at: when, by the clock that its time is measured with.
+        at: when.
 
     Raises:
         InvalidInput: it has a budget that nothing could hold.
@@ -44,6 +44,7 @@ def handed_over(
         goal=goal,
         goal_set=at,
         goal_turns=0,
+        goal_seconds=0.0,
         goal_spent_nano=row.cost_nano,
         wrap_told=False,
         outcome=None,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol
 
+from handrail.clock import JUMP
 from handrail.errors import Conflict, HandrailError
 from handrail.kinds import Kind
 from handrail.notify import Notice, Occasion
@@ -81,6 +82,9 @@ class Lookout:
             _log.error("approval %s: %s", row.id, error)
 
     async def _one(self, row: ApprovalRow, at: datetime) -> None:
+        if row.asked > at + JUMP:
+            await self._anew(row, at)
+            return
         if passed(row, at):
             if row.then is Then.DENY:
                 await self._deny(row, "nobody answered by the deadline")
@@ -103,6 +107,16 @@ class Lookout:
                 await self._store.log.write(approvals.look_at(row.id, later(row, at)))
             case Parked.BUSY:
                 pass
+
+    async def _anew(self, row: ApprovalRow, at: datetime) -> None:
+        """The clock was far ahead when it was asked, and was set right: its time counts from now."""
+        deadline = None if row.deadline is None else at + (row.deadline - row.asked)
+        text = f"the clock of this machine was set back: the time of the question “{row.title}” counts from now"
+        await self._store.log.append(
+            row.session,
+            [Draft(Kind.NOTICE, {"level": "warning", "text": text}, row.turn)],
+            approvals.anew(row.id, at, deadline, self._asking.patience.due(at, deadline)),
+        )
 
     async def _escalate(self, row: ApprovalRow, at: datetime) -> None:
         times = row.escalations + 1

@@ -11,7 +11,6 @@ from handrail.sessions.goals import CheckResult, Continue, Reached, Standing, Tu
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.workplace import Workplace
-from handrail.store import approvals
 from handrail.store.log import Draft
 from handrail.types import Control, Goal, Json, Outcome, SessionState, StopReason
 
@@ -53,13 +52,11 @@ class Pursuit:
             return None
         self._still = 0 if end.tools or change.head != self._head else self._still + 1
         self._head = change.head
-        started = row.goal_set or row.created
-        waited = await approvals.waited(self._record.store, row.id, started)  # a person's time is not the agent's
         spent = self._rooms.gateway.exhausted(row.id)
         standing = Standing(
             turns=row.goal_turns,
             failures=self.failures,
-            seconds=(self._rooms.clock() - started - waited).total_seconds(),
+            seconds=self._record.watch.seconds,
             spent_out=spent is not None,
             empty=not change.files,
             still=self._still,

@@ -281,7 +281,8 @@ class Questions:
             else:
                 due = self._asking.patience.due(self._asking.clock(), row.deadline)
                 await self._record.write(writes=(approvals.hold(identity, due),), state=SessionState.WAITING)
-            return await live.future
+            with self._record.watch.waiting():  # a person's time is not the agent's
+                return await live.future
         except asyncio.CancelledError:
             if live.future.cancelled():
                 return None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Unpack
 
+from handrail.sessions.stopwatch import Stopwatch
 from handrail.store import sessions as rows
 from handrail.store.engine import Store
 from handrail.store.log import Draft, Write
 from handrail.store.sessions import SessionChanges, SessionRow
-from handrail.types import Event, SessionId, now
+from handrail.types import Control, Event, SessionId, now
+
+_KEEP = 30.0
+"""seconds of a goal's time that a crash may forget, at the most"""
 
 
 class Record:
@@ -18,12 +24,15 @@ class Record:
     Args:
         store: the database.
         row: the session as it was read.
+        running: tells seconds by a clock that is never set.
     """
 
-    def __init__(self, store: Store, row: SessionRow) -> None:
+    def __init__(self, store: Store, row: SessionRow, running: Callable[[], float] = time.monotonic) -> None:
         self.store = store
         self.log = store.log
         self.row = row
+        self.watch = Stopwatch(row.goal_seconds, running)
+        """how long it has worked towards its goal; kept with every write"""
 
     @property
     def id(self) -> SessionId:
@@ -48,6 +57,8 @@ class Record:
         """
         before = self.row
         columns["updated"] = now()
+        if self._pursues:
+            columns.setdefault("goal_seconds", self.watch.seconds)
         self.row = replace(before, **columns)
         try:
             return await self.log.append(self.id, drafts, rows.update(self.id, **columns), *writes, guard=guard)
@@ -55,3 +66,13 @@ class Record:
             if guard is not None:
                 self.row = before
             raise
+
+    async def keep_time(self) -> None:
+        """Keep the time worked towards the goal where the row is far behind; to be called now and then."""
+        if self._pursues and self.watch.seconds - self.row.goal_seconds >= _KEEP:
+            await self.write()
+
+    @property
+    def _pursues(self) -> bool:
+        row = self.row
+        return row.control == Control.AGENT and row.goal is not None and row.outcome is None

@@ -9,7 +9,7 @@ from handrail.sessions.actor import Actor
 from handrail.sessions.goals import RESUME_PROMPT, answered_prompt, first_prompt
 from handrail.store import approvals, prompts, turns
 from handrail.store.log import Draft
-from handrail.types import Control, Event, SessionState, StopReason, now
+from handrail.types import Control, Event, SessionState, StopReason
 
 _HEARD = frozenset({Kind.AGENT_TEXT, Kind.AGENT_THOUGHT, Kind.TOOL_STARTED, Kind.MODEL_CALLED, Kind.PLAN_UPDATED})
 _TAIL = 5000
@@ -36,6 +36,8 @@ async def recover(actor: Actor, why: str = RESTARTED) -> None:
         drafts.extend(_settled(tail, open_turn.turn))
         called = [event.data for event in tail if event.turn == open_turn.turn and event.kind == Kind.MODEL_CALLED]
         cost = sum(int(str(data.get("cost_nano") or 0)) for data in called)
+        heard = tail[-1].time if tail else open_turn.started
+        seconds = _between(open_turn.started, heard)
         unpriced = sum(1 for data in called if data.get("cost_nano") is None and data.get("output_tokens"))
         data: dict[str, object] = {
             "turn": open_turn.turn,
@@ -45,18 +47,19 @@ async def recover(actor: Actor, why: str = RESTARTED) -> None:
             "tools": sum(1 for event in tail if event.turn == open_turn.turn and event.kind == Kind.TOOL_STARTED),
             "cost_nano": cost,
             "unpriced": unpriced,
-            "seconds": _since(open_turn.started),
+            "seconds": seconds,
         }
         drafts.append(Draft(Kind.TURN_ENDED, data, open_turn.turn))
         writes.append(
             turns.end(
                 row.id,
                 open_turn.turn,
-                ended=tail[-1].time if tail else open_turn.started,
+                ended=heard,
                 stop_reason=StopReason.INTERRUPTED,
                 error=why,
                 cost_nano=cost,
                 unpriced=unpriced,
+                seconds=seconds,
             )
         )
     if why is NO_ROOM:
@@ -91,16 +94,16 @@ def _settled(tail: list[Event], turn: int) -> list[Draft]:
     return [
         Draft(
             Kind.TOOL_ENDED,
-            {"call": call, "status": "interrupted", "seconds": _since(event.time)},
+            {"call": call, "status": "interrupted", "seconds": _between(event.time, tail[-1].time)},
             turn,
         )
         for call, event in calls.items()
     ]
 
 
-def _since(begun: datetime) -> float:
-    """Seconds by the clock of the machine, which may have been set back since."""
-    return round(max(0.0, (now() - begun).total_seconds()), 3)
+def _between(begun: datetime, heard: datetime) -> float:
+    """Seconds until the log was last heard of, by the clock of the machine, which may have been set back meanwhile."""
+    return round(max(0.0, (heard - begun).total_seconds()), 3)
 
 
 def _heard(tail: list[Event]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +35,9 @@ class Rooms:
     tell: Tell = lambda _notice, _key: ()
     """how people are told of what waits and what came out"""
     clock: Callable[[], datetime] = now
+    """the time that people are told"""
+    running: Callable[[], float] = time.monotonic
+    """seconds by a clock that is never set: what a goal's time is counted with"""
     settled: Callable[[SessionId], None] = lambda _session: None
     """told of each session that has come to an outcome"""
 

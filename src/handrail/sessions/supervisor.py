@@ -213,7 +213,7 @@ class Sessions:
             actor = self._actors.get(session)
             if actor is None:
                 row = await rows.get(self._rooms.store, session)
-                actor = Actor(self._rooms, Record(self._rooms.store, row))
+                actor = Actor(self._rooms, Record(self._rooms.store, row, self._rooms.running))
                 self._actors[session] = actor
             actor.users += 1
         try:

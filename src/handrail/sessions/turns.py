@@ -118,7 +118,7 @@ class Turns:
         self._park.clear()
         self.questions.denied = False
         turn = self._record.row.turn + 1
-        await self._allowance.begin(anew=not self._set_aside)
+        self._allowance.begin(anew=not self._set_aside)
         self._set_aside = False
         try:
             text = await self._begin(turn, text, by, guard)
@@ -293,7 +293,8 @@ class Turns:
                     self.recorder.put(Kind.WATCHDOG_FIRED, {"idle": self._watch.idle, "act": "cancel"})
                     await self._end_early(agent, asked, watchdog=True)
                     return StopReason.TIMEOUT
-                if (reason := await self._limited()) is not None:
+                await self._record.keep_time()
+                if (reason := self._limited()) is not None:
                     await self._end_early(agent, asked)
                     return reason
         finally:
@@ -311,13 +312,13 @@ class Turns:
         await asyncio.wait({*waits, pause}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         pause.cancel()
 
-    async def _limited(self) -> StopReason | None:
+    def _limited(self) -> StopReason | None:
         """Whether a limit ends the turn: at its end, or to tell the agent of it, in a pause between two tool calls."""
         pause = self.recorder.pause.is_set()
         self.recorder.pause.clear()
         if self.questions.waiting:
             return None
-        over = await self._allowance.over()
+        over = self._allowance.over()
         if over is not None:
             self._why = over
             self.recorder.put(Kind.NOTICE, {"level": "warning", "text": f"{over}: the turn is ended"})
@@ -393,6 +394,7 @@ class Turns:
                     error=result.error,
                     cost_nano=row.cost_nano - self._cost_before,
                     unpriced=row.unpriced - self._unpriced_before,
+                    seconds=seconds,
                 ),
             ),
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Select, Update, exists, select, update
+from sqlalchemy import Select, Update, exists, or_, select, update
 from sqlalchemy import insert as sql_insert
 
+from handrail.clock import JUMP
 from handrail.errors import NotFound
 from handrail.store.engine import Store
 from handrail.store.log import Write
@@ -146,6 +147,11 @@ def hold(approval: ApprovalId, due: datetime) -> Write:
     return _while_open(approval).values(released=None, due=due)
 
 
+def anew(approval: ApprovalId, asked: datetime, deadline: datetime | None, due: datetime) -> Write:
+    """Let the time of an open question count from `asked`."""
+    return _while_open(approval).values(asked=asked, deadline=deadline, due=due)
+
+
 def look_at(approval: ApprovalId, due: datetime | None) -> Write:
     """Look at an open question again at `due`."""
     return _while_open(approval).values(due=due)
@@ -177,8 +183,12 @@ async def everywhere(
 
 
 async def due(store: Store, at: datetime, limit: int = 500) -> list[ApprovalRow]:
-    """Open questions that something is to be done about by `at`, the longest due first."""
-    statement = select(approvals).where(approvals.c.due <= at, approvals.c.state == ApprovalState.OPEN)
+    """Open questions that something is to be done about by `at`, the longest due first; and those asked far after it.
+
+    The clock was set back since these were asked.
+    """
+    watched = approvals.c.due.is_not(None) & (approvals.c.state == ApprovalState.OPEN)
+    statement = select(approvals).where(watched, or_(approvals.c.due <= at, approvals.c.asked > at + JUMP))
     return await every(store, ApprovalRow, statement.order_by(approvals.c.due, approvals.c.id).limit(limit))
 
 
@@ -211,20 +221,6 @@ async def parked(store: Store) -> set[SessionId]:
         .where(~exists().where(unused, approvals.c.turn == sessions.c.turn))
     )
     return {row[0] for row in await store.rows(statement)}
-
-
-async def waited(store: Store, session: SessionId, since: datetime) -> timedelta:
-    """For how long the session has waited for people since `since`; questions that overlap count once."""
-    statement = (
-        select(approvals.c.asked, approvals.c.answered)
-        .where(approvals.c.session == session, approvals.c.asked >= since, approvals.c.answered.is_not(None))
-        .order_by(approvals.c.asked)
-    )
-    total, until = timedelta(), since
-    for asked, answered in await store.rows(statement):
-        total += max(timedelta(), answered - max(asked, until))
-        until = max(until, answered)
-    return total
 
 
 async def of_session(store: Store, session: SessionId, limit: int = 500) -> list[ApprovalRow]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, insert, select
@@ -52,14 +53,19 @@ def share(session: SessionId, of: Iterable[Scope]) -> list[Write]:
     return [insert(scopes).values(scope=scope, session=session) for scope in of]
 
 
-async def used(store: Store, scope: Scope, since: datetime | None, working: Collection[SessionId] = ()) -> Used:
+async def used(
+    store: Store,
+    scope: Scope,
+    since: datetime | None,
+    working: Mapping[SessionId, float] = {},  # never changed
+) -> Used:
     """What the sessions of a scope used.
 
     Args:
         store: the database.
         scope: whose.
         since: when the period began; None for all.
-        working: sessions that work now, whose open turns go on until now.
+        working: sessions that work now, and for how many seconds: their open turns go on.
     """
     begin = since or _FIRST
     of_scope = scopes.c.scope == scope
@@ -70,17 +76,21 @@ async def used(store: Store, scope: Scope, since: datetime | None, working: Coll
     money, tokens = (await store.rows(sums.where(of_scope, calls.c.time >= begin)))[0]
     # A turn without an end was cut off with its server: the row of its session knows when it was last heard of.
     times = (
-        select(turns.c.session, turns.c.started, turns.c.ended, sessions.c.updated)
+        select(turns.c.session, turns.c.started, turns.c.ended, turns.c.seconds, sessions.c.updated)
         .join_from(turns, scopes, turns.c.session == scopes.c.session)
         .join(sessions, turns.c.session == sessions.c.id)
         .where(of_scope, func.coalesce(turns.c.ended, sessions.c.updated) >= begin)
         .order_by(turns.c.started)
     )
-    spans = [
-        (max(started, begin), ended or (now() if session in working else heard))
-        for session, started, ended, heard in await store.rows(times)
-    ]
-    return Used(NanoUSD(int(money)), int(tokens), _covered(spans))
+    spans: list[tuple[datetime, datetime]] = []
+    alone: defaultdict[SessionId, float] = defaultdict(float)
+    for session, started, ended, seconds, heard in await store.rows(times):
+        took = seconds if ended is not None else working.get(session)
+        end = (ended or heard) if took is None else started + timedelta(seconds=took)
+        spans.append((max(started, begin), end))
+        alone[session] += max(0.0, (end - spans[-1][0]).total_seconds())
+    # turns of one session never overlap: where they seem to, the clock was set back between them
+    return Used(NanoUSD(int(money)), int(tokens), max([_covered(spans), *alone.values()]))
 
 
 def _covered(spans: Iterable[tuple[datetime, datetime]]) -> float:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Update, delete, exists, insert, literal, select, update
+from sqlalchemy import Update, and_, delete, exists, insert, literal, or_, select, update
 
+from handrail.clock import JUMP
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every
@@ -78,9 +79,10 @@ def forget(before: datetime) -> Write:
 
 
 async def due(store: Store, at: datetime, limit: int = 100) -> list[OutboxRow]:
-    """Messages to be tried by `at`, the longest due first."""
-    statement = select(outbox).where(outbox.c.due <= at).order_by(outbox.c.due, outbox.c.id).limit(limit)
-    return await every(store, OutboxRow, statement)
+    """Messages to be tried by `at`, the longest due first; and new ones that a clock wrote which was set back since."""
+    ahead = and_(outbox.c.created > at + JUMP, outbox.c.tries == 0)
+    statement = select(outbox).where(outbox.c.due.is_not(None), or_(outbox.c.due <= at, ahead))
+    return await every(store, OutboxRow, statement.order_by(outbox.c.due, outbox.c.id).limit(limit))
 
 
 async def next_due(store: Store) -> datetime | None:

@@ -81,6 +81,8 @@ class SessionRow:
     goal_set: datetime | None = None
     goal_turns: int = 0
     """turns since the hand-off"""
+    goal_seconds: float = 0.0
+    """seconds of work since the hand-off, by a clock that nobody sets; waits for people not counted"""
     goal_prompted: bool = False
     """the agent was told the goal"""
     goal_spent_nano: int = 0
@@ -120,6 +122,7 @@ class SessionChanges(TypedDict, total=False):
     goal: Goal | None
     goal_set: datetime | None
     goal_turns: int
+    goal_seconds: float
     goal_prompted: bool
     goal_spent_nano: int
     cost_nano: int

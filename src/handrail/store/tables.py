@@ -115,6 +115,7 @@ sessions = Table(
     Column("goal", GoalColumn),
     Column("goal_set", UtcDateTime),
     Column("goal_turns", Integer, nullable=False),
+    Column("goal_seconds", Float, nullable=False),
     Column("goal_prompted", Boolean, nullable=False),
     Column("goal_spent_nano", Big, nullable=False),
     Column("cost_nano", Big, nullable=False),
@@ -153,6 +154,7 @@ turns = Table(
     Column("snapshot", String),
     Column("started", UtcDateTime, nullable=False),
     Column("ended", UtcDateTime),
+    Column("seconds", Float),  # by a clock that nobody sets; started and ended are told by the wall
     Column("stop_reason", String),
     Column("error", Text),
     Column("cost_nano", Big, nullable=False),

@@ -27,6 +27,8 @@ class TurnRow:
     """commit of the workspace before it"""
     started: datetime
     ended: datetime | None
+    seconds: float | None
+    """how long it took, by a clock that nobody sets"""
     stop_reason: str | None
     error: str | None
     cost_nano: int
@@ -52,12 +54,20 @@ def end(
     error: str | None = None,
     cost_nano: int = 0,
     unpriced: int = 0,
+    seconds: float | None = None,
 ) -> Write:
     """Keep how a turn ended."""
     return (
         update(turns)
         .where(turns.c.session == session, turns.c.turn == turn)
-        .values(ended=ended, stop_reason=str(stop_reason), error=error, cost_nano=cost_nano, unpriced=unpriced)
+        .values(
+            ended=ended,
+            stop_reason=str(stop_reason),
+            error=error,
+            cost_nano=cost_nano,
+            unpriced=unpriced,
+            seconds=seconds,
+        )
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from handrail.agents.roster import Roster
+from handrail.clock import Clock
 from handrail.commands import secrets, shelf
 from handrail.commands.budgets import load_prices
 from handrail.commands.courier import Courier
@@ -84,7 +85,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         outward = Outward(parts.store, config.data, parts.forges, parts.post)
         parts.gateway.mounted[mcp.PATH] = Proposing(parts.store, parts.forges, parts.post.writes).serve
         carrier, sources = LocalCarrier(outward), LocalSources(outward)
-        runs = Runs(RunRooms(config, parts.store, sessions, carrier, sources, parts.post.writes))
+        runs = Runs(RunRooms(config, parts.store, sessions, carrier, sources, parts.post.writes, parts.post.clock))
         bell.append(runs)
         closing.push_async_callback(runs.stop)
         launch = Launch(parts.store, runs, parts.forges)
@@ -130,14 +131,15 @@ async def _open(
     backends = {kind: open_backend(kind) for kind in SandboxKind}
     probes = Probes(backends)
     store = await closing.enter_async_context(await Store.open(config.database))
+    clock = Clock()
     master = load_master(config.data, environ)
     providers = await shelf.load(store, master, environ)
     forges = ForgeShelf(store, master)
     closing.push_async_callback(forges.close)
     vault = await secrets.load(store, master)
-    post = Post(store, config.data, environ, url=running.url, links=Links(master))
+    post = Post(store, config.data, environ, url=running.url, links=Links(master), clock=clock)
     closing.push_async_callback(post.stop)
-    gateway = Gateway(providers.registry)
+    gateway = Gateway(providers.registry, clock=clock)
     await load_prices(store, gateway.prices)
     closing.push_async_callback(gateway.close)
     for backend in backends.values():
@@ -154,7 +156,7 @@ def _rooms(config: Config, parts: Parts, settled: Callable[[SessionId], None]) -
     """What sessions are made with."""
     return Rooms(
         config, parts.store, parts.roster, parts.gateway, parts.probes.backend, parts.egress, parts.vault,
-        parts.post.writes, settled=settled,
+        parts.post.writes, parts.post.clock, settled=settled,
     )  # fmt: skip
 
 
