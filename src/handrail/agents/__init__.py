@@ -195,6 +195,8 @@ class Link(Protocol):
     """whether the agent must ask before it acts (the default); looked at when a session opens and before each prompt"""
     servers: list[Json]
     """the MCP servers that a session is opened with; none by default"""
+    meta: Json
+    """`_meta` of the requests that open a session; nothing by default"""
 
     async def initialize(self) -> Capabilities:
         """Shake hands with protocol version 1, advertising neither file system nor terminal.

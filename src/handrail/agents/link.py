@@ -68,6 +68,7 @@ class AcpLink:
     ) -> None:
         self.asks = True
         self.servers: list[Json] = []
+        self.meta: Json = {}
         self._spec = spec
         self._lines = Lines(reader, writer, on_notification=self._notified, on_raw=on_raw, limit=limit)
         self._on_update = on_update
@@ -128,7 +129,7 @@ class AcpLink:
         Raises:
             AgentError: the agent refused, or did not take the mode that asks for everything.
         """
-        result = obj(await self.request("session/new", {"cwd": str(cwd), "mcpServers": self.servers}))
+        result = obj(await self.request("session/new", self._where(cwd)))
         session = text(result.get("sessionId"))
         if not session:
             raise AgentError(f"{self._spec.title} opened a session without an id")
@@ -150,7 +151,7 @@ class AcpLink:
         try:
             result = await connection.send_request(
                 f"session/{self._spec.resume.how.value}",
-                {"sessionId": agent_session, "cwd": str(cwd), "mcpServers": self.servers},
+                {"sessionId": agent_session, **self._where(cwd)},
             )
         except parts.request_error:
             self._session = None
@@ -343,6 +344,10 @@ class AcpLink:
         return AgentError(
             f"{self._spec.title} did not take its mode {self._wanted_mode!r}{why}: it is in {self._mode!r}"
         )
+
+    def _where(self, cwd: Path) -> Json:
+        """What opens a session there."""
+        return {"cwd": str(cwd), "mcpServers": self.servers, **({"_meta": self.meta} if self.meta else {})}
 
     def _connected(self) -> tuple[Connection, Sdk]:
         if self._connection is None or self._sdk is None or self._closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from handrail.agents import Endpoint, Launch, Login
@@ -69,6 +70,10 @@ class Roster:
         """
         return find_login(self.spec(name), self._environ)
 
-    def launch(self, name: str, way: Endpoint | Login, home: Path) -> Launch:
-        """How to start the agent for one session."""
-        return launch(self.spec(name), way, home, self.installed(name))
+    def launch(self, name: str, way: Endpoint | Login, home: Path, *, untrusted: bool = False) -> Launch:
+        """How to start the agent for one session; `untrusted`: it is to read no settings of its work tree."""
+        spec = self.spec(name)
+        started = launch(spec, way, home, self.installed(name))
+        before = spec.untrusted.before if untrusted else {}
+        files = {name: f"{before[name]}\n{text}" if name in before else text for name, text in started.files.items()}
+        return replace(started, files=files)

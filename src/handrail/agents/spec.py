@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from handrail.agents import PermissionOption
+from handrail.types import Json
 
 
 class Registry(StrEnum):
@@ -108,6 +109,16 @@ class LoginSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class UntrustedSpec:
+    """What keeps an agent from reading settings in a work tree whose ref is not trusted, on top of their absence."""
+
+    before: Mapping[str, str] = field(default_factory=dict)
+    """path of one of its `files` → a line that is put before its content"""
+    meta: Json = field(default_factory=dict)
+    """`_meta` of the requests that open its session"""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorPattern:
     """How an error shows in the text of a turn that ends as if all were well."""
 
@@ -140,6 +151,7 @@ class AgentSpec:
     resume: Resume = field(default_factory=Resume)
     choices: Choices = field(default_factory=Choices)
     login: LoginSpec | None = None
+    untrusted: UntrustedSpec = field(default_factory=UntrustedSpec)
     errors: tuple[ErrorPattern, ...] = ()
     stops_on_eof: bool = True
     opens_with_prompt: bool = False

@@ -96,6 +96,8 @@ class Start:
     """the agent must ask before it acts"""
     endpoint: Endpoint | None = None
     """where it finds the gateway, and there the MCP server of its session; None for an agent with a login of its own"""
+    untrusted: bool = False
+    """it is to read no settings of its work tree"""
 
 
 async def start(
@@ -125,6 +127,8 @@ async def start(
         on_raw=transcript,
     )
     link.asks = order.asks
+    if order.untrusted:
+        link.meta = dict(order.spec.untrusted.meta)
     try:
         async with asyncio.timeout(order.timeout):
             capabilities = await link.initialize()

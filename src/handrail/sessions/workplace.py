@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handrail.agents import Endpoint, Launch, Login, OnPermission, OnUpdate
+from handrail.clean import one_line
 from handrail.egress import Judge, OnDecision, Rules
 from handrail.egress.vault import environment
 from handrail.errors import SandboxError
@@ -30,6 +31,7 @@ from handrail.store.log import Draft
 from handrail.types import Check, NanoUSD, SandboxKind, Scope
 from handrail.workspaces import Change, Workspace, changes, protect
 from handrail.workspaces import snapshots as workspace_snapshots
+from handrail.workspaces.brought import take_out
 from handrail.workspaces.layout import mirror_of, results_of
 from handrail.workspaces.protect import protected_paths
 
@@ -142,6 +144,7 @@ class Workplace:
         if self._box is not None and self._box.walls.limits != self.terms.limits():
             await self._let_go()  # the policy was changed since, and nothing runs inside
         box = await self.box()
+        await self._take_out(box)
         way = logins.fresh(self._rooms.roster, row) if row.login else self._endpoint(box, on_call)
         order = Start(
             spec=self.spec,
@@ -152,6 +155,7 @@ class Workplace:
             timeout=self._rooms.config.agent_start,
             asks=self.asks,
             endpoint=way if isinstance(way, Endpoint) else None,
+            untrusted=row.untrusted,
         )
         try:
             self.agent = await start(order, row.agent_session, self.transcript, on_update, on_permission)
@@ -159,6 +163,19 @@ class Workplace:
             logins.forget(self._rooms.roster, row, box.walls.home)
             raise
         return self.agent
+
+    async def _take_out(self, box: Box) -> None:
+        """Where the ref is not trusted, take its settings for agents out again that were brought back meanwhile."""
+        if not self._record.row.untrusted:
+            return
+        try:
+            gone = await take_out(self.workspace, box.run, box.walls.home)
+        except OSError as error:
+            raise SandboxError(f"settings for agents could not be taken out of the workspace: {error}") from error
+        if gone:
+            named = ", ".join(one_line(name, 100) for name in gone[:5]) + (" and more" if len(gone) > 5 else "")
+            text = f"taken out before the agent starts, as the ref is not trusted and it steers agents: {named}"
+            await self._record.write(Draft(Kind.NOTICE, {"level": "warning", "text": text}, self._record.row.turn))
 
     async def paid(self) -> None:
         """Wait until what the agent's ended model calls cost is in the session's row and log.
@@ -258,7 +275,8 @@ class Workplace:
         return doors.door(gateway, self._rooms.egress, rules, on_decision, box.door_url())
 
     def _launch(self, way: Endpoint | Login, box: Box) -> Launch:
-        launch = self._rooms.roster.launch(self._record.row.agent, way, box.walls.home)
+        row = self._record.row
+        launch = self._rooms.roster.launch(row.agent, way, box.walls.home, untrusted=row.untrusted)
         path = os.pathsep.join(part for part in (launch.env.get("PATH"), self._path()) if part)
         proxy = doors.environment(box.door_url()) if self.terms.opens() else {}
         return replace(launch, env={**environment(self.terms.secrets()), **proxy, **launch.env, "PATH": path})

@@ -3,7 +3,8 @@
 Someone's branch may bring hooks, tool servers or instructions for coding agents. A session that starts from such a ref
 has a sparse checkout without these files, wherever in the tree they lie: absent for every agent, whatever its own
 switches do, and unchanged in every diff, since git keeps them in the index. One that the agent writes itself is a file
-like any other. Source: https://git-scm.com/docs/git-sparse-checkout (patterns, not cones).
+like any other; what comes back from the ref by another way is taken out again (`brought.py`).
+Source: https://git-scm.com/docs/git-sparse-checkout (patterns, not cones).
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ def _any_case(pattern: str) -> str:
     return f"!**/{letters}" if "/" in pattern else f"!{letters}"
 
 
-_NAMES = tuple(pattern.removesuffix("/*") for pattern in STEERING)
+NAMES = tuple(pattern.removesuffix("/*") for pattern in STEERING)
 _FITS = re.compile(
-    r"(?:\A|/)(?:" + "|".join(re.escape(name).replace(r"\*", "[^/]*") for name in _NAMES) + r")(?:/|\Z)", re.IGNORECASE
+    r"(?:\A|/)(?:" + "|".join(re.escape(name).replace(r"\*", "[^/]*") for name in NAMES) + r")(?:/|\Z)", re.IGNORECASE
 )
-PATTERNS = "\n".join(["/*", *(_any_case(name) for name in _NAMES), ""]).encode()
+PATTERNS = "\n".join(["/*", *(_any_case(name) for name in NAMES), ""]).encode()
 """`.git/info/sparse-checkout` of a workspace whose ref is not trusted"""
 
 

@@ -1,6 +1,7 @@
 # Runs inside a session's walls, by `snapshots.py`. Nothing it prints is trusted.
 # In: GIT_DIR, GIT_WORK_TREE, GIT_COMMON_DIR, GIT_INDEX_FILE (an index of our own), BASE, BIG_KB, and for
-# `snapshot`: PREVIOUS, LABEL, standard input (`^commit` lines); for `restore`: COMMIT, HEAD_COMMIT, BRANCH.
+# `snapshot`: PREVIOUS, LABEL, standard input (`^commit` lines); for `restore`: COMMIT, HEAD_COMMIT, BRANCH; for
+# `leave_out`: arguments (pathspecs).
 set -u
 
 broken() {
@@ -121,7 +122,28 @@ restore() {
     GIT_INDEX_FILE=$GIT_DIR/index git read-tree --reset "$HEAD_COMMIT" || broken "the index could not be read"
 }
 
+# Files that are gone from the work tree count as left out where the commit $1 has them, else as never added.
+absent() {
+    commit=$1
+    shift
+    git ls-files -d -z -- "$@" | COMMIT=$commit xargs -0 -r sh -c '
+        for path do
+            if git cat-file -e "$COMMIT:$path" 2>/dev/null; then how=--skip-worktree; else how=--force-remove; fi
+            git update-index "$how" -- "$path"
+        done' sh
+}
+
+# The same for our index and the agent's.
+leave_out() {
+    [ -f "$GIT_INDEX_FILE" ] && absent "$BASE" "$@"
+    if [ -f "$GIT_DIR/index" ] && [ ! -L "$GIT_DIR/index" ]; then
+        (GIT_INDEX_FILE=$GIT_DIR/index && export GIT_INDEX_FILE && absent HEAD "$@")
+    fi
+}
+
 cd "$GIT_WORK_TREE" || broken "the workspace is gone"
 [ -d "$GIT_DIR" ] && [ ! -L "$GIT_DIR" ] || broken ".git is gone"
 rm -f "$GIT_INDEX_FILE.lock"
-"$1"
+act=$1
+shift
+"$act" "$@"

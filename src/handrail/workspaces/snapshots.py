@@ -58,7 +58,7 @@ async def snapshot(workspace: Workspace, session: SessionId, run: RunInside, lab
     done = await run(
         ["/bin/sh", "-c", SCRIPT, "handrail", "snapshot"],
         cwd=workspace.path,
-        env=_environment(workspace, PREVIOUS=previous, LABEL=label),
+        env=environment(workspace, PREVIOUS=previous, LABEL=label),
         stdin=known,
         limit=PACK_LIMIT,
         timeout=TIMEOUT,
@@ -87,7 +87,7 @@ async def restore(workspace: Workspace, session: SessionId, run: RunInside, comm
         HandrailError: it did not work even with a fresh `.git`.
     """
     head = await _head_at(workspace, session, commit)
-    env = _environment(workspace, COMMIT=commit, HEAD_COMMIT=head, BRANCH=workspace.branch)
+    env = environment(workspace, COMMIT=commit, HEAD_COMMIT=head, BRANCH=workspace.branch)
     argv = ["/bin/sh", "-c", SCRIPT, "handrail", "restore"]
     try:
         await verify(workspace)
@@ -153,7 +153,8 @@ def _make_room(path: Path, staging: Path, broken: Path) -> int | None:
     return path.stat().st_uid if os.geteuid() == 0 else None
 
 
-def _environment(workspace: Workspace, **more: str) -> dict[str, str]:
+def environment(workspace: Workspace, **more: str) -> dict[str, str]:
+    """What `SCRIPT` runs with; `more` is told to one of its acts."""
     directory = workspace.path / ".git"
     return {
         "LC_ALL": "C",

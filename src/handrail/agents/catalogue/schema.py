@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -19,6 +20,7 @@ from handrail.agents.spec import (
     Package,
     Registry,
     Resume,
+    UntrustedSpec,
 )
 from handrail.errors import InvalidInput
 
@@ -132,6 +134,7 @@ def read_spec(name: str, table: Table, file: str) -> AgentSpec:
         resume=_resume(reader),
         choices=_choices(reader),
         login=_login(reader),
+        untrusted=_untrusted(reader),
         errors=tuple(_error(item) for item in reader.tables("errors")),
         stops_on_eof=reader.flag("stops_on_eof", default=True),
         opens_with_prompt=reader.flag("opens_with_prompt"),
@@ -188,6 +191,22 @@ def _login(reader: Reader) -> LoginSpec | None:
         raise below.wrong("hosts", [], "name what the agent must reach, such as ['api.example.com:443']")
     below.end()
     return login
+
+
+def _untrusted(reader: Reader) -> UntrustedSpec:
+    below = reader.table("untrusted")
+    if below is None:
+        return UntrustedSpec()
+    given = below.maybe("meta")
+    try:
+        meta = json.loads(given or "{}")
+    except ValueError as error:
+        raise below.wrong("meta", given, f"make it JSON ({error})") from error
+    if not isinstance(meta, dict):
+        raise below.wrong("meta", given, "make it an object of JSON")
+    spec = UntrustedSpec(_files(below, "before"), meta)
+    below.end()
+    return spec
 
 
 def _env(reader: Reader) -> dict[str, str]:
