@@ -30,7 +30,8 @@ async def test_a_task_goes_from_its_goal_to_a_receipt(works: Works) -> None:
     assert [(check.command, check.passed) for check in made.checks] == [("sh check.sh", True)]
     assert task.cost_nano == row.cost_nano > 0
     scopes = (await calls.spend(works.house.store)).by_scope  # so that a budget of the run or the workflow binds it
-    assert scopes[Scope(f"run:{run}")].cost_nano == scopes[Scope("workflow:nightly")].cost_nano == row.cost_nano
+    for shared in (f"run:{run}", "workflow:nightly", "member:alice"):
+        assert scopes[Scope(shared)].cost_nano == row.cost_nano
     told = [(notice.occasion, notice.outcome) for notice in works.told]
     assert told == [(Occasion.RUN, "done")]
     steps = ["run.begun", *["task.step"] * 4, "effect.approved", "task.step", "effect.carried", "task.step"]

@@ -15,6 +15,7 @@ from functools import lru_cache
 from handrail.automation import TriggerKind
 from handrail.commands.forge_shelf import ForgeShelf
 from handrail.errors import HandrailError, InvalidInput
+from handrail.runs import caps
 from handrail.runs.plan import Plan, Target
 from handrail.runs.supervisor import NewRun, Runs
 from handrail.store import forges as forge_rows
@@ -184,7 +185,7 @@ class Launch:
         new = NewRun(
             plan=plan,
             trigger=TriggerKind.EVENT,
-            by=by or f"event {arrival.id}",
+            by=by or caps.event(arrival.id),
             trust=row.trust,
             key=":".join(["event", name, arrival.id, *([again] if again else [])]),
             arrival=arrival.id,

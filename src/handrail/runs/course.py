@@ -34,7 +34,7 @@ from handrail.store.log import Write
 from handrail.store.runs import RunRow
 from handrail.store.sessions import SessionRow
 from handrail.store.tasks import TaskChanges, TaskRow
-from handrail.types import Control, Goal, Json, Outcome, SandboxKind, Scope, SessionId
+from handrail.types import Control, Goal, Json, Outcome, SandboxKind, SessionId
 from handrail.workspaces.layout import results_of
 
 _SETTINGS = frozenset({"secrets", "network", "policy", "provider", "model", "agent", "sandbox"})
@@ -119,7 +119,7 @@ class Course:
                 title=f"{self._run.workflow}: {self.task.repository}"[-200:],
                 policy=self._plan.policy,
                 network=self._plan.network,
-                scopes=(caps.scope(self._run.id), Scope(f"workflow:{self._run.workflow}")),
+                scopes=await caps.scopes(self._rooms.store, self._run),
                 # what an event names may be anybody's branch
                 untrusted=self._run.arrival is not None and target.ref is not None,
                 secrets=self._plan.secrets,
