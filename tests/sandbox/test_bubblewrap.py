@@ -91,14 +91,36 @@ async def test_scratch_is_new_for_every_process(walled: Box) -> None:
     assert done.stdout.endswith(b"x\n")
 
 
-async def test_boxes_do_not_share_a_uid(bubblewrap: BubblewrapBackend, tmp_path: Path) -> None:
-    uids = set()
+@root
+async def test_a_server_that_is_root_runs_each_session_as_a_user_of_its_own_that_is_root_nowhere(
+    bubblewrap: BubblewrapBackend, tmp_path: Path
+) -> None:
+    """Told by the kernel from outside: the ids of a living process, and what its user namespaces map to what."""
+    found = []
     for name in ("a", "b"):
         for part in ("workspace", "home"):
             (tmp_path / name / part).mkdir(parents=True)
         box = await bubblewrap.open(Walls(tmp_path / name / "workspace", tmp_path / name / "home"))
-        uids.add((await box.run(["id", "-u"])).stdout)
-    assert len(uids) == (2 if os.geteuid() == 0 else 1)
+        process = await box.start(["sh", "-c", "echo on; sleep 60"], env={})
+        assert await process.stdout.readline() == b"on\n"
+        inside = Path(f"/proc/{process.pid}")
+        ids = {
+            int(word)
+            for row in (inside / "status").read_text().splitlines()
+            if row.startswith(("Uid:", "Gid:", "Groups:"))
+            for word in row.split()[1:]
+        }
+        for kind in ("uid_map", "gid_map"):
+            ((here, there, count),) = [map(int, row.split()) for row in (inside / kind).read_text().splitlines()]
+            assert count == 1, "one id is mapped, and no other"
+            assert 0 not in (here, there)
+            ids.add(there)
+        assert len(ids) == 1, ids
+        found.append(ids)
+        assert {(inside / "cwd").stat().st_uid} == ids
+        await process.kill()
+    assert found[0] != found[1]
+    assert 0 not in found[0] | found[1]
 
 
 @root

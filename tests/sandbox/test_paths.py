@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from handrail.errors import SandboxError
-from handrail.sandbox.paths import FIRST_UID, choose_uid, hand_over, missing_program, uid_range
+from handrail.sandbox.paths import FIRST_UID, choose_uid, hand_over, missing_program, session_uid, uid_range
 from tests.sandbox.conftest import Place
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -19,6 +19,15 @@ def test_uids_are_free_or_kept(place: Place) -> None:
     assert choose_uid(place.workspace, {first, first + 1}) == first + 2
     os.chown(place.workspace, first + 7, first + 7)
     assert choose_uid(place.workspace, {first + 7}) == first + 7
+
+
+@root
+def test_sessions_that_live_at_once_have_uids_of_their_own_and_none_is_root() -> None:
+    first, last = uid_range()
+    many = [session_uid(number) for number in range(1, min(1000, last - first + 1))]
+    assert len(set(many)) == len(many)
+    assert all(uid is not None and first <= uid <= last for uid in many)
+    assert first > 0
 
 
 def test_uids_run_out(place: Place) -> None:
