@@ -67,13 +67,14 @@ class Kind(StrEnum):
     CHECK_STARTED = "check.started"
     # check, command, code, passed, output, seconds, timed_out?
     CHECK_ENDED = "check.ended"
-    # turn, stop_reason, error?, error_kind?, tools, cost_nano, unpriced: calls without a price, seconds
+    # turn, stop_reason, error?, error_kind?, tools, seconds, cost_nano, unpriced: calls without a price;
+    # in place of these two metered: false where the agent's own login pays
     TURN_ENDED = "turn.ended"
     # turn, commit, restored?: true when a person went back to it, to?: the turn whose end it shows
     SNAPSHOT_TAKEN = "snapshot.taken"
     # idle: seconds without an update, act: cancel | kill
     WATCHDOG_FIRED = "watchdog.fired"
-    # outcome, reason, checks: [{command, passed, code}], turns, cost_nano, files,
+    # outcome, reason, checks: [{command, passed, code}], turns, cost_nano (or metered: false), files,
     # flagged: [{path, reason}] of files that configure agents or tools; resets? of a quota
     OUTCOME_REACHED = "outcome.reached"
     # mode, branch?, commit, files

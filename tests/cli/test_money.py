@@ -35,11 +35,9 @@ def test_every_verb_about_money(work: Cli) -> None:
     shown = work.run(*set_, "--money", "0.50", "--tokens", "400000", "--time", "2h").stdout
     assert "$0.47 of $0.50" in shown, "what was spent before counts"
     assert "240,000 of 400,000" in shown
-    assert "of 2h" in shown
+    assert "of 2 h" in shown
     work.run("budgets", "set", "team:core", "--money", "5")
     assert [line.split()[0] for line in work.run("budgets").stdout.splitlines()[1:]] == ["member:you", "team:core"]
-    refused = work.run("chat", "--session", "last", stdin=f"{text}\n", code=1).stdout
-    assert "the budget of member:you" in refused
     assert work.run("budgets", "remove", "member:you", "--period", "day").stdout == (
         "the budget of member:you is removed\n"
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from handrail.clock import Clock
 from handrail.commands import system
 from handrail.commands.actor import OWNER, Actor
 from handrail.commands.desk import Desk
@@ -34,3 +35,11 @@ async def test_shutdown_asks_the_server_to_end(desk: Desk, stops: Stops) -> None
     assert stops.count == 0
     system.shutdown(desk, OWNER)
     assert stops.count == 1
+
+
+async def test_one_clock_that_believes_no_sudden_jump_tells_the_time_of_every_deadline(desk: Desk) -> None:
+    clock = desk.post.clock
+    assert isinstance(clock, Clock)
+    assert desk.gateway.pots.clock is clock
+    assert desk.sessions._rooms.clock is clock
+    assert desk.runs._rooms.clock is clock

@@ -16,6 +16,7 @@ from handrail.egress.proxy import Egress
 from handrail.errors import InvalidInput, MissingPart
 from handrail.kinds import Kind
 from handrail.sessions.create import A_SECRET
+from handrail.store.calls import spend
 from handrail.types import Check, Goal, Limits, NanoUSD, SessionId
 from tests.egress.lab import LOOPBACK
 from tests.fake_provider import FakeProvider
@@ -154,6 +155,24 @@ async def test_a_copy_behind_a_link_that_the_agent_planted_is_not_followed(home:
     (_, ended) = await home.house.events(session, Kind.TURN_ENDED)
     assert "settings could not be written" in str(ended.data["error"])
     assert home.file.read_text() == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("limits", "cause"), [(Limits(turns=2), "turns_spent"), (Limits(turns=None, seconds=0.2), "time_spent")]
+)
+async def test_turns_and_time_bind_what_nobody_meters_and_its_cost_is_never_told_as_nothing(
+    home: Home, limits: Limits, cause: str
+) -> None:
+    home.log_in()
+    goal = Goal("Reach it.", (Check("sleep 0.3; false"),), limits)
+    session = await home.house.new(agent="pet", login=True, goal=goal)
+    reached = await home.house.outcome(session)
+    assert reached.data["cause"] == cause
+    ended = await home.house.events(session, Kind.TURN_ENDED)
+    for event in (*ended, reached):
+        assert event.data["metered"] is False
+        assert "cost_nano" not in event.data
+    assert (await spend(home.house.store)).not_metered == 1
 
 
 async def test_a_login_in_the_environment(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

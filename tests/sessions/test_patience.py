@@ -8,7 +8,7 @@ import pytest
 
 from handrail.agents import Diff
 from handrail.config import Config
-from handrail.sessions.patience import Patience, later, passed, why
+from handrail.sessions.patience import Patience, later, passed, so_far, why
 from handrail.store.tables import Then
 from handrail.types import now
 from tests.store.test_approvals import question
@@ -43,11 +43,13 @@ def test_a_deadline_that_only_parks_is_never_looked_at(then: Then) -> None:
 
 def test_why_is_one_line_of_what_is_known() -> None:
     diffs = [Diff("a.py", "one\ntwo\n", "one\n2\nthree\n"), Diff("b.py", None, "new\n")]
-    said = why("Mend the\nparser\x1b[2J", diffs, 1_234_000_000, 0)
+    said = why("Mend the\nparser\x1b[2J", diffs, so_far(1_234_000_000, 0, metered=True))
     assert said == r"step: Mend the parser\x1b[2J · +3 -1 in 2 files · $1.23 so far"
-    assert why(None, [], 0, 3) == "$0.00 so far, calls without a price"
+    assert so_far(0, 3, metered=True) == "cost unknown: calls without a price"
+    assert so_far(1_234_000_000, 3, metered=True) == "$1.23 so far, calls without a price"
+    assert so_far(0, 0, metered=False) == "not metered: a login of yours pays"
 
 
 def test_a_huge_change_is_counted_and_not_compared() -> None:
     old, new = "x\n" * 50_000, "y\n" * 60_000
-    assert why(None, [Diff("a", old, new)], 0, 0).startswith("+10000 -0 in 1 file")
+    assert why(None, [Diff("a", old, new)], "x").startswith("+10000 -0 in 1 file")

@@ -129,7 +129,7 @@ class AcpLink:
         Raises:
             AgentError: the agent refused, or did not take the mode that asks for everything.
         """
-        result = obj(await self.request("session/new", self._where(cwd)))
+        result = obj(await self.request("session/new", opening(self, cwd)))
         session = text(result.get("sessionId"))
         if not session:
             raise AgentError(f"{self._spec.title} opened a session without an id")
@@ -151,7 +151,7 @@ class AcpLink:
         try:
             result = await connection.send_request(
                 f"session/{self._spec.resume.how.value}",
-                {"sessionId": agent_session, **self._where(cwd)},
+                {"sessionId": agent_session, **opening(self, cwd)},
             )
         except parts.request_error:
             self._session = None
@@ -345,10 +345,6 @@ class AcpLink:
             f"{self._spec.title} did not take its mode {self._wanted_mode!r}{why}: it is in {self._mode!r}"
         )
 
-    def _where(self, cwd: Path) -> Json:
-        """What opens a session there."""
-        return {"cwd": str(cwd), "mcpServers": self.servers, **({"_meta": self.meta} if self.meta else {})}
-
     def _connected(self) -> tuple[Connection, Sdk]:
         if self._connection is None or self._sdk is None or self._closed:
             raise AgentError(f"the connection to {self._spec.title} is not open")
@@ -357,3 +353,8 @@ class AcpLink:
     def _gone(self) -> str:
         why = self._lines.failure or "its process ended or closed its output"
         return f"{self._spec.title} was lost: {why}"
+
+
+def opening(link: AcpLink, cwd: Path) -> Json:
+    """What a session is opened with, or opened again."""
+    return {"cwd": str(cwd), "mcpServers": link.servers, **({"_meta": link.meta} if link.meta else {})}

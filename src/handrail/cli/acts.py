@@ -7,7 +7,7 @@ import shlex
 
 from handrail.cli.clean import one_line
 from handrail.cli.client import LONG, Client, Obj
-from handrail.cli.layout import Line, Span, cost, line, patch_line, table
+from handrail.cli.layout import NOT_METERED, Line, Span, cost, line, patch_line, table
 from handrail.cli.options import goal
 from handrail.errors import InvalidInput
 
@@ -74,7 +74,7 @@ async def apply(client: Client, session: str, *, branch: str | None, uncommitted
 def money(session: Obj) -> str:
     """What a session cost, or that nobody knows."""
     if session.get("login"):
-        return "not metered (your login)"
+        return NOT_METERED
     return cost(session.get("cost_nano"), int(session.get("unpriced") or 0))
 
 

@@ -106,6 +106,10 @@ def dollars(nano: int | None) -> str:
     return f"${value:.4f}" if 0 < abs(value) < 0.1 else f"${value:.2f}"
 
 
+NOT_METERED = "not metered (your login)"
+"""in place of the cost of what a login of the user pays"""
+
+
 def cost(nano: int | None, unpriced: int = 0) -> str:
     """What was spent, and what of it nobody could price."""
     if not unpriced:

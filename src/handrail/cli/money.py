@@ -88,6 +88,10 @@ def _spent(told: Obj, by: list[By]) -> list[Line]:
     if expected:
         so_far, end = cost(expected["month_nano"]), cost(expected["expected_nano"])
         rows.append(line(f"this month {so_far}, at its end {end} at {cost(expected['day_nano'])} a day"))
+    if count := int(told.get("not_metered") or 0):
+        rows.append(
+            line(Span(f"not metered: {count} session{'' if count == 1 else 's'} with a login of yours", "yellow"))
+        )
     for name in by:
         items = [
             (

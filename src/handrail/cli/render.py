@@ -12,6 +12,7 @@ from typing import Any
 
 from handrail.cli.clean import clean, one_line, reveal, split_open
 from handrail.cli.layout import (
+    NOT_METERED,
     Line,
     Span,
     cost,
@@ -320,7 +321,8 @@ def _turn_ended(data: Data, glyphs: Glyphs) -> list[Line]:
         rows.append(line(Span(f"{glyphs.bad} {one_line(str(error), 600)}", "red")))
     tools = int(data.get("tools") or 0)
     parts = [f"turn {data.get('turn')}", f"{tools} tool{'' if tools == 1 else 's'}", duration(data.get("seconds"))]
-    parts.append(cost(data.get("cost_nano"), int(data.get("unpriced") or 0)))
+    metered = data.get("metered", True)
+    parts.append(cost(data.get("cost_nano"), int(data.get("unpriced") or 0)) if metered else NOT_METERED)
     ended = "" if reason == "end_turn" else reason.replace("_", " ")
     told = f" {glyphs.dot} ".join(part for part in [*parts, ended] if part)
     return [*rows, line(Span(f"{glyphs.turn} {told}", "red" if ended and ended != "cancelled" else "dim"))]

@@ -151,8 +151,8 @@ class Actor:
         reason = f"given up by {by}"
         data: Json = {
             "outcome": Outcome.CANCELLED, "cause": "cancelled", "reason": reason, "checks": [], "turns": row.goal_turns,
-            "cost_nano": row.cost_nano - row.goal_spent_nano, "files": 0, "flagged": [],
-        }  # fmt: skip
+            "files": 0, "flagged": [],
+        } | self.record.cost(row.cost_nano - row.goal_spent_nano)  # fmt: skip
         await self.record.write(
             Draft(Kind.OUTCOME_REACHED, data, row.turn),
             Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}, row.turn),

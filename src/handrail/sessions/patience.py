@@ -67,16 +67,23 @@ def later(row: ApprovalRow, at: datetime) -> datetime | None:
     return row.deadline if wanted else None
 
 
-def why(step: str | None, diffs: Sequence[Diff], cost_nano: int, unpriced: int) -> str:
+def why(step: str | None, diffs: Sequence[Diff], cost: str) -> str:
     """One line: the step of the plan in progress, what the change adds and removes, what the session cost so far."""
     parts = [f"step: {one_line(step, 120)}"] if step else []
     if diffs:
         added, removed = (sum(each) for each in zip(*(_size(diff) for diff in diffs), strict=True))
         files = "1 file" if len(diffs) == 1 else f"{len(diffs)} files"
         parts.append(f"+{added} -{removed} in {files}")
-    unknown = ", calls without a price" if unpriced else ""
-    parts.append(f"${cost_nano / 1_000_000_000:.2f} so far{unknown}")
-    return " · ".join(parts)
+    return " · ".join([*parts, cost])
+
+
+def so_far(cost_nano: int, unpriced: int, *, metered: bool) -> str:
+    """What a session has cost; `unpriced` counts calls without a price. What nobody knows is never told as $0.00."""
+    if not metered:
+        return "not metered: a login of yours pays"
+    if unpriced and not cost_nano:
+        return "cost unknown: calls without a price"
+    return f"${cost_nano / 1_000_000_000:.2f} so far" + (", calls without a price" if unpriced else "")
 
 
 def _size(diff: Diff) -> tuple[int, int]:

@@ -104,10 +104,9 @@ class Pursuit:
             "reason": reached.reason,
             "checks": checks,
             "turns": row.goal_turns,
-            "cost_nano": row.cost_nano - row.goal_spent_nano,
             "files": files,
             "flagged": flagged,
-        }
+        } | self._record.cost(row.cost_nano - row.goal_spent_nano)
         account = self._rooms.gateway.accounts.get(row.id)
         if reached.cause == "limit" and account is not None and account.resets is not None:
             data["resets"] = account.resets.isoformat()
@@ -118,7 +117,7 @@ class Pursuit:
             session=row.id,
             agent=row.agent,
             outcome=reached.outcome.value,
-            facts={key: data[key] for key in ("cause", "turns", "cost_nano", "files")},
+            facts={key: data[key] for key in ("cause", "turns", "cost_nano", "metered", "files") if key in data},
         )
         drafts = [Draft(Kind.OUTCOME_REACHED, data, row.turn)]
         drafts.append(Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": "handrail"}, row.turn))

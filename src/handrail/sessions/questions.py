@@ -19,7 +19,7 @@ from handrail.policy.learn import Proposal
 from handrail.policy.signature import signature
 from handrail.sessions import rules
 from handrail.sessions.lookout import asked_notice
-from handrail.sessions.patience import Asking, why
+from handrail.sessions.patience import Asking, so_far, why
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Card, Recorder
 from handrail.store import approvals
@@ -316,7 +316,11 @@ class Questions:
             diffs=diffs,
             options=options,
             signature=what.signature,
-            why=why(self._recorder.step, what.diffs, session.cost_nano, session.unpriced),
+            why=why(
+                self._recorder.step,
+                what.diffs,
+                so_far(session.cost_nano, session.unpriced, metered=not session.login),
+            ),
             asked=asked,
             deadline=deadline,
             then=patience.then,

@@ -12,7 +12,7 @@ from handrail.store import sessions as rows
 from handrail.store.engine import Store
 from handrail.store.log import Draft, Write
 from handrail.store.sessions import SessionChanges, SessionRow
-from handrail.types import Control, Event, SessionId, now
+from handrail.types import Control, Event, Json, SessionId, now
 
 _KEEP = 30.0
 """seconds of a goal's time that a crash may forget, at the most"""
@@ -71,6 +71,13 @@ class Record:
         """Keep the time worked towards the goal where the row is far behind; to be called now and then."""
         if self._pursues and self.watch.seconds - self.row.goal_seconds >= _KEEP:
             await self.write()
+
+    def cost(self, nano: int, unpriced: int | None = None) -> Json:
+        """What an event says of money: where the agent's own login pays, that nobody meters it."""
+        told: Json = {"metered": False} if self.row.login else {"cost_nano": nano}
+        if unpriced is not None and not self.row.login:
+            told["unpriced"] = unpriced
+        return told
 
     @property
     def _pursues(self) -> bool:

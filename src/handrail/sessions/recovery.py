@@ -7,8 +7,10 @@ from datetime import datetime
 from handrail.kinds import Kind
 from handrail.sessions.actor import Actor
 from handrail.sessions.goals import RESUME_PROMPT, answered_prompt, first_prompt
+from handrail.sessions.record import Record
 from handrail.store import approvals, prompts, turns
-from handrail.store.log import Draft
+from handrail.store.log import Draft, Write
+from handrail.store.turns import TurnRow
 from handrail.types import Control, Event, SessionState, StopReason
 
 _HEARD = frozenset({Kind.AGENT_TEXT, Kind.AGENT_THOUGHT, Kind.TOOL_STARTED, Kind.MODEL_CALLED, Kind.PLAN_UPDATED})
@@ -31,37 +33,10 @@ async def recover(actor: Actor, why: str = RESTARTED) -> None:
     last = await record.log.last_seq(row.id)
     tail = await record.log.read(row.id, after=max(0, last - _TAIL), limit=_TAIL)
     drafts: list[Draft] = []
-    writes = []
+    writes: list[Write] = []
     if open_turn is not None:
-        drafts.extend(_settled(tail, open_turn.turn))
-        called = [event.data for event in tail if event.turn == open_turn.turn and event.kind == Kind.MODEL_CALLED]
-        cost = sum(int(str(data.get("cost_nano") or 0)) for data in called)
-        heard = tail[-1].time if tail else open_turn.started
-        seconds = _between(open_turn.started, heard)
-        unpriced = sum(1 for data in called if data.get("cost_nano") is None and data.get("output_tokens"))
-        data: dict[str, object] = {
-            "turn": open_turn.turn,
-            "stop_reason": StopReason.INTERRUPTED,
-            "error": why,
-            "error_kind": "agent",
-            "tools": sum(1 for event in tail if event.turn == open_turn.turn and event.kind == Kind.TOOL_STARTED),
-            "cost_nano": cost,
-            "unpriced": unpriced,
-            "seconds": seconds,
-        }
-        drafts.append(Draft(Kind.TURN_ENDED, data, open_turn.turn))
-        writes.append(
-            turns.end(
-                row.id,
-                open_turn.turn,
-                ended=heard,
-                stop_reason=StopReason.INTERRUPTED,
-                error=why,
-                cost_nano=cost,
-                unpriced=unpriced,
-                seconds=seconds,
-            )
-        )
+        drafts, ended = _cut_off(record, open_turn, tail, why)
+        writes.append(ended)
     if why is NO_ROOM:
         text = "no room was left in the data directory: the session stopped there, and goes on from what its log holds"
         drafts.append(Draft(Kind.NOTICE, {"level": "error", "text": text}))
@@ -81,6 +56,35 @@ async def recover(actor: Actor, why: str = RESTARTED) -> None:
         actor.wake(resume=RESUME_PROMPT if _heard(tail) else first_prompt(row.goal))
     elif row.turn == 0 and await prompts.head(record.store, row.id) is not None:
         actor.wake()  # its first prompt was taken, and not begun
+
+
+def _cut_off(record: Record, begun: TurnRow, tail: list[Event], why: str) -> tuple[list[Draft], Write]:
+    """How a turn ended that nobody ended: the events and the row."""
+    of_it = [event for event in tail if event.turn == begun.turn]
+    called = [event.data for event in of_it if event.kind == Kind.MODEL_CALLED]
+    cost = sum(int(str(data.get("cost_nano") or 0)) for data in called)
+    unpriced = sum(1 for data in called if data.get("cost_nano") is None and data.get("output_tokens"))
+    heard = tail[-1].time if tail else begun.started
+    seconds = _between(begun.started, heard)
+    data: dict[str, object] = {
+        "turn": begun.turn,
+        "stop_reason": StopReason.INTERRUPTED,
+        "error": why,
+        "error_kind": "agent",
+        "tools": sum(1 for event in of_it if event.kind == Kind.TOOL_STARTED),
+        "seconds": seconds,
+    } | record.cost(cost, unpriced)
+    ended = turns.end(
+        record.id,
+        begun.turn,
+        ended=heard,
+        stop_reason=StopReason.INTERRUPTED,
+        error=why,
+        cost_nano=cost,
+        unpriced=unpriced,
+        seconds=seconds,
+    )
+    return [*_settled(tail, begun.turn), Draft(Kind.TURN_ENDED, data, begun.turn)], ended
 
 
 def _settled(tail: list[Event], turn: int) -> list[Draft]:

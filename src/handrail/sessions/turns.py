@@ -372,10 +372,8 @@ class Turns:
             "turn": turn,
             "stop_reason": result.stop_reason,
             "tools": self.recorder.tools,
-            "cost_nano": row.cost_nano - self._cost_before,
-            "unpriced": row.unpriced - self._unpriced_before,
             "seconds": round(seconds, 3),
-        }
+        } | self._record.cost(row.cost_nano - self._cost_before, row.unpriced - self._unpriced_before)
         if result.error:
             data["error"] = result.error
             data["error_kind"] = result.error_kind or "agent"

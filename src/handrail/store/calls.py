@@ -97,9 +97,11 @@ class Spend:
     by_agent: dict[str, Totals]
     by_workflow: dict[str, Totals]
     by_member: dict[str, Totals]
-    """by who started it; for a run that nobody did, `schedule` or `event`"""
+    """by who started it; for a run that nobody did, by who kept the version of its workflow"""
     by_day: dict[str, Totals]
     """by the day (UTC) on which calls began, the newest first"""
+    not_metered: int = 0
+    """sessions whose agent has a login of the user, of whose calls nothing is known"""
 
 
 _INSERT = sql_insert(calls)
@@ -136,6 +138,11 @@ async def totals(store: Store, session: SessionId | None = None) -> Totals:
     return await _totals(store, true() if session is None else calls.c.session == session)
 
 
+async def _not_metered(store: Store, by: str | None) -> int:
+    wanted = [sessions.c.login, sessions.c.turn > 0, *([] if by is None else [sessions.c.by == by])]
+    return int((await store.rows(select(func.count()).select_from(sessions).where(*wanted)))[0][0])
+
+
 async def spend(store: Store, by: str | None = None) -> Spend:
     """The sums by all that there is to sum by; of one person's sessions alone, where `by` names them."""
     wanted = true() if by is None else calls.c.session.in_(select(sessions.c.id).where(sessions.c.by == by))
@@ -151,6 +158,7 @@ async def spend(store: Store, by: str | None = None) -> Spend:
         _of_kind("workflow:", by_scope),
         _of_kind("member:", by_scope),
         await _by_day(store, wanted),
+        await _not_metered(store, by),
     )
 
 

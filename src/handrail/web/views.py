@@ -134,6 +134,7 @@ def spend(given: Spend) -> Json:
     return {
         "total_nano": given.total.cost_nano,
         "unpriced": given.total.unpriced,
+        "not_metered": given.not_metered,
         "calls": given.total.calls,
         "by_model": _rows("model", given.by_model.items()),
         "by_session": _rows("session", given.by_session.items()),

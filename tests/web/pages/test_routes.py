@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -115,6 +116,28 @@ async def test_a_session_says_aloud_when_there_are_no_walls(desk: Desk, browser:
     assert any(given.get("role") == "alert" for given in bare.all("p"))
     assert "seen to hold: reads, network." in (await page(browser, "/sessions/s-walled/details")).words
     assert "no walls" in (await page(browser, "/")).words
+
+
+async def test_a_login_can_be_given_where_there_is_one(
+    desk: Desk, browser: httpx2.AsyncClient, keys: Keys, tmp_path: Path
+) -> None:
+    assert not [given for given in (await page(browser, "/sessions")).all("input") if given.get("name") == "login"]
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude" / ".credentials.json").write_text('{"claudeAiOauth": {"accessToken": "x"}}')
+    desk.roster._environ = {"HOME": str(tmp_path)}
+    shown = await page(browser, "/sessions")
+    assert [given["value"] for given in shown.all("input") if given.get("name") == "login"] == ["yes"]
+    assert "its calls are not metered" in shown.words
+    form = {"csrf": keys.form, "repository": str(tmp_path), "agent": "handrail", "prompt": "x", "login": "yes"}
+    refused = await browser.post("/sessions", data=form)
+    assert "cannot be used: name an agent that has logins" in refused.text
+
+
+async def test_money_that_nobody_meters_is_said(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    await begin(desk, "s-mine", login=True, turn=1)
+    for path in ("/spend", "/sessions", "/sessions/s-mine"):
+        assert "ot metered" in (await page(browser, path)).words, path
+    assert (await browser.get("/spend.json")).json()["not_metered"] == 1
 
 
 async def test_a_session_names_what_an_untrusted_ref_brought(desk: Desk, browser: httpx2.AsyncClient) -> None:

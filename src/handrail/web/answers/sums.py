@@ -75,6 +75,7 @@ class Spend(Answer):
 
     total_nano: Nano
     unpriced: int
+    not_metered: Annotated[int, Field(description="sessions that a login of the user pays; nothing here counts them")]
     calls: int
     by_model: list[ModelSpend]
     by_session: list[SessionSpend]
