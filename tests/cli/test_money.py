@@ -38,6 +38,8 @@ def test_every_verb_about_money(work: Cli) -> None:
     assert "of 2 h" in shown
     work.run("budgets", "set", "team:core", "--money", "5")
     assert [line.split()[0] for line in work.run("budgets").stdout.splitlines()[1:]] == ["member:you", "team:core"]
+    refused = work.run("chat", "--session", "last", stdin=f"{text}\n", code=1).stdout
+    assert "the budget of member:you" in refused
     assert work.run("budgets", "remove", "member:you", "--period", "day").stdout == (
         "the budget of member:you is removed\n"
     )

@@ -180,7 +180,9 @@ class Conversation:
     def _arrived(self, data: Obj) -> None:
         """A prompt is no longer on its way; one that was never queued is known by its text only."""
         text = str(data.get("text") or "").strip()
-        known = data.get("prompt") or next((name for name, sent in self._sent.items() if sent == text), None)
+        # what Handrail has to say of limits stands before it, with an empty line between
+        same = (name for name, sent in self._sent.items() if text == sent or text.endswith(f"\n\n{sent}"))
+        known = data.get("prompt") or next(same, None)
         self._sent.pop(str(known), None)
 
     async def _when_idle(self) -> int | None:
