@@ -128,7 +128,13 @@ async def test_a_login_can_be_given_where_there_is_one(
     shown = await page(browser, "/sessions")
     assert [given["value"] for given in shown.all("input") if given.get("name") == "login"] == ["yes"]
     assert "its calls are not metered" in shown.words
-    form = {"csrf": keys.form, "repository": str(tmp_path), "agent": "handrail", "prompt": "x", "login": "yes"}
+    form = {
+        "csrf": keys.form_of(OWNER),
+        "repository": str(tmp_path),
+        "agent": "handrail",
+        "prompt": "x",
+        "login": "yes",
+    }
     refused = await browser.post("/sessions", data=form)
     assert "cannot be used: name an agent that has logins" in refused.text
 
