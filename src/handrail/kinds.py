@@ -16,7 +16,8 @@ class Kind(StrEnum):
     # agent, model?, repository, base, branch, sandbox, holds: [guarantee names], permissions, control, title,
     # workspace, network?: [registry or host:port], secrets?: [name],
     # login?: true where a copy of the user's login is inside, scopes?: [kind:name], turn_budget_nano?,
-    # untrusted?: true where settings for agents in the base are not used, set_aside?: [path of such a file]
+    # untrusted?: true where settings for agents in the base are not used, set_aside?: [path of such a file],
+    # branched?: {session, turn} that it goes on from
     SESSION_CREATED = "session.created"
     # agent, version, agent_session, how: new | resumed | loaded | replayed, sandbox, pid
     AGENT_STARTED = "agent.started"
@@ -56,7 +57,7 @@ class Kind(StrEnum):
     # approval? (none: the policy decided), call, decision: allow | deny | cancelled, option?, by, because?, rule?,
     # layer?: of the policy that holds the rule
     APPROVAL_ANSWERED = "approval.answered"
-    # rules: [what the session's policy allows from now on], by
+    # rules: [what is allowed from now on], by, layer?: repository where it is so beyond the session
     POLICY_CHANGED = "policy.changed"
     # host, port, verdict: allowed | denied | failed, reason, times: attempts since the last such line, bytes?
     NETWORK_DECIDED = "network.decided"

@@ -155,6 +155,14 @@ class Goal:
     limits: Limits = field(default_factory=Limits)
 
 
+class Lasts(StrEnum):
+    """How long an answer to a question holds."""
+
+    ONCE = "once"
+    SESSION = "session"  # what is like it is allowed in this session
+    ALWAYS = "always"  # and in every later one of its repository
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of a session's log. `seq` counts from 1 without a gap within the session."""

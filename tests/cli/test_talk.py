@@ -137,7 +137,7 @@ def test_always_and_a_policy_file(work: Cli, tmp_path: Path) -> None:
         {"text": "ok"},
     ]
     with work.start("chat", *BARE, "--policy", str(rules), prompt(steps)) as talk:
-        told = work.run("approve", open_question(work), "--always").stdout
+        told = work.run("approve", open_question(work), "--for-session").stdout
         out, _ = talk.communicate("", timeout=30)
     assert told.startswith("allowed\nfrom now on in this session: shell: allow make run-*")
     assert "denied by policy: the session policy says deny: its rule `git push *` names `git push`" in out

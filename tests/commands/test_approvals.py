@@ -69,10 +69,10 @@ async def test_always_is_shown_before_it_is_written(desk: Desk) -> None:
     await ask(desk, alice, "a-1", input={"command": "make run-1234"})
     asked = await ask(desk, alice, "a-2", input={"command": "make run-5678"})
     row, always = await approvals.show(desk, OWNER, asked)
-    assert (row.id, always) == (asked, approvals.Always(("shell: allow make run-*",), 1, 1))
+    assert (row.id, always) == (asked, approvals.Always(("shell: allow make run-*",), 1, 1, stands=True))
     with pytest.raises(InvalidInput, match="it goes with allow"):
-        await approvals.answer(desk, OWNER, asked, "deny", option=None, because=None, always=True)
-    await approvals.answer(desk, OWNER, asked, "allow", option=None, because=None, always=True)
+        await approvals.answer(desk, OWNER, asked, "deny", option=None, because=None, lasts="session")
+    await approvals.answer(desk, OWNER, asked, "allow", option=None, because=None, lasts="session")
     kept = (await sessions.get(desk.store, alice)).policy or ""
     assert "make run-*" in kept
     assert "git push *" in kept
@@ -80,4 +80,4 @@ async def test_always_is_shown_before_it_is_written(desk: Desk) -> None:
     unclear = await ask(desk, alice, "a-3", input={"command": "eval x"})
     assert (await approvals.show(desk, OWNER, unclear))[1] is None
     with pytest.raises(InvalidInput, match="no narrow rule"):
-        await approvals.answer(desk, OWNER, unclear, "allow", option=None, because=None, always=True)
+        await approvals.answer(desk, OWNER, unclear, "allow", option=None, because=None, lasts="session")

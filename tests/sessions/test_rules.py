@@ -7,9 +7,10 @@ import pytest
 from handrail.errors import InvalidInput
 from handrail.kinds import Kind
 from handrail.policy.document import PolicyLimits, read
+from handrail.sessions import standing
 from handrail.sessions.rules import CEILING, narrowed
 from handrail.store import approvals
-from handrail.types import Check, Goal, Limits, NanoUSD, Permissions
+from handrail.types import Check, Goal, Lasts, Limits, NanoUSD, Permissions
 from tests.fake_provider import prompt
 from tests.sessions.conftest import House, Open
 
@@ -72,13 +73,56 @@ async def test_always_writes_the_rule_it_showed(house: House) -> None:
     assert shown is not None
     assert [rule.rule for rule in shown.rules] == ["make run-*"]
     assert (shown.matched, shown.of) == (0, 1)
-    await house.sessions.answer(asked.id, "allow", option=None, because=None, by="alice", always=True)
+    await house.sessions.answer(asked.id, "allow", option=None, because=None, by="alice", lasts=Lasts.SESSION)
     await house.until(session, Kind.TURN_ENDED)
     (changed,) = await house.events(session, Kind.POLICY_CHANGED)
     assert changed.data == {"rules": ["shell: allow make run-*"], "by": "alice"}
     kept = read((await house.row(session)).policy or "")
     assert (kept.shell.allow, kept.shell.deny) == (("make run-*",), ("git push *",))
     assert (await decisions(house, session))[-1] == ("allow", "policy", "make run-*")
+
+
+async def test_always_outlasts_the_session_and_the_strictest_still_wins(open_house: Open, tmp_path: Path) -> None:
+    steps: list[dict[str, object]] = [{"shell": "make run-1234"}, {"text": "ok"}]
+    async with open_house() as house:
+        first = await house.new()
+        await house.say(first, steps)
+        await house.until(first, Kind.APPROVAL_ASKED)
+        (asked,) = await approvals.open_of(house.store, first)
+        shown = await house.sessions.always(asked)
+        assert shown is not None
+        assert shown.stands
+        await house.sessions.answer(asked.id, "allow", option=None, because=None, by="alice", lasts=Lasts.ALWAYS)
+        await house.until(first, Kind.TURN_ENDED)
+        (changed,) = await house.events(first, Kind.POLICY_CHANGED)
+        assert changed.data == {"rules": ["shell: allow make run-*"], "by": "alice", "layer": "repository"}
+        assert (await house.row(first)).policy is None
+    data = tmp_path / "data"
+    (rule,) = standing.listed(data)
+    assert (rule.section, rule.rule, rule.repository) == ("shell", "make run-*", str(house.repository))
+    async with open_house() as house:  # another server, another session
+        second = await house.new()
+        await house.say(second, steps)
+        await house.until(second, Kind.TURN_ENDED)
+        assert await decisions(house, second) == [("allow", "policy", "make run-*")]
+        strict = await house.new(policy='shell: {deny: ["make *"]}')
+        await house.say(strict, steps)
+        await house.until(strict, Kind.TURN_ENDED)
+        assert (await decisions(house, strict))[-1] == ("deny", "policy", "make *")
+        stranger = await house.new(untrusted=True)
+        await house.say(stranger, steps)
+        await house.until(stranger, Kind.APPROVAL_ASKED)
+        (asked,) = await approvals.open_of(house.store, stranger)
+        with pytest.raises(InvalidInput, match="it can stand for no other"):
+            await house.sessions.answer(asked.id, "allow", option=None, because=None, by="alice", lasts=Lasts.ALWAYS)
+        await house.sessions.cancel(stranger, "alice")
+        await house.rest(stranger)
+        standing.remove(data, rule.key, rule.section, rule.rule)
+        await house.say(second, steps)
+        await house.until(second, Kind.APPROVAL_ASKED)
+        await house.sessions.cancel(second, "alice")
+        await house.rest(second)
+    assert standing.listed(data) == []
 
 
 async def test_always_is_refused_where_no_rule_is_narrow(house: House) -> None:
@@ -88,7 +132,7 @@ async def test_always_is_refused_where_no_rule_is_narrow(house: House) -> None:
     (asked,) = await approvals.open_of(house.store, session)
     assert await house.sessions.always(asked) is None
     with pytest.raises(InvalidInput, match="no narrow rule"):
-        await house.sessions.answer(asked.id, "allow", option=None, because=None, by="alice", always=True)
+        await house.sessions.answer(asked.id, "allow", option=None, because=None, by="alice", lasts=Lasts.SESSION)
     assert await approvals.open_of(house.store, session)
     await house.sessions.cancel(session, "alice")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from handrail.commands.actor import OWNER, person
 from handrail.commands.desk import Desk
@@ -25,6 +25,7 @@ from tests.web.conftest import BASE, TOKEN
 from tests.web.pages.test_automation import a_run, effect, task
 
 ALICE = person("alice", Role.MEMBER)
+SOCKET = "/sessions/{id}/terminal/socket"
 OWN = {"sessions": "s-{}", "runs": "r-{}", "tasks": "t-{}", "approvals": "a-{}", "effects": "f-{}"}
 FILLED = {"tab": "details", "prompt": "p-1", "event": "e-1", "scope": "run:r-1", "source": "none", "name:path": "x.css"}
 
@@ -32,6 +33,8 @@ FILLED = {"tab": "details", "prompt": "p-1", "event": "e-1", "scope": "run:r-1",
 def routes(app: Guard) -> Iterator[tuple[str, Route]]:
     """Each method and route of the application, as the application has them."""
     for route in app._app._app.routes:  # type: ignore[attr-defined]  # behind the door
+        if isinstance(route, WebSocketRoute):
+            continue
         assert isinstance(route, Route)
         for method in sorted((route.methods or set()) - {"HEAD"}):
             yield method, route
@@ -114,7 +117,7 @@ async def test_every_route_as_owner_member_and_stranger(desk: Desk, app: Guard, 
             if path == "/signout":
                 await sign_in_again(desk, member, "alice")
                 await sign_in_again(desk, owner, YOU)
-    assert set(PLACES) <= placed, "some of these are routes no longer"
+    assert set(PLACES) <= {*placed, f"GET {SOCKET}"}, "some of these are routes no longer"
 
 
 async def sign_in_again(desk: Desk, client: httpx2.AsyncClient, name: str) -> None:
@@ -127,8 +130,42 @@ def test_a_route_that_nobody_placed_stops_the_server(desk: Desk) -> None:
 
     with pytest.raises(LookupError, match="GET /new"):
         roles.guarded([Route("/new", nothing)], desk)
-    with pytest.raises(TypeError, match="cannot be placed"):
+    with pytest.raises(LookupError, match="GET /socket"):
         roles.guarded([WebSocketRoute("/socket", nothing)], desk)
+    with pytest.raises(TypeError, match="cannot be placed"):
+        roles.guarded([Mount("/mount", routes=[])], desk)
+
+
+async def dialled(app: Guard, session: str, cookie: str, origin: str = BASE) -> str:
+    """How a WebSocket to the terminal of a session is answered: the type of the first message."""
+    sent: list[str] = []
+    told = iter(["websocket.connect"])
+    headers = {"host": BASE.removeprefix("http://"), "origin": origin, "cookie": f"handrail={cookie}"}
+    scope = {
+        "type": "websocket", "path": SOCKET.format(id=session), "query_string": b"", "scheme": "ws", "root_path": "",
+        "subprotocols": [], "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, object]:
+        return {"type": next(told, "websocket.disconnect"), "code": 1001}
+
+    async def answered(message: MutableMapping[str, object]) -> None:
+        sent.append(str(message["type"]))
+
+    await app(scope, receive, answered)
+    return sent[0]
+
+
+async def test_a_terminal_is_opened_by_who_owns_its_session_alone(desk: Desk, app: Guard) -> None:
+    await desk.roll.add("alice", Role.MEMBER, "you")
+    await things(desk, "alice")
+    await things(desk, YOU)
+    mine, theirs = await desk.roll.sign_in("alice"), await desk.roll.sign_in(YOU)
+    assert await dialled(app, "s-alice", mine) == "websocket.accept"
+    assert await dialled(app, "s-alice", theirs) == "websocket.accept"
+    assert await dialled(app, f"s-{YOU}", mine) == "websocket.close"
+    assert await dialled(app, "s-alice", "") == "websocket.close"
+    assert await dialled(app, "s-alice", mine, "http://evil.example") == "websocket.close"
 
 
 async def test_lists_show_a_member_what_is_theirs_alone(desk: Desk, app: Guard) -> None:

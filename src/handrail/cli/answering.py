@@ -17,12 +17,12 @@ class Reply:
     decision: str
     option: str | None = None
     because: str | None = None
-    always: bool = False
+    lasts: str = "once"
 
     def body(self) -> Obj:
         """The JSON body of `POST /approvals/{id}`."""
         return {"decision": self.decision, "option": self.option, "because": self.because} | (
-            {"always": True} if self.always else {}
+            {} if self.lasts == "once" else {"lasts": self.lasts}
         )
 
 

@@ -46,18 +46,23 @@ def _item(item: Obj, *, full: bool) -> list[Line]:
 
 
 def approve(
+    *,
     approval: Question,
     option: Annotated[
         str | None, typer.Option("--option", help="One of the agent's own options, by number, id or name.")
     ] = None,
+    for_session: Annotated[
+        bool, typer.Option("--for-session", help="Allow what is like it in this session as well; prints the rule.")
+    ] = False,
     always: Annotated[
-        bool, typer.Option("--always", help="Allow what is like it from now on, in this session; prints the rule.")
+        bool, typer.Option("--always", help="And in every later session of its repository (see `handrail rules`).")
     ] = False,
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
     """Allow what a session asks for."""
-    asked = _answer(options.client(data), approval, "allow", option, None, as_json=as_json, always=always)
+    lasts = "always" if always else "session" if for_session else "once"
+    asked = _answer(options.client(data), approval, "allow", option, None, as_json=as_json, lasts=lasts)
     return options.run(asked)
 
 
@@ -88,7 +93,7 @@ async def _answer(
     because: str | None,
     *,
     as_json: bool,
-    always: bool = False,
+    lasts: str = "once",
 ) -> int:
     async with client:
         told: list[Obj] = (await client.get("/approvals", open="true")).get("approvals") or []
@@ -100,14 +105,15 @@ async def _answer(
         reply = chosen(item, decision, option)
         if reply.decision != decision:
             raise InvalidInput("--option", option, f"that option means {reply.decision}")
-        rules = (await client.get(f"/approvals/{item['id']}")).get("always") if always else None
-        body = Reply(decision, reply.option, because, always).body()
+        rules = (await client.get(f"/approvals/{item['id']}")).get("always") if lasts != "once" else None
+        body = Reply(decision, reply.option, because, lasts).body()
         answered = await client.post(f"/approvals/{item['id']}", body)
     if as_json:
         options.put_json(answered)
     else:
         options.put("allowed" if decision == "allow" else "denied")
         if rules:
-            options.put(f"from now on in this session: {one_line('; '.join(rules.get('rules') or []), 400)}")
+            where = "in this repository" if lasts == "always" else "in this session"
+            options.put(f"from now on {where}: {one_line('; '.join(rules.get('rules') or []), 400)}")
             options.put(f"it would have allowed {rules.get('would_have_matched')} of {rules.get('of')} asked before")
     return 0

@@ -52,6 +52,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "Take a session, or a task of a run, into your own hands; nothing it made is lost.",
             "handrail take last",
         ),
+        Verb(
+            "branch",
+            "files:branch",
+            "Begin a new session from where another one was after a turn: the same files, told what happened there.",
+            "handrail branch last --at 2",
+        ),
         Verb("end", "sessions:end", "End a session for good; its change stays.", "handrail end 3f2a"),
     ),
     "Look": (
@@ -70,6 +76,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "sessions:diff",
             "Print the change of a session; in a pipe it is a patch that `git apply` takes.",
             "handrail diff last --stat",
+        ),
+        Verb(
+            "files",
+            "files:files",
+            "List a folder of a session, or print a file, as its last snapshot holds it.",
+            "handrail files last src/greet.py --at 2",
         ),
         Verb(
             "events",
@@ -92,6 +104,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "questions:deny",
             "Refuse what a session asks for, and tell the agent why.",
             'handrail deny 7c1e --because "use the staging database"',
+        ),
+        Verb(
+            "rules",
+            "rules:rules",
+            "List the rules that `approve --always` wrote for a repository; take one back.",
+            "handrail rules --remove 2",
         ),
         Verb(
             "effects",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handrail.commands import values
-from handrail.commands.actor import Actor, Permission, authorise
+from handrail.commands.actor import OWNERS, Actor, Permission, authorise
 from handrail.commands.desk import Desk
-from handrail.errors import Conflict, InvalidInput
+from handrail.errors import Conflict, Forbidden, InvalidInput
 from handrail.notify.links import Link
 from handrail.sessions.rules import shown
 from handrail.store import approvals as rows
 from handrail.store.approvals import ApprovalRow
 from handrail.store.outbox import spend
 from handrail.store.tables import ApprovalState
-from handrail.types import ApprovalId, now
+from handrail.types import ApprovalId, Lasts, now
 
 DECISIONS = ("allow", "deny")
 LONGEST_REASON = 4000
@@ -28,11 +28,13 @@ async def waiting(desk: Desk, actor: Actor, *, only_open: bool = True) -> list[A
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """What "always" would write into the session's policy, and what it would have allowed of what was asked before."""
+    """The rules of an answer that lasts, and what they would have allowed of what was asked before in the session."""
 
     rules: tuple[str, ...]
     would_have_matched: int
     of: int
+    stands: bool = False
+    """they can be written for the repository too, beyond this session"""
 
 
 async def show(desk: Desk, actor: Actor, approval: ApprovalId) -> tuple[ApprovalRow, Always | None]:
@@ -46,7 +48,9 @@ async def show(desk: Desk, actor: Actor, approval: ApprovalId) -> tuple[Approval
     if row.state is not ApprovalState.OPEN:
         return row, None
     found = await desk.sessions.always(row)
-    return row, None if found is None else Always(tuple(shown(found)), found.matched, found.of)
+    return row, None if found is None else Always(
+        tuple(shown(found)), found.matched, found.of, found.stands and actor.only is None
+    )
 
 
 async def answer(
@@ -57,7 +61,7 @@ async def answer(
     *,
     option: str | None,
     because: str | None,
-    always: bool = False,
+    lasts: str = Lasts.ONCE,
 ) -> ApprovalRow:
     """Answer an approval; of several answers the first one wins.
 
@@ -68,7 +72,8 @@ async def answer(
         decision: allow or deny.
         option: the id of one of the agent's options, where a particular one is meant.
         because: a sentence for the agent.
-        always: what is like it is allowed from now on as well, in this session.
+        lasts: once; session: what is like it is allowed from now on in this session as well; always: and in every later
+            session of its repository.
 
     Raises:
         NotFound: there is none of that id.
@@ -77,13 +82,16 @@ async def answer(
     authorise(actor, Permission.APPROVALS_ANSWER)
     if decision not in DECISIONS:
         raise InvalidInput("decision", decision, f"choose one of {', '.join(DECISIONS)}")
-    if always and decision != "allow":
-        raise InvalidInput("always", decision, "it goes with allow; what is to be refused stands in a policy")
+    how = values.choice("lasts", lasts, Lasts)
+    if how is not Lasts.ONCE and decision != "allow":
+        raise InvalidInput("lasts", how, "it goes with allow; what is to be refused stands in a policy")
+    if how is Lasts.ALWAYS and actor.only is not None:  # it answers for everybody's sessions of the repository
+        raise Forbidden(f"{actor.name} may not answer for every session of a repository: {OWNERS}.")
     reason = values.text("because", because, LONGEST_REASON) if because is not None and because.strip() else None
     row = await rows.get(desk.store, approval)
     _refuse_answered(row)
     try:
-        await desk.sessions.answer(approval, decision, option=option, because=reason, by=actor.name, always=always)
+        await desk.sessions.answer(approval, decision, option=option, because=reason, by=actor.name, lasts=how)
     except Conflict:
         _refuse_answered(await rows.get(desk.store, approval))
         raise

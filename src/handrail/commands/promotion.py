@@ -16,8 +16,12 @@ from handrail.store import effects as effect_rows
 from handrail.store import sessions as session_rows
 from handrail.store import workflows as rows
 from handrail.store.sessions import SessionRow
+from handrail.store.workflows import VersionRow, WorkflowRow
+from handrail.workflows.document import Workflow
 from handrail.workflows.promote import Lived, Promoted, promote
 from handrail.workflows.read import read
+from handrail.workflows.sound import notes
+from handrail.workflows.tree import LARGEST
 from handrail.workspaces.git import Home, attempt
 
 SOURCE = "session"
@@ -30,6 +34,10 @@ class Draft:
     promoted: Promoted
     repository: str
     kept: workflows.Listed | None
+    notes: tuple[str, ...] = ()
+    """what is sound about it, and may still surprise"""
+    before: VersionRow | None = None
+    """the newest version of it that this session was promoted to before"""
 
 
 async def draft(desk: Desk, actor: Actor, word: str, *, name: str | None, keep: bool) -> Draft:
@@ -54,14 +62,47 @@ async def draft(desk: Desk, actor: Actor, word: str, *, name: str | None, keep: 
     session = await session_rows.find(desk.store, word)
     lived = await _lived(desk, session)
     promoted = await asyncio.to_thread(promote, lived, name)
-    await asyncio.to_thread(read, promoted.text, "the draft", [spec.name for spec in desk.roster.all()])
+    workflow = await _read(desk, promoted.text)
+    told = tuple(notes(workflow))
     if not keep:
-        return Draft(promoted, session.repository, None)
-    there = next((row for row in await rows.everything(desk.store) if row.name == promoted.name), None)
-    if there is not None and (there.source, there.origin) != (SOURCE, session.id):
-        raise Conflict(f"a workflow {promoted.name} is there already: choose another name with --name")
-    kept = await workflows.add(desk, actor, promoted.text, source=SOURCE, origin=session.id)
-    return Draft(promoted, session.repository, kept)
+        there = await _own(desk, session, promoted.name)
+        known = [] if there is None else await rows.versions(desk.store, there.name)
+        return Draft(promoted, session.repository, None, told, known[0] if known else None)
+    kept = await _add(desk, actor, session, promoted.name, promoted.text)
+    return Draft(promoted, session.repository, kept, told)
+
+
+async def keep(desk: Desk, actor: Actor, word: str, text: str) -> workflows.Listed:
+    """Keep a draft as a person has changed it, switched off.
+
+    Raises:
+        NotFound: there is no such session.
+        InvalidInput: the file cannot be used; the first problem is named.
+        Conflict: another workflow has its name.
+    """
+    authorise(actor, Permission.WORKFLOWS_WRITE)
+    authorise(actor, Permission.SESSIONS_READ)
+    session = await session_rows.find(desk.store, word)
+    values.text("text", text, 4 * LARGEST)
+    workflow = await _read(desk, text)
+    return await _add(desk, actor, session, workflow.name, text)
+
+
+async def _read(desk: Desk, text: str) -> Workflow:
+    return await asyncio.to_thread(read, text, "the draft", [spec.name for spec in desk.roster.all()])
+
+
+async def _own(desk: Desk, session: SessionRow, name: str) -> WorkflowRow | None:
+    """The workflow of this name that was promoted from this session."""
+    there = next((row for row in await rows.everything(desk.store) if row.name == name), None)
+    return there if there is not None and (there.source, there.origin) == (SOURCE, session.id) else None
+
+
+async def _add(desk: Desk, actor: Actor, session: SessionRow, name: str, text: str) -> workflows.Listed:
+    taken = any(row.name == name for row in await rows.everything(desk.store))
+    if taken and await _own(desk, session, name) is None:
+        raise Conflict(f"a workflow {name} is there already: choose another name with --name")
+    return await workflows.add(desk, actor, text, source=SOURCE, origin=session.id)
 
 
 async def _named(desk: Desk, session: SessionRow) -> str:

@@ -17,7 +17,7 @@ from handrail.policy.document import Document, PolicyLimits, Section, read
 from handrail.policy.places import FileRule, Host, HostRule, file_rule, host_rule
 from handrail.types import Permissions
 
-TEAM, WORKFLOW, SESSION, BUILT_IN = "team", "workflow", "session", "built-in"
+TEAM, REPOSITORY, WORKFLOW, SESSION, BUILT_IN = "team", "repository", "workflow", "session", "built-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ def stack(
     permissions: Permissions,
     *,
     team: str | None = None,
+    repository: str | None = None,
     workflow: str | None = None,
     session: str | None = None,
     network: tuple[str, ...] = (),
@@ -110,6 +111,7 @@ def stack(
     Args:
         permissions: the built-in policy.
         team: the ceiling.
+        repository: the rules that stand for the repository.
         workflow: the workflow's policy.
         session: the session's own policy.
         network: places that the session was told to reach (`--network`): as if its own policy allowed them.
@@ -117,7 +119,8 @@ def stack(
     Raises:
         InvalidInput: a text is no policy.
     """
-    given = ((TEAM, team, "policy.yaml of the data directory"), (WORKFLOW, workflow, "workflow's policy"),
+    given = ((TEAM, team, "policy.yaml of the data directory"), (REPOSITORY, repository, "rules of the repository"),
+             (WORKFLOW, workflow, "workflow's policy"),
              (SESSION, session, "policy"))  # fmt: skip
     documents = {name: read(text, source) for name, text, source in given if text is not None}
     if network:

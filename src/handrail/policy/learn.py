@@ -56,6 +56,8 @@ class Proposal:
     """earlier requests of the session that it would have allowed"""
     of: int
     """earlier requests of the session"""
+    stands: bool = False
+    """they can be written for the repository, beyond the session"""
 
 
 def propose(policy: Policy, requests: Sequence[Request], earlier: Sequence[Sequence[Request]] = ()) -> Proposal | None:
@@ -81,6 +83,11 @@ def propose(policy: Policy, requests: Sequence[Request], earlier: Sequence[Seque
     alone = _with(replace(policy, layers=()), learnt)
     matched = sum(1 for one in earlier if one and decide_all(alone, one).verdict is Verdict.ALLOW)
     return Proposal(learnt, matched, len(earlier))
+
+
+def helps(policy: Policy, requests: Sequence[Request], learnt: Sequence[Learnt], name: str) -> bool:
+    """Whether rules in the layer of this name would answer `requests` with allow, whatever the other layers say."""
+    return decide_all(_with(policy, learnt, name), requests).verdict is Verdict.ALLOW
 
 
 def add(text: str | None, rules: Sequence[Learnt]) -> str:
@@ -132,10 +139,10 @@ def _added(document: Document, rules: Sequence[Learnt]) -> Document:
     return document
 
 
-def _with(policy: Policy, rules: Sequence[Learnt]) -> Policy:
-    own = next((item.document for item in policy.layers if item.name == SESSION), Document())
-    others = tuple(item for item in policy.layers if item.name != SESSION)
-    return replace(policy, layers=(*others, layer(SESSION, _added(own, rules))))
+def _with(policy: Policy, rules: Sequence[Learnt], name: str = SESSION) -> Policy:
+    own = next((item.document for item in policy.layers if item.name == name), Document())
+    others = tuple(item for item in policy.layers if item.name != name)
+    return replace(policy, layers=(*others, layer(name, _added(own, rules))))
 
 
 def _rules(request: Request) -> list[Learnt] | None:

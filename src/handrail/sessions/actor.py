@@ -175,10 +175,12 @@ class Actor:
                 await self._rest()
         await self.workplace.stop_agent(kill=True)
 
-    async def answer(self, approval: ApprovalRow, answer: Answer, by: str, always: Proposal | None = None) -> None:
+    async def answer(
+        self, approval: ApprovalRow, answer: Answer, by: str, always: Proposal | None = None, *, stands: bool = False
+    ) -> None:
         """Take a person's answer; where the turn that asked is gone, the session goes on by itself."""
         _refuse(self)
-        live = await self.turns.questions.answer(approval, answer, by, always)
+        live = await self.turns.questions.answer(approval, answer, by, always, stands=stands)
         if answer.because and not answer.allow:
             self.turns.note = f"[The person refused “{approval.title}” and says: {answer.because}]"
         if not live:

@@ -87,7 +87,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
         raise
     row = _row(new, identity, number=number, workspace=workspace, repository_key=repository.key, holds=holds)
     row = replace(row, scopes=scopes, by=new.whose or by)
-    drafts = [Draft(Kind.SESSION_CREATED, _data(row, by))]
+    drafts = [Draft(Kind.SESSION_CREATED, _data(row, by) | _origin(new))]
     also: list[Write] = [*budgets.share(identity, scopes), snapshots.insert(identity, 0, workspace.base)]
     # What it is to do is in the same transaction: a server that dies here leaves no session that nobody takes up.
     if new.goal is not None:
@@ -177,6 +177,10 @@ def _data(row: SessionRow, by: str) -> Json:
         "policy": row.policy,
     }
     return data | {key: value for key, value in given.items() if value}
+
+
+def _origin(new: NewSession) -> Json:
+    return {} if new.branched is None else {"branched": {"session": new.branched[0], "turn": new.branched[1]}}
 
 
 def _check_login(rooms: Rooms, spec: AgentSpec, new: NewSession) -> None:

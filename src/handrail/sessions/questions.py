@@ -15,9 +15,10 @@ from handrail.errors import Conflict, InvalidInput
 from handrail.kinds import Kind
 from handrail.policy import Decision, Verdict
 from handrail.policy.document import PolicyLimits
+from handrail.policy.layers import REPOSITORY
 from handrail.policy.learn import Proposal
 from handrail.policy.signature import signature
-from handrail.sessions import rules
+from handrail.sessions import rules, standing
 from handrail.sessions.lookout import asked_notice
 from handrail.sessions.patience import Asking, so_far, why
 from handrail.sessions.record import Record
@@ -97,8 +98,9 @@ class Questions:
     @property
     def all_allowed(self) -> bool:
         """Whether nothing inside the walls needs an answer: no policy of its own or above narrows the session."""
-        unnarrowed = self._record.row.policy is None and not self._ceiling.exists()
-        return self._permissions() is Permissions.ALLOW and unnarrowed
+        row = self._record.row
+        narrowed = row.policy is not None or self._ceiling.exists() or standing.narrows(self._ceiling.parent, row)
+        return self._permissions() is Permissions.ALLOW and not narrowed
 
     async def ask(self, request: PermissionRequest) -> str | None:
         """Answer one request (`agents.OnPermission`): the id of an option, or None for `cancelled`."""
@@ -180,12 +182,15 @@ class Questions:
         row = self._record.row
         policy = rules.current(row, self._permissions(), self._ceiling)
         earlier = await approvals.of_session(self._record.store, row.id)
-        return rules.always(policy, approval, [one for one in earlier if one.id != approval.id], row.workspace)
+        return rules.always(policy, approval, [one for one in earlier if one.id != approval.id], row)
 
-    async def answer(self, approval: ApprovalRow, answer: Answer, by: str, always: Proposal | None = None) -> bool:
+    async def answer(
+        self, approval: ApprovalRow, answer: Answer, by: str, always: Proposal | None = None, *, stands: bool = False
+    ) -> bool:
         """Take a person's answer; returns whether a live turn was waiting for it.
 
-        The rules of `always` become part of the session's policy in the same transaction.
+        The rules of `always` become part of the session's policy in the same transaction; where it `stands`, they are
+        written for the repository before, and taken back where somebody else was faster.
 
         Raises:
             Conflict: somebody answered before; the message says who and how.
@@ -218,11 +223,16 @@ class Questions:
         drafts = [Draft(Kind.APPROVAL_ANSWERED, data, approval.turn)]
         changes: SessionChanges = {}
         if always is not None:
-            changes["policy"] = rules.learnt(self._record.row.policy, always.rules)
-            drafts.append(Draft(Kind.POLICY_CHANGED, {"rules": rules.shown(always), "by": by}, approval.turn))
+            told: Json = {"rules": rules.shown(always), "by": by}
+            if stands:
+                told["layer"] = REPOSITORY
+            else:
+                changes["policy"] = rules.learnt(self._record.row.policy, always.rules)
+            drafts.append(Draft(Kind.POLICY_CHANGED, told, approval.turn))
         if live is not None and not still:
             changes["state"] = SessionState.RUNNING
-        await self._record.write(*drafts, guard=guard, **changes)
+        with standing.kept(self._ceiling.parent, self._record.row, always.rules if always and stands else ()):
+            await self._record.write(*drafts, guard=guard, **changes)
         if live is not None and not live.future.done():
             live.future.set_result(answer)
         return live is not None

@@ -85,5 +85,7 @@ class NewSession:
     """cap of each turn"""
     whose: str | None = None
     """whom it belongs to; None for who makes it"""
+    branched: tuple[SessionId, int] | None = None
+    """the session that it goes on from, and the turn after which: its agent is told what happened up to there"""
     untrusted: bool = False
     """whoever wrote what `ref` names is not trusted: its settings for agents are not used"""

@@ -11,9 +11,10 @@ from handrail.errors import HandrailError
 from handrail.policy import Decision, Request, Verdict
 from handrail.policy.decide import decide_all
 from handrail.policy.document import PolicyLimits, text_of
-from handrail.policy.layers import TEAM, Policy, stack
-from handrail.policy.learn import Learnt, Proposal, add, propose
+from handrail.policy.layers import REPOSITORY, TEAM, Policy, stack
+from handrail.policy.learn import Learnt, Proposal, add, helps, propose
 from handrail.policy.normalise import normalise
+from handrail.sessions import standing
 from handrail.store.approvals import ApprovalRow
 from handrail.store.sessions import SessionRow
 from handrail.types import Goal, Json, Limits, NanoUSD, Permissions
@@ -31,7 +32,8 @@ def current(row: SessionRow, permissions: Permissions, ceiling: Path) -> Policy:
         InvalidInput: the ceiling cannot be read.
     """
     team = text_of(ceiling) if ceiling.exists() else None
-    return stack(permissions, team=team, session=row.policy, network=tuple(row.network))
+    stands = standing.text(ceiling.parent, row)
+    return stack(permissions, team=team, repository=stands, session=row.policy, network=tuple(row.network))
 
 
 def asked(
@@ -42,7 +44,7 @@ def asked(
 
 
 def judge(row: SessionRow, permissions: Permissions, ceiling: Path, requests: Sequence[Request]) -> Decision:
-    """The policy's answer; a ceiling that cannot be read makes a question of everything that changes something."""
+    """The policy's answer; a policy that cannot be read makes a question of everything that changes something."""
     try:
         return decide_all(current(row, permissions, ceiling), requests)
     except HandrailError as error:
@@ -52,9 +54,14 @@ def judge(row: SessionRow, permissions: Permissions, ceiling: Path, requests: Se
         return Decision(Verdict.ASK, None, TEAM, f"the policy of the data directory cannot be read: {error}")
 
 
-def always(policy: Policy, approval: ApprovalRow, earlier: Sequence[ApprovalRow], workspace: str) -> Proposal | None:
+def always(policy: Policy, approval: ApprovalRow, earlier: Sequence[ApprovalRow], row: SessionRow) -> Proposal | None:
     """The rules that would answer `approval` from now on, and how many of the `earlier` ones they would have."""
-    return propose(policy, _of(approval, workspace), [_of(row, workspace) for row in earlier])
+    wanted = _of(approval, row.workspace)
+    found = propose(policy, wanted, [_of(one, row.workspace) for one in earlier])
+    if found is None:
+        return None
+    stands = standing.may(row, found.rules) and helps(policy, wanted, found.rules, REPOSITORY)
+    return replace(found, stands=stands)
 
 
 def learnt(text: str | None, rules: Sequence[Learnt]) -> str:

@@ -7,15 +7,32 @@ from collections.abc import Sequence
 from handrail.kinds import Kind
 from handrail.types import Event
 
+LOST = (
+    "[Handrail: your memory of this session was lost and could not be loaded. This is a summary from Handrail's "
+    "log, not your own memory; the files in the workspace are as you left them.]"
+)
+BRANCHED = (
+    "[Handrail: this session was branched from another one. This is a summary of that one up to there, from Handrail's "
+    "log; the files in the workspace are as they were then.]"
+)
 _TEXT = 1500
 _TOTAL = 12_000
 
 
-def replay(events: Sequence[Event]) -> str:
+_HEARD = frozenset({Kind.AGENT_TEXT, Kind.AGENT_THOUGHT, Kind.TOOL_STARTED})
+
+
+def heard(events: Sequence[Event]) -> bool:
+    """Whether the agent has said or done anything."""
+    return any(event.kind in _HEARD for event in events)
+
+
+def replay(events: Sequence[Event], why: str = LOST) -> str:
     """The conversation so far in the words of the log: prompts, answers, actions; the newest kept where it is long.
 
     Args:
         events: the session's log in order; the turn that is about to start is left out by the caller.
+        why: what the agent is told of it first.
     """
     lines: list[str] = []
     answer: list[str] = []
@@ -40,11 +57,7 @@ def replay(events: Sequence[Event]) -> str:
             break
         kept.append(line)
     body = "\n".join(reversed(kept))
-    return (
-        "[Handrail: your memory of this session was lost and could not be loaded. This is a summary from Handrail's "
-        "log, not your own memory; the files in the workspace are as you left them.]\n"
-        f"{body}\n[End of the summary.]\n\n"
-    )
+    return f"{why}\n{body}\n[End of the summary.]\n\n"
 
 
 def _line(event: Event) -> str | None:

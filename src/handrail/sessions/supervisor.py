@@ -20,12 +20,13 @@ from handrail.sessions.questions import Answer
 from handrail.sessions.record import Record
 from handrail.sessions.recovery import NO_ROOM, RESTARTED, recover
 from handrail.sessions.rooms import NewSession, Rooms
+from handrail.sessions.shells import Shells
 from handrail.store import approvals, snapshots
 from handrail.store import sessions as rows
 from handrail.store.approvals import ApprovalRow
 from handrail.store.engine import Store
 from handrail.store.log import Draft
-from handrail.types import ApprovalId, Goal, SessionId
+from handrail.types import ApprovalId, Goal, Lasts, SessionId
 from handrail.workspaces import Applied, ApplyMode, Change
 from handrail.workspaces.apply import apply
 from handrail.workspaces.find import find
@@ -51,6 +52,8 @@ class Sessions:
         self._making: dict[SessionId, asyncio.Lock] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._recovering: list[asyncio.Task[None]] = []
+        self.shells = Shells(self._use)
+        """what people opened inside the walls"""
 
         async def deny(row: ApprovalRow, because: str) -> None:
             await self.answer(row.id, "deny", option=None, because=because, by="deadline")
@@ -75,6 +78,7 @@ class Sessions:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.shells.stop()
         await asyncio.gather(*(actor.halt() for actor in self._actors.values()), return_exceptions=True)
         self._actors.clear()
 
@@ -140,21 +144,24 @@ class Sessions:
         option: str | None,
         because: str | None,
         by: str,
-        always: bool = False,
+        lasts: Lasts = Lasts.ONCE,
     ) -> None:
-        """Answer an approval, whether or not its turn still lives; `always` answers what is like it from now on too.
+        """Answer an approval, whether or not its turn still lives; what lasts answers what is like it as well.
 
         Raises:
-            InvalidInput: `always`, and no narrow rule can be given for it.
+            InvalidInput: it shall last, and no narrow rule can be given for it.
             NotFound: no such approval.
             Conflict: it is answered already.
         """
         row = await approvals.get(self._rooms.store, approval)
         async with self._use(row.session) as actor:
-            proposal = await actor.turns.questions.always(row) if always else None
-            if always and proposal is None:
-                raise InvalidInput("always", row.title, "answer this one alone: no narrow rule can be given for it")
-            await actor.answer(row, Answer(decision == "allow", option, because), by, proposal)
+            proposal = await actor.turns.questions.always(row) if lasts is not Lasts.ONCE else None
+            if lasts is not Lasts.ONCE and proposal is None:
+                raise InvalidInput("lasts", row.title, "answer this one alone: no narrow rule can be given for it")
+            stands = lasts is Lasts.ALWAYS
+            if stands and proposal is not None and not proposal.stands:
+                raise InvalidInput("lasts", row.title, "answer it for this session: it can stand for no other")
+            await actor.answer(row, Answer(decision == "allow", option, because), by, proposal, stands=stands)
 
     async def always(self, approval: ApprovalRow) -> Proposal | None:
         """The rules that "always" would write for an approval, and what they would have answered before."""

@@ -12,6 +12,7 @@ from handrail.agents.spec import Load
 from handrail.errors import HandrailError, SandboxError, StorageFull
 from handrail.gateway import ModelCall
 from handrail.kinds import Kind
+from handrail.sessions import origin
 from handrail.sessions.agent import RunningAgent
 from handrail.sessions.allowance import Allowance, told
 from handrail.sessions.goals import TurnEnd
@@ -21,7 +22,7 @@ from handrail.sessions.network import Network
 from handrail.sessions.questions import Questions
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Recorder
-from handrail.sessions.summary import replay
+from handrail.sessions.summary import heard, replay
 from handrail.sessions.workplace import Outside, Workplace
 from handrail.store import approvals, calls, turns
 from handrail.store.log import Draft, Write
@@ -254,6 +255,11 @@ class Turns:
         await self._record.write(*drafts, agent_session=agent.agent_session)
         if lost:
             self.note = replay(await self._so_far()) + (self.note or "")
+        # where it was killed before it was told what was before, it loads a session that knows nothing
+        if (before := await origin.told(self._record.log, row.id)) and (
+            agent.how != "loaded" or not heard(await self._so_far())
+        ):
+            self.note = before + (self.note or "")
         return agent
 
     async def _so_far(self) -> list[Event]:

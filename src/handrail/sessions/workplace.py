@@ -198,7 +198,7 @@ class Workplace:
         result = await box.run(
             ["/bin/bash", "-c", check.command],
             cwd=box.walls.workspace,
-            env={"PATH": self._path(), "HOME": "/tmp", "CI": "true"},  # noqa: S108  # a fresh tmpfs inside the walls
+            env={"PATH": self.search_path(), "HOME": "/tmp", "CI": "true"},  # noqa: S108  # a fresh tmpfs inside the walls
             limit=self._rooms.config.tool_output_limit,
             timeout=check.timeout,
         )
@@ -277,7 +277,7 @@ class Workplace:
     def _launch(self, way: Endpoint | Login, box: Box) -> Launch:
         row = self._record.row
         launch = self._rooms.roster.launch(row.agent, way, box.walls.home, untrusted=row.untrusted)
-        path = os.pathsep.join(part for part in (launch.env.get("PATH"), self._path()) if part)
+        path = os.pathsep.join(part for part in (launch.env.get("PATH"), self.search_path()) if part)
         proxy = doors.environment(box.door_url()) if self.terms.opens() else {}
         return replace(launch, env={**environment(self.terms.secrets()), **proxy, **launch.env, "PATH": path})
 
@@ -291,7 +291,8 @@ class Workplace:
             paths.extend(_base_of_environment(tool))
         return paths
 
-    def _path(self) -> str:
+    def search_path(self) -> str:
+        """Where programs are looked for inside: its tool chains first."""
         own = [str(Path(tool) / "bin") for tool in self._record.row.tools]
         return os.pathsep.join([*own, "/usr/local/bin", "/usr/bin", "/bin"])
 

@@ -17,7 +17,7 @@ from handrail.web import hooks, problems, roles, static
 from handrail.web.api import TABLE
 from handrail.web.guard import Guard, Keys
 from handrail.web.lazy import Later
-from handrail.web.pages import links, signing
+from handrail.web.pages import links, signing, terminal
 from handrail.web.pages import routes as pages
 from handrail.web.stream import Closing
 
@@ -40,6 +40,7 @@ def create_app(desk: Desk, token: str, closing: Closing) -> Guard:
                 *pages.routes(desk, keys),
                 *links.routes(desk),
                 *signing.routes(desk, keys),
+                *terminal.routes(desk),
                 *hooks.routes(desk),
                 *static.routes(),
                 Route("/health", _health),

@@ -116,6 +116,13 @@ class UndoBody(Given):
     to_turn: int | None = None
 
 
+class BranchBody(Given):
+    """Where the new session begins: the state after a turn (0 is the start), the newest where it is left out."""
+
+    turn: int | None = None
+    title: str | None = None
+
+
 class ApplyBody(Given):
     """How the change shall reach the checkout."""
 
@@ -129,7 +136,17 @@ class AnswerBody(Given):
     decision: Annotated[str, Field(description="allow or deny")]
     option: Annotated[str | None, Field(description="id of one of the agent's options")] = None
     because: str | None = None
-    always: Annotated[bool, Field(description="allow what is like it from now on, in this session")] = False
+    lasts: Annotated[
+        str, Field(description="once, session (what is like it in this session as well) or always (in its repository)")
+    ] = "once"
+
+
+class RuleBody(Given):
+    """One rule that `always` wrote, as the list has it."""
+
+    key: str
+    section: str
+    rule: str
 
 
 class CheckAgentBody(Given):

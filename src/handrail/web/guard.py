@@ -34,6 +34,8 @@ STATIC = "/static/"
 OPEN_TO_ALL = frozenset({"/health", "/open"})
 NEEDED = "Nobody is signed in here: open the link that `handrail open` prints on the machine of this server."
 ENDED = "You are signed in here no longer: that ends after 30 days, when you sign out, or when an owner removes you."
+POLICY_VIOLATION = 1008
+"""https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1"""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HEADERS = {
@@ -97,6 +99,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in as its actor, or refuse it."""
+        if scope["type"] == "websocket":
+            await self._opened(scope, receive, send)
+            return
         if scope["type"] != "http":
             return
         outward = _hardened(send)
@@ -109,6 +114,28 @@ class Guard:
             await self._roll.note(scope["handrail.actor"].name)
             outward = self._while_signed_in(cookie, outward)
         await self._app(scope, receive, outward)
+
+    async def _opened(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same for a WebSocket, which a browser opens with its cookie from any page: so its origin decides."""
+        seen = {**scope, "method": "POST"}
+        try:
+            cookie = self._admit(seen)
+        except (Forbidden, SignInNeeded):
+            await receive()  # websocket.connect
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # before it is accepted: 403
+            return
+
+        def out() -> bool:
+            return bool(cookie) and self._roll.who(cookie) is None
+
+        async def inward() -> Message:
+            message = await receive()
+            return {"type": "websocket.disconnect", "code": POLICY_VIOLATION} if out() else message
+
+        async def outward(message: Message) -> None:
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION} if out() else message)
+
+        await self._app({**scope, "handrail.actor": seen["handrail.actor"]}, inward, outward)
 
     def _while_signed_in(self, cookie: str, send: Send) -> Send:
         """What a stream sends, until its browser is signed out: then it ends, and nothing more goes out."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from handrail.commands import members
 from handrail.commands.actor import OWNERS, Actor
 from handrail.commands.desk import Desk
-from handrail.errors import Forbidden, SignInNeeded
+from handrail.errors import Forbidden, HandrailError, SignInNeeded
 from handrail.types import Role
-from handrail.web.guard import NEEDED
+from handrail.web.guard import NEEDED, POLICY_VIOLATION
 from handrail.web.table import PREFIX
 
 
@@ -55,6 +55,9 @@ GET /sessions/{id}/live
 GET /sessions/{id}/older
 GET /sessions/{id}/{tab}
 POST /sessions
+GET /sessions/{id}/raw
+GET /sessions/{id}/terminal/socket
+POST /sessions/{id}/branch
 POST /sessions/{id}/prompts
 POST /sessions/{id}/withdraw
 POST /sessions/{id}/cancel
@@ -82,6 +85,8 @@ GET /api/v1/sessions/{id}
 GET /api/v1/sessions/{id}/events
 GET /api/v1/sessions/{id}/stream
 GET /api/v1/sessions/{id}/diff
+GET /api/v1/sessions/{id}/files
+POST /api/v1/sessions/{id}/branch
 POST /api/v1/sessions/{id}/prompts
 DELETE /api/v1/sessions/{id}/prompts/{prompt}
 POST /api/v1/sessions/{id}/cancel
@@ -122,6 +127,10 @@ POST /members
 POST /members/{name}/link
 POST /members/{name}/remove
 POST /agents/{name}/check
+GET /sessions/{id}/promote
+POST /sessions/{id}/promote
+GET /rules
+POST /rules/remove
 POST /sessions/{id}/apply
 POST /budgets
 POST /budgets/remove
@@ -135,6 +144,8 @@ POST /workflows/{name}/trust
 POST /workflows/{name}/rehearse
 POST /api/v1/sessions/{id}/apply
 POST /api/v1/sessions/{id}/promote
+GET /api/v1/rules
+POST /api/v1/rules/remove
 GET /api/v1/events
 GET /api/v1/events/{event}
 POST /api/v1/events/{event}/replay
@@ -191,14 +202,15 @@ _OWN = {"sessions": "session", "runs": "run", "tasks": "task", "approvals": "app
 """below these, `{id}` names a thing that a member must have started"""
 
 
-def needs(route: Route) -> tuple[Least, str | None]:
+def needs(route: Route | WebSocketRoute) -> tuple[Least, str | None]:
     """What a route needs: the least role, and which kind of thing its `{id}` is, where that must be a member's own.
 
     Raises:
         LookupError: it is in none of the lists.
     """
-    lines = [f"{method} {route.path.removesuffix('.json')}" for method in sorted((route.methods or {"GET"}) - {"HEAD"})]
-    exact = {f"{method} {route.path}" for method in (route.methods or ())}
+    methods = {"GET"} if isinstance(route, WebSocketRoute) else route.methods or {"GET"}
+    lines = [f"{method} {route.path.removesuffix('.json')}" for method in sorted(methods - {"HEAD"})]
+    exact = {f"{method} {route.path}" for method in methods}
     lines = [line for line in lines if line in PLACES] or [line for line in exact if line in PLACES]
     if not lines:
         raise LookupError(f"who may use {sorted(exact)}? Place it in one of the lists of handrail.web.roles")
@@ -214,14 +226,14 @@ def guarded(routes: Iterable[BaseRoute], desk: Desk) -> list[BaseRoute]:
     """
     found = list(routes)
     for route in found:
-        if not isinstance(route, Route):
+        if not isinstance(route, Route | WebSocketRoute):
             raise TypeError(f"{route!r} cannot be placed: teach handrail.web.roles its kind")
         route.app = _behind(route.app, desk, *needs(route))
     return found
 
 
 def _behind(app: ASGIApp, desk: Desk, least: Least, own: str | None) -> ASGIApp:
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+    async def judged(scope: Scope) -> None:
         actor: Actor = scope["handrail.actor"]
         if least is not Least.ANYONE and actor.role is None:
             raise SignInNeeded(NEEDED)
@@ -229,6 +241,16 @@ def _behind(app: ASGIApp, desk: Desk, least: Least, own: str | None) -> ASGIApp:
             raise Forbidden(f"{actor.name} is a member, and members may not do this: {OWNERS}.")
         if own is not None:
             await members.must_own(desk, actor, own, scope["path_params"]["id"])
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await judged(scope)
+        except HandrailError:
+            if scope["type"] != "websocket":
+                raise
+            await receive()  # websocket.connect
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # before it is accepted: 403
+            return
         await app(scope, receive, send)
 
     return checked

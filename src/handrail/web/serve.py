@@ -30,14 +30,18 @@ from handrail.errors import HandrailError, StorageFull, Unavailable
 from handrail.types import SandboxKind, now
 from handrail.web import listen, views, wiring
 from handrail.web.app import create_app
+from handrail.web.lazy import Later
 from handrail.web.stream import Closing
 
 LOG = logging.getLogger("handrail.server")
+_sockets = Later("uvicorn.protocols.websockets.websockets_sansio_impl")
 WARM_AFTER = 0.5
 """seconds from ready to the imports that only a session needs, half a second of CPU; a session that comes sooner does
 them itself"""
 HTTP_GRACE = 2
 """whole seconds for requests under way, once the server ends"""
+LONGEST_MESSAGE = 1 << 20
+"""bytes of one message of a WebSocket: what was typed, or pasted"""
 LAST_GRACE = 10.0
 """seconds after which the process ends, whatever still holds it"""
 
@@ -172,7 +176,9 @@ def _uvicorn(app: object) -> uvicorn.Config:
         app,  # type: ignore[arg-type]  # an ASGI application by its shape
         interface="asgi3",
         http="httptools",
-        ws="none",
+        ws=_websocket,  # type: ignore[arg-type]  # what makes one, as the class does
+        ws_max_size=LONGEST_MESSAGE,
+        ws_per_message_deflate=False,
         lifespan="off",
         loop="asyncio",
         log_config=None,
@@ -182,6 +188,11 @@ def _uvicorn(app: object) -> uvicorn.Config:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=HTTP_GRACE,
     )
+
+
+def _websocket(**options: object) -> object:
+    """The protocol of one WebSocket. Imported with the first one: most servers of a laptop never see any."""
+    return _sockets.load().WebSocketsSansIOProtocol(**options)
 
 
 def _insist() -> None:

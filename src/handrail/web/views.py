@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from handrail.commands.approvals import Always
 from handrail.commands.budgets import forecast
+from handrail.commands.files import Looked
 from handrail.commands.sessions import Seen
 from handrail.commands.system import Finding, Status
 from handrail.store.approvals import ApprovalRow
@@ -17,6 +18,7 @@ from handrail.store.calls import Spend, Totals
 from handrail.store.columns import goal_json
 from handrail.types import Event, Json, SessionState, now
 from handrail.workspaces import Applied, Change
+from handrail.workspaces.browse import Entry, Folder
 
 
 def moment(time: datetime) -> str:
@@ -121,6 +123,25 @@ def change(given: Change) -> Json:
         "patch": given.patch,
         "truncated": given.truncated,
     }
+
+
+def looked(given: Looked) -> Json:
+    """A folder or a file of a snapshot."""
+    found = given.found
+    told: Json = {"session": given.session, "turn": given.turn, "commit": given.commit}
+    if isinstance(found, Folder):
+        entries = [_entry(entry) for entry in found.entries]
+        return told | {"path": _text(found.path), "kind": "folder", "entries": entries, "more": found.more}
+    return told | _entry(found.entry) | {"text": found.text, "truncated": found.truncated}
+
+
+def _entry(entry: Entry) -> Json:
+    return {"path": _text(entry.path), "kind": entry.kind, "size": entry.size, "flag": entry.flag}
+
+
+def _text(path: str) -> str:
+    """A path as text; bytes that are none are replaced."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def applied(given: Applied) -> Json:

@@ -213,6 +213,29 @@ async def test_an_approval_is_answered_on_the_page(desk: Desk, browser: httpx2.A
     assert "answered before, with deny by you" in again.text
 
 
+async def test_rules_that_stand_are_listed_and_taken_back(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
+    session = await begin(desk, "s-alice", state=SessionState.WAITING)
+    asked = await ask(desk, session, "a-1", title="make x", input={"command": "make run-1234"})
+    form = {"csrf": keys.form_of(OWNER), "back": "/inbox", "decision": "always", "shown": "shell: allow make run-*"}
+    assert (await browser.post(f"/approvals/{asked}", data=form)).status_code == 303
+    assert (await rows.get(desk.store, session)).policy is None
+    found = await page(browser, "/rules")
+    assert "shell: allow make run-*" in found.words
+    assert "/src/project" in found.words
+    (rule,) = (await browser.get("/rules.json")).json()["rules"]
+    given = {
+        "csrf": keys.form_of(OWNER),
+        "back": "/rules",
+        "key": rule["key"],
+        "section": "shell",
+        "rule": rule["rule"],
+    }
+    assert (await browser.post("/rules/remove", data=given | {"key": "../../x"})).status_code == 404
+    assert (await browser.post("/rules/remove", data=given)).status_code == 303
+    assert "No rule stands" in (await page(browser, "/rules")).words
+    assert (await browser.post("/rules/remove", data=given)).status_code == 404
+
+
 async def test_always_shows_its_rule_before_it_is_written(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
     session = await begin(desk, "s-alice", state=SessionState.WAITING)
     commands = ("make run-1234", "make run-5678", "python3 -c x")
@@ -228,9 +251,11 @@ async def test_always_shows_its_rule_before_it_is_written(desk: Desk, browser: h
     assert (await approvals.get(desk.store, first)).decision is None  # looking answers nothing
     assert "No narrow rule can be given" in (await page(browser, f"/approvals/{vague}/always")).words
     form = {"csrf": keys.form_of(OWNER), "back": "/sessions/s-alice", "decision": "allow"}
-    other = await browser.post(f"/approvals/{first}", data=form | {"always": "shell: allow make *"})
+    other = await browser.post(f"/approvals/{first}", data=form | {"lasts": "session", "shown": "shell: allow make *"})
     assert (other.status_code, "look at it again" in other.text) == (409, True)
-    answer = await browser.post(f"/approvals/{first}", data=form | {"always": "shell: allow make run-*"})
+    answer = await browser.post(
+        f"/approvals/{first}", data=form | {"lasts": "session", "shown": "shell: allow make run-*"}
+    )
     assert (answer.status_code, answer.headers["location"]) == (303, "/sessions/s-alice")
     assert (await approvals.get(desk.store, first)).decision == "allow"
     assert "make run-*" in ((await rows.get(desk.store, session)).policy or "")

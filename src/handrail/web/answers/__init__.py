@@ -47,17 +47,33 @@ class Approval(Answer):
 
 
 class Always(Answer):
-    """What `always` would allow from now on, and how many of the session's earlier questions it would have answered."""
+    """What an answer that lasts would allow from now on, and how many of the session's earlier questions."""
 
     rules: list[str]
     would_have_matched: int
     of: int
+    stands: Annotated[bool, Field(description="whether they can be written for the repository, beyond this session")]
 
 
 class ApprovalWhole(Approval):
     """A question with what can be said about its answer; `always` is null where no narrow rule can be given."""
 
     always: Always | None
+
+
+class RuleStanding(Answer):
+    """One rule that `always` wrote."""
+
+    repository: str
+    key: str
+    section: str
+    rule: str
+
+
+class RuleList(Answer):
+    """Rules that stand, by repository."""
+
+    rules: list[RuleStanding]
 
 
 class ApprovalList(Answer):
@@ -204,6 +220,31 @@ class Undone(Answer):
 
     turn: int
     commit: str
+
+
+class Shown(Answer):
+    """One entry of a folder."""
+
+    path: str
+    kind: Literal["folder", "file", "link", "repository"]
+    size: Annotated[int | None, Field(description="bytes; null for folders")]
+    flag: Annotated[str | None, Field(description="why a person must look at it, where it configures agents or tools")]
+
+
+class Looked(Answer):
+    """A folder with its entries, or a file with its text, in a snapshot."""
+
+    session: str
+    turn: Annotated[int, Field(description="the turn after which it was so")]
+    commit: str
+    path: str
+    kind: Literal["folder", "file", "link", "repository"]
+    entries: list[Shown] | None = None
+    more: Annotated[bool | None, Field(description="whether the folder has entries that are not listed")] = None
+    size: int | None = None
+    flag: str | None = None
+    text: Annotated[str | None, Field(description="null for what is no text; where a link points")] = None
+    truncated: bool | None = None
 
 
 class Applied(Answer):
@@ -422,7 +463,7 @@ MODELS: dict[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
         *(Session, SessionList, EventPage, EventShown, Prompted, Withdrawn, Cancelling),
-        *(Change, Undone, Applied, Approval, ApprovalWhole, ApprovalList),
+        *(Change, Undone, Applied, Looked, Approval, ApprovalWhole, ApprovalList, RuleList),
         *(AgentList, Installed, AgentReport, ProviderShown, ProviderList, SecretShown, SecretList, Removed),
         *(NotifyShown, NotifyTried, Status, Doctor, Stopping, Problem),
     )

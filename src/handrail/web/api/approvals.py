@@ -31,7 +31,7 @@ async def answer(call: Call, body: AnswerBody) -> Json:
         body.decision,
         option=body.option,
         because=body.because,
-        always=body.always,
+        lasts=body.lasts,
     )
     return views.approval(row)
 
@@ -43,8 +43,8 @@ TABLE = (
         query=(Query("open", "boolean", "false lists the answered ones as well"),),
     ),
     Entry(
-        "GET", "/approvals/{id}", _TAG, "Show one approval, and what `always` would allow.", show, "ApprovalWhole",
-        problems=(404,),
+        "GET", "/approvals/{id}", _TAG, "Show one approval, and what an answer that lasts would allow.",
+        show, "ApprovalWhole", problems=(404,),
     ),
     Entry(
         "POST", "/approvals/{id}", _TAG, "Answer an approval; of several answers the first one wins.",

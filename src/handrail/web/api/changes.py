@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handrail.commands import changes
+from handrail.commands import changes, files
 from handrail.types import Json
 from handrail.web import views
 from handrail.web.bodies import ApplyBody, UndoBody
@@ -29,6 +29,12 @@ async def apply(call: Call, body: ApplyBody) -> Json:
     return views.applied(await changes.apply(call.desk, call.actor, call.path("id"), body.mode, body.branch))
 
 
+async def look(call: Call) -> Json:
+    """A folder or a file."""
+    turn = _turn(call, "turn")
+    return views.looked(await files.look(call.desk, call.actor, call.path("id"), call.text("path") or "", turn))
+
+
 def _turn(call: Call, name: str) -> int | None:
     return None if call.text(name) is None else call.number(name, 0, most=_MOST_TURN)
 
@@ -42,6 +48,15 @@ TABLE = (
             Query("to_turn", "integer", "last turn to show"),
         ),
         problems=(404, 409, 503),
+    ),
+    Entry(
+        "GET", "/sessions/{id}/files", _TAG, "Show a folder or a file of a session, as its last snapshot holds it.",
+        look, "Looked",
+        query=(
+            Query("path", "string", "from the top of the repository; the top itself where it is left out"),
+            Query("turn", "integer", "as it was after this turn"),
+        ),
+        problems=(404,),
     ),
     Entry(
         "POST", "/sessions/{id}/undo", _TAG, "Bring the workspace back to an earlier state.", undo, "Undone",

@@ -13,7 +13,11 @@ from handrail.web.table import Call, Entry, Query
 
 async def promote(call: Call, body: PromoteBody) -> Json:
     """Draft a workflow."""
-    made = await promotion.draft(call.desk, call.actor, call.path("id"), name=body.name, keep=body.keep)
+    return drafted(await promotion.draft(call.desk, call.actor, call.path("id"), name=body.name, keep=body.keep))
+
+
+def drafted(made: promotion.Draft) -> Json:
+    """A draft."""
     told = made.promoted
     return {
         "name": told.name,

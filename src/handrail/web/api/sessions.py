@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from handrail.commands import sessions
+from handrail.commands import branching, sessions
 from handrail.commands.sessions import MOST_EVENTS, MOST_SESSIONS, Wanted
 from handrail.errors import InvalidInput
 from handrail.types import Json
 from handrail.web import stream as streams
 from handrail.web import views
-from handrail.web.bodies import GoalBody, PromptBody, SessionBody
+from handrail.web.bodies import BranchBody, GoalBody, PromptBody, SessionBody
 from handrail.web.table import Call, Entry, Query
 
 _MOST_SEQ = (1 << 53) - 1
@@ -23,6 +23,12 @@ async def create(call: Call, body: SessionBody) -> Json:
     goal = None if body.goal is None else body.goal.spec()
     wanted = Wanted(**given, goal=goal)
     return views.session(await sessions.create(call.desk, call.actor, wanted))
+
+
+async def branch(call: Call, body: BranchBody) -> Json:
+    """Begin a session where another one was."""
+    seen = await branching.branch(call.desk, call.actor, call.path("id"), body.turn, body.title)
+    return views.session(seen)
 
 
 async def newest(call: Call) -> Json:
@@ -96,6 +102,10 @@ TABLE = (
     Entry(
         "POST", "/sessions", _TAG, "Make a session in a workspace of its own; start or hand it off.",
         create, "Session", body=SessionBody, status=201, problems=(424, 502, 503, 507),
+    ),
+    Entry(
+        "POST", "/sessions/{id}/branch", _TAG, "Begin a session from where another one was after a turn.",
+        branch, "Session", body=BranchBody, body_optional=True, status=201, problems=(404, 409, 503, 507),
     ),
     Entry(
         "GET", "/sessions", _TAG, "List sessions, newest first.", newest, "SessionList",

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from handrail.commands import approvals, budgets, changes, sessions
+from handrail.commands import approvals, branching, budgets, changes, rules, sessions
 from handrail.commands.actor import Actor
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Wanted
 from handrail.commands.values import GoalSpec
-from handrail.errors import Conflict, InvalidInput
+from handrail.errors import Conflict
 from handrail.store.tables import ApprovalState
 from handrail.types import ApprovalId
 from handrail.web.pages import forms
 from handrail.web.pages.forms import Form
-
-_DIGITS = 20
 
 
 class Acts:
@@ -42,6 +40,12 @@ class Acts:
             goal=goal,
         )
         seen = await sessions.create(self._desk, _actor(request), wanted)
+        return f"/sessions/{seen.row.id}"
+
+    async def branch(self, request: Request, form: Form) -> str:
+        """Begin a session from where this one was after a turn."""
+        turn = forms.whole("turn", form.get("turn", ""))
+        seen = await branching.branch(self._desk, _actor(request), _id(request), turn)
         return f"/sessions/{seen.row.id}"
 
     async def prompt(self, request: Request, form: Form) -> None:
@@ -80,16 +84,13 @@ class Acts:
 
     async def set_budget(self, request: Request, form: Form) -> None:
         """Set a budget."""
-        tokens = form.get("tokens", "").strip()
-        if tokens and not (tokens.isascii() and tokens.isdigit() and len(tokens) < _DIGITS):
-            raise InvalidInput("tokens", tokens, "give a whole number")
         await budgets.put(
             self._desk,
             _actor(request),
             form.get("scope", "").strip(),
             period=form.get("period", "total"),
             money=form.get("money", "").strip() or None,
-            tokens=int(tokens) if tokens else None,
+            tokens=forms.whole("tokens", form.get("tokens", "")),
         )
 
     async def remove_budget(self, request: Request, form: Form) -> None:
@@ -97,24 +98,22 @@ class Acts:
         await budgets.remove(self._desk, _actor(request), form.get("scope", ""), form.get("period"))
 
     async def answer(self, request: Request, form: Form) -> None:
-        """Answer an approval; `always`, or `shown` beside a button "always", holds the rules that the person saw."""
+        """Answer an approval; for one that lasts, `shown` holds the rules that the person saw."""
         actor, asked = _actor(request), ApprovalId(_id(request))
-        decision, confirmed = form.get("decision", ""), form.get("always")
-        if decision == "always":
-            decision, confirmed = "allow", form.get("shown", "")
-        if confirmed is not None:
+        decision, lasts = form.get("decision", ""), form.get("lasts", "once")
+        if decision in ("session", "always"):
+            decision, lasts = "allow", decision
+        if lasts != "once":
             row, found = await approvals.show(self._desk, actor, asked)
-            if row.state is ApprovalState.OPEN and (found is None or "\n".join(found.rules) != confirmed):
+            if row.state is ApprovalState.OPEN and (found is None or "\n".join(found.rules) != form.get("shown", "")):
                 raise Conflict("the rule that would be written is another one by now: look at it again")
-        await approvals.answer(
-            self._desk,
-            actor,
-            asked,
-            decision,
-            option=None,
-            because=form.get("because", "").strip() or None,
-            always=confirmed is not None,
-        )
+        because = form.get("because", "").strip() or None
+        await approvals.answer(self._desk, actor, asked, decision, option=None, because=because, lasts=lasts)
+
+    async def take_back(self, request: Request, form: Form) -> None:
+        """Take a rule that stands back."""
+        key, section, rule = (form.get(name, "") for name in ("key", "section", "rule"))
+        await rules.remove(self._desk, _actor(request), key, section, rule)
 
 
 def _actor(request: Request) -> Actor:

@@ -15,6 +15,7 @@ from handrail.web.table import LONGEST_BODY, read
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 50
+_DIGITS = 19
 
 Form = Mapping[str, str]
 Act = Callable[[Request, Form], Awaitable[str | Response | None]]
@@ -52,12 +53,24 @@ def goal(form: Form) -> GoalSpec | None:
     """The goal that a form words: its checks stand one a line. None without checks and limits."""
     checks = tuple((line.strip(), None) for line in form.get("checks", "").splitlines() if line.strip())
     budget = form.get("budget_usd", "").strip() or None
-    turns = form.get("turns", "").strip()
-    if turns and not (turns.isascii() and turns.isdigit() and len(turns) < 10):
-        raise InvalidInput("turns", turns, "give a whole number")
-    if not checks and budget is None and not turns:
+    turns = whole("turns", form.get("turns", ""))
+    if not checks and budget is None and turns is None:
         return None
-    return GoalSpec(form.get("text", ""), checks, int(turns) if turns else None, budget)
+    return GoalSpec(form.get("text", ""), checks, turns, budget)
+
+
+def whole(name: str, given: str) -> int | None:
+    """A whole number that a field holds; None where it is empty.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    given = given.strip()
+    if not given:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < _DIGITS):
+        raise InvalidInput(name, given, "give a whole number")
+    return int(given)
 
 
 async def fields(request: Request) -> Form:

@@ -172,7 +172,7 @@ def _approvals() -> list[tuple[ApprovalRow, Always | None]]:
         why="step 2 of 4: Add the dependency · $0.12 so far",
     )  # fmt: skip
     written = replace(command, id=ApprovalId("a-2"), title="Edit src/greet.py", tool="edit", input=None, diffs=(edit,))
-    return [(command, Always(("allow execute `npm install *`",), 3, 5)), (written, None)]
+    return [(command, Always(("allow execute `npm install *`",), 3, 5, stands=True)), (written, None)]
 
 
 def _queued() -> PromptRow:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from handrail.commands import agents, approvals, budgets, changes, providers, sessions, system
+from handrail.commands import agents, approvals, budgets, providers, rules, sessions, system
 from handrail.commands.actor import Actor
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Seen
-from handrail.errors import InvalidInput, NotFound
-from handrail.kinds import Kind
+from handrail.errors import InvalidInput
 from handrail.store.approvals import ApprovalRow
-from handrail.types import ApprovalId, Event, Json, SessionState, now
+from handrail.types import ApprovalId, SessionState, now
 from handrail.web import views
 from handrail.web.api import effects as effects_api
 from handrail.web.guard import Keys
-from handrail.web.pages import patch, render, timeline
+from handrail.web.pages import render
+from handrail.web.pages.beside import TABS
 from handrail.web.pages.frame import document, facts, undecided
 from handrail.web.pages.transcript import folded
 from handrail.web.table import reply
@@ -29,7 +30,7 @@ PAGE_EVENTS = 300
 REFRESH = 3
 """seconds between looks at a session that works, where no script runs"""
 LIST = 100
-TABS = {"diff": "Changes", "timeline": "Timeline", "details": "Details"}
+
 _GROUPS = (
     ("Needs you", SessionState.WAITING),
     ("Working", SessionState.RUNNING),
@@ -114,33 +115,6 @@ class Pages:
         )
         return HTMLResponse(text)
 
-    async def side(self, request: Request) -> Response:
-        """One tab beside a session; a whole page where nobody asked for the piece alone."""
-        actor, tab = _actor(request), str(request.path_params["tab"])
-        if tab not in TABS:
-            raise NotFound(f"a session has no page {tab!r}: it has {', '.join(TABS)}")
-        seen = await sessions.show(self._desk, actor, _id(request))
-        context: dict[str, Any] = {"session": facts(seen), "tab": tab, "tabs": TABS, "here": "sessions"}
-        first = max(0, seen.last_seq - sessions.MOST_EVENTS)
-        found: list[Event] = []
-        if tab != "details":
-            found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=sessions.MOST_EVENTS)
-        if tab == "diff":
-            change = await changes.diff(self._desk, actor, seen.row.id, None, None)
-            if _as_json(request):
-                return reply(views.change(change) | {"checks": last_checks(found)})
-            files, cut = patch.files(change.patch)
-            context |= {"change": change, "files": files, "cut": cut, "checks": last_checks(found)}
-            context |= {"split": request.query_params.get("view") == "split"}
-        elif tab == "timeline":
-            context |= {"bars": timeline.bars(found), "lanes": timeline.LANES}
-        if _as_json(request):
-            return reply(views.session(seen))
-        if request.headers.get("hx-request"):
-            context |= {"csrf": self._keys.form_of(actor)}
-            return HTMLResponse(await asyncio.to_thread(render.page, "side.html", **context))
-        return await self._page(request, "side_page.html", **context)
-
     async def inbox(self, request: Request) -> Response:
         """What waits for a person, over all sessions and runs."""
         actor = _actor(request)
@@ -165,6 +139,13 @@ class Pages:
         """What "always" would write for a question, and a button that confirms it."""
         row, found = await approvals.show(self._desk, _actor(request), ApprovalId(_id(request)))
         return await self._page(request, "always.html", here="inbox", asked=row, always=found)
+
+    async def rules(self, request: Request) -> Response:
+        """The rules that stand."""
+        found = await rules.listed(self._desk, _actor(request))
+        if _as_json(request):
+            return reply({"rules": [asdict(one) for one in found]})
+        return await self._page(request, "rules.html", here="inbox", rules=found)
 
     async def spend(self, request: Request) -> Response:
         """What was spent, and the budgets."""
@@ -204,19 +185,6 @@ async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
 async def _asked(desk: Desk, actor: Actor, rows: tuple[ApprovalRow, ...] | list[ApprovalRow]) -> list[Any]:
     """Each approval with what "always" would write."""
     return [await approvals.show(desk, actor, row.id) for row in rows]
-
-
-def last_checks(events: list[Event]) -> list[Json]:
-    """The last result of each check, where no turn was begun after it: a later turn makes it say nothing."""
-    results: dict[str, Json] = {}
-    for event in events:
-        if event.kind == Kind.TURN_STARTED:
-            results.clear()
-        elif event.kind == Kind.CHECK_ENDED:
-            command = str(event.data.get("command", ""))
-            output = str(event.data.get("output") or "")[-4000:]
-            results[command] = {"command": command, "passed": event.data.get("passed") is True, "output": output}
-    return list(results.values())
 
 
 def _fits(seen: Seen, words: list[str]) -> bool:

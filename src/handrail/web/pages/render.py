@@ -51,6 +51,7 @@ def environment() -> Environment:
         "seconds": seconds,
         "markdown": markdown,
         "count": count,
+        "bytes": size,
     }
     made.globals |= {
         "diff_lines": lambda old, new: list(diff_lines(old, new)),
@@ -106,6 +107,13 @@ def count(value: int) -> str:
         if value < 10**6
         else f"{value / 10**6:.1f}M"
     )
+
+
+def size(value: int) -> str:
+    """A number of bytes, short."""
+    if value < 1000:
+        return f"{value} B"
+    return f"{value / 1000:.1f} kB" if value < 10**6 else f"{value / 10**6:.1f} MB"
 
 
 def when(moment: datetime) -> str:

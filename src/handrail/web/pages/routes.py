@@ -16,8 +16,10 @@ from handrail.web.pages import forms, live, patterns, render
 from handrail.web.pages.acts import Acts
 from handrail.web.pages.admin import Admin
 from handrail.web.pages.automation import Automation
+from handrail.web.pages.beside import Beside
 from handrail.web.pages.deeds import Deeds
 from handrail.web.pages.frame import EMPTY
+from handrail.web.pages.promoting import Promoting
 from handrail.web.pages.reading import Pages
 
 _TITLES = {401: "Sign in first", 403: "Not yours to do", 404: "Not found", 409: "Not now", 422: "That cannot be used"}
@@ -27,6 +29,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
     """The routes of all pages."""
     pages = Pages(desk, keys)
     acts, rails = Acts(desk), live.Rails(desk)
+    beside, promoting = Beside(desk, keys), Promoting(desk, keys)
 
     def post(path: str, act: forms.Act) -> Route:
         return _post(path, act, keys)
@@ -44,13 +47,18 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         *_both("/sessions", pages.index),
         *_both("/spend", pages.spend),
         _get("/spend.csv", pages.spend),
+        *_both("/rules", pages.rules),
         _get("/approvals/{id}/always", pages.always),
         _get("/patterns", patterns.endpoint(keys)),
         *_both("/sessions/{id}", pages.session),
         _get("/sessions/{id}/live", session_stream),
         _get("/sessions/{id}/older", pages.older),
-        *_both("/sessions/{id}/{tab}", pages.side),
+        *_both("/sessions/{id}/promote", promoting.page),
+        _get("/sessions/{id}/raw", beside.raw),
+        *_both("/sessions/{id}/{tab}", beside.tab),
         post("/sessions", acts.create),
+        post("/sessions/{id}/promote", promoting.keep),
+        post("/sessions/{id}/branch", acts.branch),
         post("/sessions/{id}/prompts", acts.prompt),
         post("/sessions/{id}/withdraw", acts.withdraw),
         post("/sessions/{id}/cancel", acts.cancel),
@@ -60,6 +68,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         post("/sessions/{id}/undo", acts.undo),
         post("/sessions/{id}/apply", acts.apply),
         post("/approvals/{id}", acts.answer),
+        post("/rules/remove", acts.take_back),
         post("/budgets", acts.set_budget),
         post("/budgets/remove", acts.remove_budget),
         *_automation(desk, keys),

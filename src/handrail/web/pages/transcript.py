@@ -248,6 +248,13 @@ def _turn_end(data: Json) -> tuple[str, str, str] | None:
     return words.get(reason, f"The turn ended: {reason.replace('_', ' ')}"), "error" if error else "warning", error
 
 
+def _created(data: Json) -> tuple[str, str] | None:
+    begun = data.get("branched")
+    if not isinstance(begun, dict):
+        return None
+    return f"Branched from session {_text(begun, 'session')} after its turn {_text(begun, 'turn')}", "plain"
+
+
 def _agent_start(data: Json) -> tuple[str, str]:
     how = _text(data, "how")
     words = {"new": "started", "resumed": "resumed its session", "loaded": "loaded its session"}
@@ -279,7 +286,8 @@ def _network(data: Json) -> tuple[str, str, str] | None:
 def _policy(data: Json) -> tuple[str, str, str]:
     rules = data.get("rules")
     told = "\n".join(map(str, rules)) if isinstance(rules, list) else ""
-    return f"The session's policy was widened by {_text(data, 'by')}", "warning", told
+    what = "The rules of the repository were" if data.get("layer") else "The session's policy was"
+    return f"{what} widened by {_text(data, 'by')}", "warning", told
 
 
 def _notice(data: Json) -> tuple[str, str]:
@@ -303,6 +311,7 @@ _FOLDERS: dict[str, Callable[[Transcript, Event], None]] = {
     Kind.CONTEXT_UPDATED: Transcript.window,
     Kind.CHECK_STARTED: Transcript.check,
     Kind.CHECK_ENDED: Transcript.check,
+    Kind.SESSION_CREATED: _line(_created),
     Kind.AGENT_STARTED: _line(_agent_start),
     Kind.AGENT_ENDED: _line(
         lambda data: (

@@ -10,6 +10,7 @@ class DiffReview extends HTMLElement {
     this.addEventListener('click', (event) => this.clicked(event));
     this.addEventListener('keydown', (event) => this.pressed(event));
     this.addEventListener('change', (event) => this.ticked(event));
+    for (const button of this.querySelectorAll('[data-step]')) button.addEventListener('click', () => this.hunk(Number(button.getAttribute('data-step'))));
     this.tray.querySelector('.forget')?.addEventListener('click', () => this.keep([]));
     this.tray.addEventListener('htmx:after:request', (event) => {
       if (/** @type {CustomEvent} */ (event).detail.ctx.response?.status < 300) this.keep([]);
@@ -32,6 +33,18 @@ class DiffReview extends HTMLElement {
   /** @returns {HTMLButtonElement[]} */
   lines() {
     return [...this.querySelectorAll('button[data-line]')];
+  }
+
+  /** @param {number} step to the next hunk, or to the one before */
+  hunk(step) {
+    const hunks = [...this.querySelectorAll('details.file[open] tbody')].filter((one) => one.querySelector('button[data-line]'));
+    const at = hunks.findIndex((one) => one.contains(document.activeElement));
+    const next = hunks[at < 0 ? (step > 0 ? 0 : hunks.length - 1) : at + step];
+    if (!next) return;
+    const line = /** @type {HTMLButtonElement} */ (next.querySelector('tr.added button, tr.removed button, td.added button, td.removed button') ?? next.querySelector('button'));
+    for (const button of this.lines()) button.tabIndex = button === line ? 0 : -1;
+    line.focus();
+    line.scrollIntoView({ block: 'center' });
   }
 
   /** @param {Element} file */

@@ -38,7 +38,7 @@ function move(step) {
   const next = rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + step))];
   for (const row of rows) row.removeAttribute('aria-current');
   next.setAttribute('aria-current', 'true');
-  const first = /** @type {HTMLElement | null} */ (next.matches('[tabindex]') ? next : next.querySelector('a, button, [tabindex]'));
+  const first = /** @type {HTMLElement | null} */ (next.matches('[tabindex]') ? next : next.querySelector('summary, a, button, [tabindex]'));
   first?.focus();
   next.scrollIntoView({ block: 'nearest' });
 }

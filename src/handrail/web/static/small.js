@@ -1,5 +1,6 @@
 // @ts-check
 // <draft-keeper>: what was written outlives a reload, a lost line and a lost login. <copy-button>: copies a text.
+// And: parts that bring a script of their own.
 
 class DraftKeeper extends HTMLElement {
   connectedCallback() {
@@ -32,3 +33,8 @@ class CopyButton extends HTMLElement {
 
 customElements.define('draft-keeper', DraftKeeper);
 customElements.define('copy-button', CopyButton);
+
+// what a part needs beyond the first load comes with the part
+const bring = () => document.querySelectorAll('[data-module]').forEach((part) => import(part.getAttribute('data-module') ?? ''));
+document.addEventListener('htmx:after:swap', bring);
+bring();
