@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from handrail.kinds import Kind
 from handrail.store import approvals
 from handrail.store import sessions as rows
 from handrail.store.log import Draft
-from handrail.types import Check, Control, Goal, Outcome, SandboxKind, SessionState
+from handrail.types import Check, Control, Goal, Outcome, SandboxKind, SessionId, SessionState
 from handrail.web.guard import Keys
 from handrail.web.pages.reading import PAGE_EVENTS
 from tests.commands.desks import ask, begin
@@ -65,6 +66,13 @@ async def page(browser: httpx2.AsyncClient, path: str, status: int = 200) -> Pag
     assert "\u202e" not in answer.text
     assert len(found.all("h1")) == 1
     return found
+
+
+async def rested(desk: Desk, session: SessionId) -> None:
+    """Wait until the turn that an answer began has ended: it finds no workspace here."""
+    async with asyncio.timeout(30):
+        while (await rows.get(desk.store, session)).state is not SessionState.IDLE:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def test_an_empty_house_says_what_to_do(browser: httpx2.AsyncClient) -> None:
@@ -234,6 +242,7 @@ async def test_rules_that_stand_are_listed_and_taken_back(desk: Desk, browser: h
     assert (await browser.post("/rules/remove", data=given)).status_code == 303
     assert "No rule stands" in (await page(browser, "/rules")).words
     assert (await browser.post("/rules/remove", data=given)).status_code == 404
+    await rested(desk, session)
 
 
 async def test_always_shows_its_rule_before_it_is_written(desk: Desk, browser: httpx2.AsyncClient, keys: Keys) -> None:
@@ -261,6 +270,7 @@ async def test_always_shows_its_rule_before_it_is_written(desk: Desk, browser: h
     assert "make run-*" in ((await rows.get(desk.store, session)).policy or "")
     assert "answered already" in (await page(browser, f"/approvals/{first}/always")).words
     assert (await approvals.get(desk.store, second)).decision is None
+    await rested(desk, session)
 
 
 @pytest.mark.parametrize(
