@@ -164,7 +164,7 @@ class House:
         answer = httpx2.request(
             method, f"{told['url']}/api/v1{path}", json=body, headers=headers, timeout=30, trust_env=False, verify=False
         )
-        assert answer.is_success, answer.text
+        assert answer.is_success, f"{answer.text}\n{(self.data / 'logs' / 'server.log').read_text()[-6000:]}"
         found: Obj = answer.json()
         return found
 

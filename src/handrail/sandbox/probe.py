@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -205,9 +206,11 @@ async def _attempts(box: Box, ground: Targets, *more: str) -> dict[str, tuple[bo
 
 
 async def _controls(ground: Targets) -> dict[str, tuple[bool, str]]:
-    process = await asyncio.create_subprocess_exec(*_command(ground), stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    return {name: (bool(got), str(said)) for name, (got, said) in json.loads(output).items()}
+    # in a thread: a server that ends meanwhile cancels this, and would leave a subprocess of the loop half begun
+    done = await asyncio.to_thread(
+        subprocess.run, _command(ground), stdout=subprocess.PIPE, timeout=PROBE_SECONDS, check=False
+    )
+    return {name: (bool(got), str(said)) for name, (got, said) in json.loads(done.stdout).items()}
 
 
 async def _kill(box: Box) -> Finding:
