@@ -32,16 +32,13 @@ def test_a_forge_from_the_command_line(cli: Cli, github: dict[str, Any]) -> None
         "hub",
         *address,
         "--token-stdin",
-        "--webhook-secret-stdin",
-        stdin=f"{github['token']}\nhook-secret\n",
+        stdin=f"{github['token']}\n",
     )
     tried = cli.run("forges", "check", "hub", "--repository", "acme/shop").stdout
     assert "works, as handrail-bot" in tried
     assert "acme/shop may be written to" in tried
     told = cli.json("forges")["forges"]
-    assert [(item["name"], item["account"], item["credential"], item["webhook_secret"]) for item in told] == [
-        ("hub", "handrail-bot", "token", True)
-    ]
+    assert [(item["name"], item["account"], item["credential"]) for item in told] == [("hub", "handrail-bot", "token")]
     assert github["token"] not in str(told)
     assert "is removed" in cli.run("forges", "remove", "hub").stdout
 

@@ -17,6 +17,7 @@ from handrail.store import approvals, sessions
 from handrail.store import effects as effect_rows
 from handrail.store.approvals import ApprovalRow
 from handrail.store.effects import EffectRow
+from handrail.store.engine import Store
 from handrail.store.log import Draft
 from handrail.store.sessions import SessionRow
 from handrail.types import ApprovalId, EffectId, Json, SandboxKind, SessionId, now
@@ -54,9 +55,14 @@ async def open_desk(
 
 async def begin(desk: Desk, name: str = "s-alice", **columns: object) -> SessionId:
     """A session as a row with one event; nothing runs behind it."""
+    return await begin_in(desk.store, name, **columns)
+
+
+async def begin_in(store: Store, name: str = "s-alice", **columns: object) -> SessionId:
+    """The same, where nothing but a store is open."""
     values: dict[str, object] = {
         "id": SessionId(name),
-        "number": await sessions.next_number(desk.store),
+        "number": await sessions.next_number(store),
         "title": f"work of {name}",
         "agent": "handrail",
         "repository": "/src/project",
@@ -70,7 +76,7 @@ async def begin(desk: Desk, name: str = "s-alice", **columns: object) -> Session
     }
     row = SessionRow(**(values | columns))  # type: ignore[arg-type]
     created = Draft(Kind.SESSION_CREATED, {"agent": row.agent, "title": row.title})
-    await desk.store.log.append(row.id, [created], sessions.insert(row))
+    await store.log.append(row.id, [created], sessions.insert(row))
     return row.id
 
 
@@ -99,9 +105,15 @@ async def ask(desk: Desk, session: SessionId, name: str = "a-1", **columns: obje
 
 
 async def proposed(desk: Desk, kind: EffectKind, body: Json, session: SessionId, **columns: object) -> EffectRow:
+    """An effect of that session; it waits, where `columns` do not say otherwise."""
+    return await proposed_in(desk.store, kind, body, session, **columns)
+
+
+async def proposed_in(store: Store, kind: EffectKind, body: Json, session: SessionId, **columns: object) -> EffectRow:
+    """The same, where nothing but a store is open."""
     said = {"id": EffectId(f"f-{kind}"), "key": f"key-{kind}", "forge": "hub", "state": EffectState.WAITING, **columns}
     row = EffectRow(kind=kind, target="acme/shop", body=body, by="agent", created=now(), session=session, **said)  # type: ignore[arg-type]
-    await desk.store.log.write(effect_rows.propose(row))
+    await store.log.write(effect_rows.propose(row))
     return row
 
 

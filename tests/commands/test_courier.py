@@ -112,6 +112,7 @@ async def test_a_protected_branch_fails_for_good(desk: Desk, github: FakeGitHub)
 
 async def test_a_merge_conflict_and_what_cannot_be_processed_fail_for_good(desk: Desk, github: FakeGitHub) -> None:
     shop = github.repositories["acme/shop"]
+    sh("git", "branch", "work", "main", cwd=shop.path)
     await shop.commit("work", {"README.md": "mine\n"}, "Mine")
     await shop.commit("main", {"README.md": "theirs\n"}, "Theirs")
     pull = shop.add("Mine", "", "alice", head="work", base="main", head_sha=await shop.head("work"))

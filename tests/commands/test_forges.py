@@ -17,15 +17,13 @@ from tests.fake_github import FakeGitHub
 async def test_a_forge_is_set_tried_seen_and_removed(desk: Desk, tmp_path: Path) -> None:
     async with FakeGitHub(tmp_path / "github") as github:
         await github.create("acme/shop")
-        given = Given("github", f"{github.url}/", f" {github.token}\n", webhook_secret="hook-secret")
+        given = Given("github", f"{github.url}/", f" {github.token}\n")
         shown = await forges.put(desk, OWNER, "hub", given)
-        assert (shown.url, shown.credential, shown.webhook_secret) == (github.url, "token", True)
+        assert (shown.url, shown.credential) == (github.url, "token")
         row = await rows.get(desk.store, "hub")
         assert row is not None
         assert row.secret is not None
         assert github.token.encode() not in row.secret
-        assert b"hook-secret" not in (row.hook_secret or b"")
-        assert await desk.forges.hook_secret("hub") == "hook-secret"
         found = await forges.check(desk, OWNER, "hub", "acme/shop")
         assert (found.login, found.writable) == ("handrail-bot", True)
         assert [item.account for item in await forges.listed(desk, OWNER)] == ["handrail-bot"]
@@ -39,19 +37,18 @@ async def test_a_forge_is_set_tried_seen_and_removed(desk: Desk, tmp_path: Path)
         await forges.remove(desk, OWNER, "hub")
 
 
-async def test_a_new_token_is_used_at_once_and_the_hook_secret_is_kept(desk: Desk) -> None:
-    await forges.put(desk, OWNER, "hub", Given("github", secret="one", webhook_secret="hook-secret"))
+async def test_a_new_token_is_used_at_once(desk: Desk) -> None:
+    await forges.put(desk, OWNER, "hub", Given("github", secret="one"))
     before = await desk.forges.get("hub")
     await forges.put(desk, OWNER, "hub", Given("github", secret="two"))
     assert await desk.forges.get("hub") is not before
-    assert await desk.forges.hook_secret("hub") == "hook-secret"
 
 
 async def test_a_secret_moved_to_another_row_cannot_be_opened(desk: Desk) -> None:
     await forges.put(desk, OWNER, "one", Given("github", secret="secret-of-one"))
     row = await rows.get(desk.store, "one")
     assert row is not None
-    await rows.put(desk.store, rows.ForgeRow("two", row.kind, row.url, None, {}, row.secret, None, row.created))
+    await rows.put(desk.store, rows.ForgeRow("two", row.kind, row.url, None, {}, row.secret, row.created))
     with pytest.raises(InvalidInput, match="belongs to another name"):
         await desk.forges.get("two")
 
@@ -68,7 +65,6 @@ async def test_a_secret_moved_to_another_row_cannot_be_opened(desk: Desk) -> Non
         ("hub", Given("github", secret="two words"), "secret"),
         ("hub", Given("gitlab", secret="x", app_id="1"), "app_id"),
         ("hub", Given("github", secret="no pem", app_id="1"), "key"),
-        ("hub", Given("github", secret="x", webhook_secret="short"), "webhook_secret"),
     ],
 )
 async def test_what_cannot_be_used_is_named_and_nothing_is_kept(

@@ -162,11 +162,12 @@ class FakeGitHub:
         self.calls.append(call)
         body = await request.body()
         fault = next((item for item in self.faults if item.hits(call)), None)
-        if fault and fault.delay:
-            await asyncio.sleep(fault.delay)
         if fault and not fault.after:
+            await asyncio.sleep(fault.delay)
             return _broken(fault)
         answer = await self._answered(request, method, path, body)
+        if fault:
+            await asyncio.sleep(fault.delay)
         return _broken(fault) if fault else answer
 
     async def _answered(self, request: Request, method: str, path: str, body: bytes) -> Response:
@@ -232,6 +233,8 @@ class FakeGitHub:
         answer = await smart_http.serve(request, self.root, path, login)
         if request.method == "POST" and path.endswith("git-receive-pack"):
             await self._pushed(repository, before, login)
+        if fault:
+            await asyncio.sleep(fault.delay)
         return _broken(fault) if fault else answer
 
     # --- what follows from an act ---

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from handrail.cli import options
-from handrail.cli.client import LONG, Client, Obj
+from handrail.cli import calls, options
+from handrail.cli.client import LONG, Obj
 from handrail.cli.layout import Line, Span, columns, duration, fit, line, printed, table
 
 agents = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -21,7 +21,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     """List the agents of the catalogue, with what was found on this machine."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_agents(options.client(data)))
+    told = calls.get(data, "/agents")
     if as_json:
         options.put_json(told)
         return 0
@@ -46,11 +46,6 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     return 0
 
 
-async def _agents(client: Client) -> Obj:
-    async with client:
-        return await client.get("/agents")
-
-
 @agents.command("check", epilog="Example: handrail agents check codex --deep")
 def check(
     name: Name,
@@ -59,7 +54,7 @@ def check(
     data: options.Data = None,
 ) -> int:
     """Start an agent, shake hands, and print its capabilities as tried."""
-    told = options.run(_posted(options.client(data), f"/agents/{name}/check", {"deep": deep}))
+    told = calls.post(data, f"/agents/{name}/check", {"deep": deep}, timeout=LONG)
     if as_json:
         options.put_json(told)
     else:
@@ -88,7 +83,7 @@ def _word(value: object) -> str:
 def install(name: Name, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Fetch an agent's pinned package into Handrail's own folder."""
     options.whisper(f"installing {name}; this may take minutes")
-    told = options.run(_posted(options.client(data), f"/agents/{name}/install", {}))
+    told = calls.post(data, f"/agents/{name}/install", {}, timeout=LONG)
     if as_json:
         options.put_json(told)
     else:
@@ -96,11 +91,6 @@ def install(name: Name, as_json: options.AsJson = False, data: options.Data = No
             f"{told.get('name')} {told.get('version')} is in {told.get('path')} ({duration(told.get('seconds'))})"
         )
     return 0
-
-
-async def _posted(client: Client, path: str, body: Obj) -> Obj:
-    async with client:
-        return await client.post(path, body, timeout=LONG)
 
 
 def agent() -> int:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from handrail.cli import options
+from handrail.cli import calls, options
 from handrail.cli.clean import one_line
-from handrail.cli.client import LONG, Client, Obj
+from handrail.cli.client import LONG, Obj
 from handrail.cli.layout import Line, Span, columns, duration, line, printed, table
 
 notify = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -20,7 +20,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     """List the channels of notify.toml, and the last messages."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_got(options.client(data)))
+    told = calls.get(data, "/notify")
     if as_json:
         options.put_json(told)
         return 0
@@ -52,7 +52,7 @@ def try_out(
     data: options.Data = None,
 ) -> int:
     """Send a message over one channel now, and say whether it was taken."""
-    told = options.run(_tested(options.client(data), channel))
+    told = calls.post(data, f"/notify/{channel}/test", timeout=LONG)
     if as_json:
         options.put_json(told)
     else:
@@ -66,13 +66,3 @@ def _tried(told: Obj) -> list[Line]:
         return [line(f"{told.get('channel')} ", Span("took it", "green"), took)]
     why = one_line(str(told.get("detail") or ""), 500)
     return [line(f"{told.get('channel')} ", Span("did not take it", "red"), f": {why}{took}")]
-
-
-async def _got(client: Client) -> Obj:
-    async with client:
-        return await client.get("/notify")
-
-
-async def _tested(client: Client, channel: str) -> Obj:
-    async with client:
-        return await client.post(f"/notify/{channel}/test", {}, timeout=LONG)

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import typer
 
-from handrail.cli import options
+from handrail.cli import calls, options
 from handrail.cli.clean import clean, one_line
-from handrail.cli.client import LONG, Client, Obj
+from handrail.cli.client import LONG, Obj
 from handrail.cli.layout import Line, Span, columns, line, printed, table
 
 effects = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -31,7 +31,7 @@ def listed(
     """List the acts on the outside world that wait for your yes; show, approve or reject one."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_got(options.client(data), "/effects", session=session, run=run))
+    told = calls.get(data, "/effects", session=session, run=run)
     if as_json:
         options.put_json(told)
         return 0
@@ -45,27 +45,33 @@ def listed(
 
 
 def _row(item: Obj) -> tuple[str, ...]:
-    body = item.get("body") or {}
-    said = body.get("title") or body.get("body") or body.get("text") or body.get("branch") or ""
     names = ("id", "state", "kind", "target", "by")
-    return (*(one_line(str(item.get(name) or ""), 100) for name in names), one_line(str(said), 80))
+    return (*(one_line(str(item.get(name) or ""), 100) for name in names), one_line(summary(item), 80))
+
+
+def summary(item: Obj) -> str:
+    """What an effect says, at its shortest."""
+    body = item.get("body") or {}
+    labels = [*(f"+{name}" for name in body.get("add") or []), *(f"-{name}" for name in body.get("remove") or [])]
+    names = ("title", "body", "text", "branch", "description", "method")
+    return str(next((body[name] for name in names if body.get(name)), ", ".join(labels)))
 
 
 @effects.command("show", epilog="Example: handrail effects show f-3a9")
 def show(effect: Effect, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Show what an effect would do, why it waits, and its receipt."""
-    told = options.run(_got(options.client(data), f"/effects/{quote(effect, safe='')}"))
+    told = calls.get(data, f"/effects/{quote(effect, safe='')}")
     if as_json:
         options.put_json(told)
     else:
-        printed(_whole(told))
+        printed(whole(told))
     return 0
 
 
 @effects.command("approve", epilog="Example: handrail effects approve f-3a9")
 def approve(effect: Effect, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Let an effect be carried out. Exit status 1 when it failed."""
-    return _decided(effect, {"decision": "approve"}, data, as_json=as_json)
+    return decided(effect, {"decision": "approve"}, data, as_json=as_json)
 
 
 @effects.command("reject", epilog='Example: handrail effects reject f-3a9 --because "wrong branch"')
@@ -76,11 +82,12 @@ def reject(
     data: options.Data = None,
 ) -> int:
     """Refuse an effect."""
-    return _decided(effect, {"decision": "reject", "because": because}, data, as_json=as_json)
+    return decided(effect, {"decision": "reject", "because": because}, data, as_json=as_json)
 
 
-def _decided(effect: str, body: Obj, data: Path | None, *, as_json: bool) -> int:
-    told = options.run(_answered(options.client(data), effect, body))
+def decided(effect: str, body: Obj, data: Path | None, *, as_json: bool) -> int:
+    """Decide an effect, and say what became of it; the exit status is 1 when it failed."""
+    told = calls.post(data, f"/effects/{quote(effect, safe='')}", body, timeout=LONG)
     if as_json:
         options.put_json(told)
     else:
@@ -102,7 +109,8 @@ def became(told: Obj) -> Line:
     return line(f"{told.get('id')} is ", Span(state, _COLOURS.get(state, "")), f" {one_line(more, 700)}")
 
 
-def _whole(told: Obj) -> list[Line]:
+def whole(told: Obj) -> list[Line]:
+    """An effect with all that it says."""
     state = str(told.get("state"))
     rows = [
         line(Span(f"{told.get('kind')} ", "bold"), f"{one_line(str(told.get('target')), 300)}  by {told.get('by')}"),
@@ -119,13 +127,3 @@ def _whole(told: Obj) -> list[Line]:
         said = str((told.get("body") or {}).get(name) or "")
         rows += [line(""), *(line(one) for one in clean(said).splitlines())] if said else []
     return rows
-
-
-async def _got(client: Client, path: str, **asked: str | None) -> Obj:
-    async with client:
-        return await client.get(path, **asked)
-
-
-async def _answered(client: Client, effect: str, body: Obj) -> Obj:
-    async with client:
-        return await client.post(f"/effects/{quote(effect, safe='')}", body, timeout=LONG)

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from handrail.cli import options
+from handrail.cli import calls, options
 from handrail.cli.clean import one_line
-from handrail.cli.client import Client, Obj
+from handrail.cli.client import Obj
 from handrail.cli.layout import columns, printed, table
 from handrail.errors import InvalidInput
 
@@ -33,7 +33,7 @@ def listed(
     """List events from outside, the newest first, and what became of each."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_got(options.client(data), "/events", source=source, limit=limit))
+    told = calls.get(data, "/events", source=source, limit=limit)
     if as_json:
         options.put_json(told)
         return 0
@@ -61,7 +61,7 @@ def listed(
 @events.command("show", epilog="Example: handrail events show last --json")
 def show(event: Event, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Show one event with its payload."""
-    told = options.run(_got(options.client(data), f"/events/{event}"))
+    told = calls.get(data, f"/events/{event}")
     if as_json:
         options.put_json(told)
         return 0
@@ -82,7 +82,7 @@ def replay(
 ) -> int:
     """Put an event to a workflow again. Exit status 1 when it is not wanted."""
     body: Obj = {"workflow": workflow, "dry_run": dry_run}
-    return _came(options.run(_posted(options.client(data), f"/events/{event}/replay", body)), as_json=as_json)
+    return _came(calls.post(data, f"/events/{event}/replay", body), as_json=as_json)
 
 
 @events.command("test", epilog="Example: handrail events test issue.json --event issues --workflow triage")
@@ -106,7 +106,7 @@ def sample(
     except ValueError as error:
         raise InvalidInput("FILE", file, "give a file with one JSON object") from error
     body: Obj = {"workflow": workflow, "payload": payload, "event": event, "source": source}
-    return _came(options.run(_posted(options.client(data), "/events/sample", body)), as_json=as_json)
+    return _came(calls.post(data, "/events/sample", body), as_json=as_json)
 
 
 def _came(told: Obj, *, as_json: bool) -> int:
@@ -130,7 +130,7 @@ def sources_listed(context: typer.Context, as_json: options.AsJson = False, data
     """List the sources that may send events, with the path of each, and the repositories that are polled."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_got(options.client(data), "/sources"))
+    told = calls.get(data, "/sources")
     if as_json:
         options.put_json(told)
         return 0
@@ -206,7 +206,7 @@ def set_source(
         "signed": signed,
         "account": account,
     }
-    told = options.run(_put(options.client(data), f"/sources/{name}", body))
+    told = calls.put(data, f"/sources/{name}", body)
     if as_json:
         options.put_json(told)
     else:
@@ -230,7 +230,7 @@ def poll(
     if stop == bool(repositories):
         raise InvalidInput("repositories", ", ".join(repositories or ()), "name some as owner/name, or give --stop")
     body: Obj = {"repositories": repositories or [], "every": options.seconds(every, "--every")}
-    told = options.run(_put(options.client(data), f"/sources/{name}/polls", body))
+    told = calls.put(data, f"/sources/{name}/polls", body)
     if as_json:
         options.put_json(told)
     elif stop:
@@ -245,26 +245,6 @@ def poll(
 @sources.command("remove", epilog="Example: handrail sources remove github")
 def remove_source(name: Name, data: options.Data = None) -> int:
     """Forget a source; its events stay."""
-    options.run(_deleted(options.client(data), f"/sources/{name}"))
+    calls.delete(data, f"/sources/{name}")
     options.put(f"{name} is forgotten")
     return 0
-
-
-async def _got(client: Client, path: str, **query: str | float | None) -> Obj:
-    async with client:
-        return await client.get(path, **query)
-
-
-async def _posted(client: Client, path: str, body: Obj) -> Obj:
-    async with client:
-        return await client.post(path, body)
-
-
-async def _put(client: Client, path: str, body: Obj) -> Obj:
-    async with client:
-        return await client.put(path, body)
-
-
-async def _deleted(client: Client, path: str) -> Obj:
-    async with client:
-        return await client.delete(path)

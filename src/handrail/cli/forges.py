@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from handrail.cli import options
+from handrail.cli import calls, options
 from handrail.cli.clean import one_line
-from handrail.cli.client import LONG, Client, Obj
+from handrail.cli.client import LONG, Obj
 from handrail.cli.layout import Line, Span, columns, line, printed, table
 from handrail.errors import InvalidInput
 
@@ -24,14 +24,14 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     """List the forges; credentials are never shown."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_got(options.client(data)))
+    told = calls.get(data, "/forges")
     if as_json:
         options.put_json(told)
         return 0
     rows = [_row(item) for item in told.get("forges") or []]
     if rows:
         limit = columns() if sys.stdout.isatty() else 0
-        printed(table(("forge", "kind", "account", "credential", "webhooks", "address"), rows, limit=limit))
+        printed(table(("forge", "kind", "account", "credential", "address"), rows, limit=limit))
     else:
         options.put("no forges yet: see `handrail forges set --help`")
     return 0
@@ -39,7 +39,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
 
 def _row(item: Obj) -> tuple[str, ...]:
     said = [str(item.get(key) or "") for key in ("name", "kind", "account", "credential")]
-    return (*said, "signed" if item.get("webhook_secret") else "", str(item.get("url") or ""))
+    return (*said, str(item.get("url") or ""))
 
 
 @forges.command("set", epilog="Example: gh auth token | handrail forges set github --kind github --token-stdin")
@@ -57,10 +57,6 @@ def put(
         Path | None, typer.Option("--key-file", metavar="FILE", help="The App's private key, PEM.")
     ] = None,
     user: Annotated[str | None, typer.Option("--user", help="Whom a server of plain git asks for.")] = None,
-    webhook_secret_stdin: Annotated[
-        bool,
-        typer.Option("--webhook-secret-stdin", help="Read from stdin what its webhooks are signed with (second line)."),
-    ] = False,
     data: options.Data = None,
 ) -> int:
     """Store a forge; its token is read from stdin or a hidden prompt, never from an argument."""
@@ -68,35 +64,29 @@ def put(
         raise InvalidInput("--app-id and --key-file", app_id or str(key_file), "give both for a GitHub App, or neither")
     if key_file is not None and token_stdin:
         raise InvalidInput("--token-stdin", "true", "leave it out: a GitHub App has its key file")
-    lines = options.from_stdin().splitlines() if token_stdin or webhook_secret_stdin else []
-    secret = _secret(kind, key_file, lines, stdin=token_stdin)
-    hook = _taken(lines, "webhook secret") if webhook_secret_stdin else None
-    body = {"kind": kind, "url": url, "secret": secret, "app_id": app_id, "user": user, "webhook_secret": hook}
-    options.run(_put(options.client(data), name, body))
+    secret = _secret(kind, key_file, stdin=token_stdin)
+    body = {"kind": kind, "url": url, "secret": secret, "app_id": app_id, "user": user}
+    calls.put(data, f"/forges/{name}", body)
     options.put(f"forge {name} is set: try it with `handrail forges check {name}`")
     return 0
 
 
-def _secret(kind: str, key_file: Path | None, lines: list[str], *, stdin: bool) -> str:
+def _secret(kind: str, key_file: Path | None, *, stdin: bool) -> str:
     if key_file is not None:
         try:
             return key_file.read_text("ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInput("--key-file", str(key_file), "give the .pem file that GitHub made") from error
     if stdin:
-        return _taken(lines, "token")
+        given = options.from_stdin().strip()
+        if not given:
+            raise InvalidInput("token", "", "give it as a line on stdin")
+        return given
     if kind == "git":
         return ""
     if not sys.stdin.isatty():
         raise InvalidInput("--token-stdin", "false", "give it, and the token on stdin")
     return getpass.getpass("token (not shown): ").strip()
-
-
-def _taken(lines: list[str], what: str) -> str:
-    """The next line of stdin: the token first, then the secret of webhooks."""
-    if not lines or not lines[0].strip():
-        raise InvalidInput(what, "", "give it as a line on stdin")
-    return lines.pop(0).strip()
 
 
 @forges.command("check", epilog="Example: handrail forges check github --repository acme/shop")
@@ -109,7 +99,7 @@ def check(
     data: options.Data = None,
 ) -> int:
     """Try the credential of a forge: whose it is, what it may do. Exit status 1 when it may not write."""
-    told = options.run(_checked(options.client(data), name, {"repository": repository}))
+    told = calls.post(data, f"/forges/{name}/check", {"repository": repository}, timeout=LONG)
     if as_json:
         options.put_json(told)
     else:
@@ -130,26 +120,6 @@ def _tried(told: Obj, repository: str | None) -> list[Line]:
 @forges.command("remove", epilog="Example: handrail forges remove github")
 def remove(name: Name, data: options.Data = None) -> int:
     """Forget a forge and its credential."""
-    options.run(_deleted(options.client(data), name))
+    calls.delete(data, f"/forges/{name}")
     options.put(f"forge {name} is removed")
     return 0
-
-
-async def _got(client: Client) -> Obj:
-    async with client:
-        return await client.get("/forges")
-
-
-async def _put(client: Client, name: str, body: Obj) -> Obj:
-    async with client:
-        return await client.put(f"/forges/{name}", body)
-
-
-async def _checked(client: Client, name: str, body: Obj) -> Obj:
-    async with client:
-        return await client.post(f"/forges/{name}/check", body, timeout=LONG)
-
-
-async def _deleted(client: Client, name: str) -> Obj:
-    async with client:
-        return await client.delete(f"/forges/{name}")

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from handrail.cli import options
-from handrail.cli.client import Client, Obj
+from handrail.cli import calls, options
 from handrail.cli.layout import columns, printed, table
 
 providers = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -20,7 +19,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     """List the model providers; keys are never shown."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_got(options.client(data), "/providers"))
+    told = calls.get(data, "/providers")
     if as_json:
         options.put_json(told)
         return 0
@@ -54,7 +53,7 @@ def put(
     """Store a model provider; its key is read from stdin, a variable or a hidden prompt, never from an argument."""
     key = options.secret("key", key_env, stdin=key_stdin)
     body = {"wire": wire, "base_url": base_url, "key": key, "model": model}
-    options.run(_put(options.client(data), name, body))
+    calls.put(data, f"/providers/{name}", body)
     options.put(f"provider {name} is set")
     return 0
 
@@ -62,21 +61,6 @@ def put(
 @providers.command("remove", epilog="Example: handrail providers remove work")
 def remove(name: Name, data: options.Data = None) -> int:
     """Forget a stored model provider and its key."""
-    options.run(_deleted(options.client(data), name))
+    calls.delete(data, f"/providers/{name}")
     options.put(f"provider {name} is removed")
     return 0
-
-
-async def _got(client: Client, path: str) -> Obj:
-    async with client:
-        return await client.get(path)
-
-
-async def _put(client: Client, name: str, body: Obj) -> Obj:
-    async with client:
-        return await client.put(f"/providers/{name}", body)
-
-
-async def _deleted(client: Client, name: str) -> Obj:
-    async with client:
-        return await client.delete(f"/providers/{name}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote, urlencode
 
 import typer
 
-from handrail.cli import options
-from handrail.cli.client import Client, Obj
+from handrail.cli import calls, options
+from handrail.cli.client import Obj
 from handrail.cli.layout import Line, Span, columns, cost, dollars, duration, line, printed, table
 
 budgets = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -58,7 +58,7 @@ def spend(
     data: options.Data = None,
 ) -> int:
     """Show what was spent, by workflow, agent, model, member, session, scope or day, and what the month comes to."""
-    told = options.run(_asked(options.client(data), "GET", "/spend"))
+    told = calls.get(data, "/spend")
     if as_json:
         options.put_json(told)
     elif as_csv:
@@ -112,7 +112,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     """List the budgets that sessions share, and what is used of each."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_asked(options.client(data), "GET", "/budgets"))
+    told = calls.get(data, "/budgets")
     if as_json:
         options.put_json(told)
         return 0
@@ -156,7 +156,7 @@ def put(
         "tokens": tokens,
         "seconds": options.seconds(time),
     }
-    told = options.run(_asked(options.client(data), "PUT", f"/budgets/{quote(scope, safe='')}", body))
+    told = calls.put(data, f"/budgets/{quote(scope, safe='')}", body)
     _table(("scope", "period", "money", "tokens", "time"), [_budget(told)], "")
     return 0
 
@@ -169,7 +169,7 @@ def remove(
 ) -> int:
     """Remove the budgets of a scope."""
     given = "" if period is None else f"?period={period.value}"
-    options.run(_asked(options.client(data), "DELETE", f"/budgets/{quote(scope, safe='')}{given}"))
+    calls.delete(data, f"/budgets/{quote(scope, safe='')}{given}")
     options.put(f"the budget of {scope} is removed")
     return 0
 
@@ -179,7 +179,7 @@ def priced(context: typer.Context, as_json: options.AsJson = False, data: option
     """List the prices that you gave; they win over the price list."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_asked(options.client(data), "GET", "/prices"))
+    told = calls.get(data, "/prices")
     if as_json:
         options.put_json(told)
         return 0
@@ -206,7 +206,7 @@ def put_price(
 ) -> int:
     """Say what a model costs, in US dollars; it holds from the next call on, and wins over the price list."""
     body: Obj = {"model": model, "input": given, "output": output, "cached": cached, "cache_written": written}
-    options.run(_asked(options.client(data), "PUT", "/prices", body))
+    calls.put(data, "/prices", body)
     options.put(f"{model} is priced")
     return 0
 
@@ -214,7 +214,7 @@ def put_price(
 @prices.command("remove", epilog="Example: handrail prices remove my-finetune")
 def remove_price(model: ModelName, data: options.Data = None) -> int:
     """Forget a price of your own."""
-    options.run(_asked(options.client(data), "DELETE", f"/prices?{urlencode({'model': model})}"))
+    calls.delete(data, f"/prices?{urlencode({'model': model})}")
     options.put(f"the price of {model} is removed")
     return 0
 
@@ -224,10 +224,3 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]], empty: str) -> 
         printed(table(header, rows, limit=columns() if sys.stdout.isatty() else 0))
     else:
         options.put(empty)
-
-
-async def _asked(client: Client, method: str, path: str, body: dict[str, Any] | None = None) -> Obj:
-    async with client:
-        if method == "PUT":
-            return await client.put(path, body or {})
-        return await (client.get(path) if method == "GET" else client.delete(path))

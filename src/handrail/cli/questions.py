@@ -1,4 +1,4 @@
-"""The verbs that answer what waits for a person: inbox, approve, deny."""
+"""The verbs that answer what waits for a person, questions of agents and effects alike: inbox, approve, deny."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ import typer
 from handrail.cli import options
 from handrail.cli.answering import Reply, chosen
 from handrail.cli.clean import one_line
-from handrail.cli.client import Client, Obj
+from handrail.cli.client import Client, Obj, Refused
+from handrail.cli.effects import decided, summary, whole
 from handrail.cli.layout import Line, Span, line, printed
 from handrail.cli.render import question
 from handrail.errors import InvalidInput
 
-Question = Annotated[str, typer.Argument(metavar="ID", help="Id of the question, or a unique beginning of it.")]
+Question = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the question (a-…) or effect (f-…), or a unique beginning of it.")
+]
+FORBIDDEN = 403
+_EFFECT = "f-"
+"""begins the id of an effect"""
 
 
 def inbox(
@@ -22,14 +28,15 @@ def inbox(
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
-    """List the questions that wait for a person."""
-    found = options.run(_open(options.client(data)))
+    """List what waits for a person: the questions of agents, and the acts on the outside world that were proposed."""
+    asked, proposed = options.run(_open(options.client(data)))
     if as_json:
-        options.put_json({"approvals": found})
-    elif not found:
+        options.put_json({"approvals": asked, "effects": proposed})
+    elif not asked and not proposed:
         options.put("nothing waits for you")
     else:
-        printed(row for item in found for row in _item(item, full=full))
+        printed(row for item in asked for row in _item(item, full=full))
+        printed(row for item in proposed for row in _effect(item, full=full))
     return 0
 
 
@@ -43,6 +50,20 @@ def _item(item: Obj, *, full: bool) -> list[Line]:
     rows += question(item, full=full)
     names = [f"{number} {option.get('name')}" for number, option in enumerate(item.get("options") or [], 1)]
     return [*rows, line(Span(f"  options: {', '.join(names)}", "dim"))] if names else rows
+
+
+def _effect(item: Obj, *, full: bool) -> list[Line]:
+    """An effect that waits: what it is, and what it says."""
+    asked = str(item.get("created") or "")[:16].replace("T", " ")
+    by = f"run {str(item['run'])[:12]}" if item.get("run") else f"session {str(item.get('session'))[:12]}"
+    head = line(Span(f"{item.get('id')}", "bold"), Span(f"  {by}, proposed {asked}", "dim"))
+    if full:
+        return [head, *whole(item)]
+    kind = str(item.get("kind")).replace("_", " ")
+    title = one_line(summary(item), 200)
+    why = one_line(str(item.get("reason") or ""), 200)
+    rows = [head, line(Span(f"  {kind} ", "yellow"), f"in {one_line(str(item.get('target')), 200)}: {title}")]
+    return [*rows, line(Span(f"  {why}", "dim"))] if why else rows
 
 
 def approve(
@@ -60,7 +81,10 @@ def approve(
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
-    """Allow what a session asks for."""
+    """Allow what a session asks for, or let an effect be carried out. Exit status 1 when that failed."""
+    if approval.startswith(_EFFECT):
+        _bare({"--option": option, "--for-session": for_session, "--always": always})
+        return decided(approval, {"decision": "approve"}, data, as_json=as_json)
     lasts = "always" if always else "session" if for_session else "once"
     asked = _answer(options.client(data), approval, "allow", option, None, as_json=as_json, lasts=lasts)
     return options.run(asked)
@@ -71,18 +95,36 @@ def deny(
     option: Annotated[
         str | None, typer.Option("--option", help="One of the agent's own options, by number, id or name.")
     ] = None,
-    because: Annotated[str | None, typer.Option("--because", metavar="WHY", help="Reason the agent is told.")] = None,
+    because: Annotated[
+        str | None, typer.Option("--because", metavar="WHY", help="Reason, which the agent is told.")
+    ] = None,
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
-    """Refuse what a session asks for."""
+    """Refuse what a session asks for, or an effect."""
+    if approval.startswith(_EFFECT):
+        _bare({"--option": option})
+        return decided(approval, {"decision": "reject", "because": because}, data, as_json=as_json)
     return options.run(_answer(options.client(data), approval, "deny", option, because, as_json=as_json))
 
 
-async def _open(client: Client) -> list[Obj]:
+def _bare(given: dict[str, str | bool | None]) -> None:
+    """Refuse the options that only a question of an agent has."""
+    for name, value in given.items():
+        if value:
+            raise InvalidInput(name, "true" if value is True else str(value), "an effect has none: leave it out")
+
+
+async def _open(client: Client) -> tuple[list[Obj], list[Obj]]:
     async with client:
-        told: list[Obj] = (await client.get("/approvals", open="true")).get("approvals") or []
-        return told
+        asked: list[Obj] = (await client.get("/approvals", open="true")).get("approvals") or []
+        try:
+            proposed: list[Obj] = (await client.get("/effects")).get("effects") or []
+        except Refused as error:
+            if error.http_status != FORBIDDEN:
+                raise
+            proposed = []  # whoever may not see effects has none to decide
+        return asked, proposed
 
 
 async def _answer(

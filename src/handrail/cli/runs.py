@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import typer
 
-from handrail.cli import options, waiting
+from handrail.cli import calls, options, waiting
 from handrail.cli.clean import one_line
-from handrail.cli.client import Client, Obj
+from handrail.cli.client import Obj
 from handrail.cli.layout import Line, Span, columns, line, printed, table
 from handrail.cli.options import allowed
 
@@ -38,7 +38,7 @@ def listed(
         return 0
     asked = {"workflow": workflow, "state": allowed(state, "--state", *_STATES)}
     given = {key: value for key, value in asked.items() if value is not None}
-    told = options.run(_get(options.client(data), "/runs", given))
+    told = calls.get(data, "/runs", **given)
     if as_json:
         options.put_json(told)
         return 0
@@ -69,7 +69,7 @@ def show(
     data: options.Data = None,
 ) -> int:
     """Show a run: its tasks by how they ended, what they cost, and what was done outside, with the receipts."""
-    told = options.run(_get(options.client(data), f"/runs/{quote(run)}", {}))
+    told = calls.get(data, f"/runs/{quote(run)}")
     if as_json:
         options.put_json(told)
     else:
@@ -122,8 +122,8 @@ def follow(data: Path | None, run: str, *, as_json: bool) -> int:
     return waiting.status(told)
 
 
-def _did(data: object, path: str, body: Obj, what: str, *, as_json: bool) -> int:
-    told = options.run(_post(options.client(data), path, body))  # type: ignore[arg-type]  # a path or None
+def _did(data: Path | None, path: str, body: Obj, what: str, *, as_json: bool) -> int:
+    told = calls.post(data, path, body)
     if as_json:
         options.put_json(told)
     else:
@@ -174,15 +174,3 @@ def _counted(tasks: Mapping[str, int]) -> str:
 
 def _usd(nano: int) -> str:
     return f"${nano / 1e9:.4f}"
-
-
-async def _get(client: Client, path: str, asked: Mapping[str, str]) -> Obj:
-    async with client:
-        told: Obj = await client.get(path, **asked)
-        return told
-
-
-async def _post(client: Client, path: str, body: Obj) -> Obj:
-    async with client:
-        told: Obj = await client.post(path, body)
-        return told

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from handrail.cli import options
-from handrail.cli.client import Client, Obj
+from handrail.cli import calls, options
+from handrail.cli.client import Obj
 from handrail.cli.layout import columns, printed, table
 
 secrets = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -20,7 +20,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     """List the secrets of tasks; values are never shown."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_got(options.client(data)))
+    told = calls.get(data, "/secrets")
     if as_json:
         options.put_json(told)
         return 0
@@ -60,7 +60,7 @@ def put(
     """Store a secret for tasks; its value is read from stdin, a variable or a hidden prompt, never from an argument."""
     value = options.secret("value", value_env, stdin=value_stdin)
     body: Obj = {"host": host, "header": header, "value": value, "permits": permits or []}
-    options.run(_put(options.client(data), name, body))
+    calls.put(data, f"/secrets/{name}", body)
     options.put(f"secret {name} is set: give it to a session with --secret {name}")
     return 0
 
@@ -68,21 +68,6 @@ def put(
 @secrets.command("remove", epilog="Example: handrail secrets remove SEARCH_KEY")
 def remove(name: Name, data: options.Data = None) -> int:
     """Forget a secret: no session's requests carry it any more."""
-    options.run(_deleted(options.client(data), name))
+    calls.delete(data, f"/secrets/{name}")
     options.put(f"secret {name} is removed")
     return 0
-
-
-async def _got(client: Client) -> Obj:
-    async with client:
-        return await client.get("/secrets")
-
-
-async def _put(client: Client, name: str, body: Obj) -> Obj:
-    async with client:
-        return await client.put(f"/secrets/{name}", body)
-
-
-async def _deleted(client: Client, name: str) -> Obj:
-    async with client:
-        return await client.delete(f"/secrets/{name}")

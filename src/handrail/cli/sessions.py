@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from handrail.cli import acts, options
+from handrail.cli import acts, calls, options
 from handrail.cli.clean import one_line
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import Line, Span, colourful, columns, line, paint, printed
@@ -30,7 +30,7 @@ def sessions(
 ) -> int:
     """List sessions, newest first."""
     options.allowed(state, "--state", *SessionState)
-    told = options.run(_got(data, "/sessions", state=state, limit=limit))
+    told = calls.get(data, "/sessions", state=state, limit=limit)
     if as_json:
         options.put_json(told)
     elif found := told.get("sessions"):
@@ -42,7 +42,7 @@ def sessions(
 
 def show(session: options.Session = "last", as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Show what a session is and where it stands."""
-    told = options.run(_got(data, f"/sessions/{session}"))
+    told = calls.get(data, f"/sessions/{session}")
     if as_json:
         options.put_json(told)
     else:
@@ -149,14 +149,14 @@ def prompt(
     """Send a prompt to a session; while its agent works the prompt is queued."""
     text = options.from_stdin() if text == "-" else text
     options.fits(text, "TEXT", options.where(data))
-    told = options.run(_posted(data, f"/sessions/{session}/prompts", {"text": text}))
+    told = calls.post(data, f"/sessions/{session}/prompts", {"text": text})
     waits = "queued: it is sent when the turn under way ends" if told.get("queued") else "sent"
     return _said(told, waits, as_json=as_json)
 
 
 def cancel(session: options.Session = "last", as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Cancel the turn under way."""
-    return _said(options.run(_posted(data, f"/sessions/{session}/cancel")), "cancelling the turn", as_json=as_json)
+    return _said(calls.post(data, f"/sessions/{session}/cancel"), "cancelling the turn", as_json=as_json)
 
 
 def take(
@@ -168,15 +168,15 @@ def take(
 ) -> int:
     """Take a session, or a task of a run, into your own hands; nothing it made is lost, no run ends by it."""
     if session.startswith(_TASK):
-        taken = options.run(_posted(data, f"/tasks/{session}/take"))
+        taken = calls.post(data, f"/tasks/{session}/take")
         session = str(taken["session"])
-    told = options.run(_posted(data, f"/sessions/{session}/take"))
+    told = calls.post(data, f"/sessions/{session}/take")
     return _said(told, f"session {acts.short(told)} is yours", as_json=as_json)
 
 
 def end(session: options.Sure, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """End a session for good; its change can still be read and applied."""
-    told = options.run(_posted(data, f"/sessions/{session}/end"))
+    told = calls.post(data, f"/sessions/{session}/end")
     return _said(told, f"session {acts.short(told)} has ended", as_json=as_json)
 
 
@@ -198,10 +198,10 @@ def handoff(
     if goal is None:
         if check or budget or turns or time:
             raise InvalidInput("--goal", "", "say the goal too, or none of its checks and limits")
-        back = options.run(_posted(data, f"/tasks/{session}/handoff"))
+        back = calls.post(data, f"/tasks/{session}/handoff")
         return _said(back, f"its run goes on; follow it: handrail attach {back['session']}", as_json=as_json)
     wanted = options.goal(goal, check, budget=budget, turns=turns, time=time)
-    told = options.run(_posted(data, f"/sessions/{session}/handoff", wanted))
+    told = calls.post(data, f"/sessions/{session}/handoff", wanted)
     name = acts.short(told)
     return _said(told, f"session {name} is handed off; follow it: handrail attach {name}", as_json=as_json)
 
@@ -284,13 +284,3 @@ def _finished(told: Obj, rows: list[Line], *, as_json: bool) -> int:
 
 def _said(told: Obj, sentence: str, *, as_json: bool) -> int:
     return _finished(told, [line(sentence)], as_json=as_json)
-
-
-async def _got(data: Path | None, path: str, **params: str | float | None) -> Obj:
-    async with options.client(data) as client:
-        return await client.get(path, **params)
-
-
-async def _posted(data: Path | None, path: str, body: Obj | None = None) -> Obj:
-    async with options.client(data) as client:
-        return await client.post(path, body)

@@ -204,6 +204,8 @@ async def _follow(
     # an outcome that came before we looked ends `do` as well
     if until is Until.OUTCOME and (outcome := session.get("outcome")):
         return EXIT_OF_OUTCOME.get(str(outcome), FAILED_OUTCOME)
+    if until is Until.ENDED and any(event.get("kind") == Kind.SESSION_ENDED for event in events):
+        return 0  # nothing more will come
     return await talk.run(first=first)
 
 

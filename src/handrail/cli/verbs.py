@@ -97,13 +97,20 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         ),
     ),
     "Decide": (
-        Verb("inbox", "questions:inbox", "List the questions that wait for a person.", "handrail inbox --full"),
-        Verb("approve", "questions:approve", "Allow what a session asks for.", "handrail approve 7c1e --option 2"),
+        Verb(
+            "inbox", "questions:inbox", "List what waits for a person: questions and effects.", "handrail inbox --full"
+        ),
+        Verb(
+            "approve",
+            "questions:approve",
+            "Allow what waits: a question or an effect.",
+            "handrail approve a-7c1 --option 2",
+        ),
         Verb(
             "deny",
             "questions:deny",
-            "Refuse what a session asks for, and tell the agent why.",
-            'handrail deny 7c1e --because "use the staging database"',
+            "Refuse what waits, a question or an effect, and say why.",
+            'handrail deny a-7c1 --because "use the staging database"',
         ),
         Verb(
             "rules",

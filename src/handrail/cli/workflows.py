@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import typer
 
-from handrail.cli import options
+from handrail.cli import calls, options
 from handrail.cli.clean import clean, one_line
-from handrail.cli.client import Client, Obj
+from handrail.cli.client import Obj
 from handrail.cli.layout import Line, Span, columns, line, printed, table
 from handrail.cli.runs import follow
 from handrail.errors import HandrailError, InvalidInput
@@ -35,7 +35,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
     """List workflows: what starts them, whether they are enabled, how far they are trusted, what came out last."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_asked(options.client(data), "get", "/workflows"))
+    told = calls.get(data, "/workflows")
     if as_json:
         options.put_json(told)
         return 0
@@ -64,7 +64,7 @@ def _row(item: Obj) -> tuple[str, ...]:
 @workflows.command("show", epilog="Example: handrail workflows show nightly")
 def show(name: Name, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Show a workflow: its file, what starts it next, what became of its last ticks."""
-    told = options.run(_asked(options.client(data), "get", f"/workflows/{quote(name)}"))
+    told = calls.get(data, f"/workflows/{quote(name)}")
     if as_json:
         options.put_json(told)
     else:
@@ -117,7 +117,7 @@ def upcoming(
     data: options.Data = None,
 ) -> int:
     """Print when a workflow's schedules are due next, whether it is enabled or not."""
-    told = options.run(_asked(options.client(data), "get", f"/workflows/{quote(name)}", next=count))
+    told = calls.get(data, f"/workflows/{quote(name)}", next=count)
     due = told.get("upcoming") or []
     if as_json:
         options.put_json({"name": name, "enabled": told["enabled"], "upcoming": due})
@@ -131,7 +131,7 @@ def upcoming(
 @workflows.command("versions", epilog="Example: handrail workflows versions nightly")
 def versions(name: Name, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """List the versions of a workflow's file, the newest first."""
-    told = options.run(_asked(options.client(data), "get", f"/workflows/{quote(name)}/versions"))
+    told = calls.get(data, f"/workflows/{quote(name)}/versions")
     if as_json:
         options.put_json(told)
         return 0
@@ -157,13 +157,13 @@ def add(
 ) -> int:
     """Keep a workflow file, switched off, or a new version of one."""
     body = {"text": _text(file), "origin": str(file.absolute())}
-    return _kept(options.run(_asked(options.client(data), "post", "/workflows", body)), as_json=as_json)
+    return _kept(calls.post(data, "/workflows", body), as_json=as_json)
 
 
 @workflows.command("edit", epilog="Example: handrail workflows edit nightly")
 def edit(name: Name, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Change a workflow's file in your editor ($VISUAL, $EDITOR); what is saved becomes a new version."""
-    before = str(options.run(_asked(options.client(data), "get", f"/workflows/{quote(name)}"))["text"])
+    before = str(calls.get(data, f"/workflows/{quote(name)}")["text"])
     with tempfile.TemporaryDirectory(prefix="handrail-") as folder:
         file = Path(folder) / f"{name}.yaml"
         file.write_text(before, "utf-8")
@@ -178,7 +178,7 @@ def edit(name: Name, as_json: options.AsJson = False, data: options.Data = None)
             return 0
         body = {"text": after, "origin": file.name}
         try:
-            told = options.run(_asked(options.client(data), "post", "/workflows", body))
+            told = calls.post(data, "/workflows", body)
         except HandrailError:
             kept = Path(tempfile.gettempdir()) / f"handrail-{name}-{os.getpid()}.yaml"
             kept.write_text(after, "utf-8")
@@ -195,7 +195,7 @@ def sync(repo: options.Repo = None, as_json: options.AsJson = False, data: optio
     if not files:
         raise InvalidInput("--repo", str(top), f"put workflow files into {FOLDER}")
     body = {"origin": str(top), "files": [{"name": str(file.relative_to(top)), "text": _text(file)} for file in files]}
-    told = options.run(_asked(options.client(data), "post", "/workflows/sync", body))
+    told = calls.post(data, "/workflows/sync", body)
     if as_json:
         options.put_json(told)
     else:
@@ -220,7 +220,7 @@ def enable(
 ) -> int:
     """Let a workflow start by itself, from now on; what was due before does not fire."""
     body = {"version": version, "unproven": unproven}
-    told = options.run(_asked(options.client(data), "post", f"/workflows/{quote(name)}/enable", body))
+    told = calls.post(data, f"/workflows/{quote(name)}/enable", body)
     if as_json:
         options.put_json(told)
     else:
@@ -253,7 +253,7 @@ def start(
         inputs[key] = value
     repositories = [str(Path(item).absolute()) if Path(item).is_dir() else item for item in repository or ()]
     body = {"inputs": inputs, "repositories": repositories}
-    told = options.run(_asked(options.client(data), "post", f"/workflows/{quote(name)}/start", body))
+    told = calls.post(data, f"/workflows/{quote(name)}/start", body)
     if as_json and not wait:
         options.put_json(told)
     elif not as_json:
@@ -270,7 +270,7 @@ def trust(
 ) -> int:
     """Say how far a workflow may act unwatched: up by one level, once it has earned that, or down."""
     known = options.allowed(level, "LEVEL", "shadow", "supervised", "sampled", "autonomous")
-    told = options.run(_asked(options.client(data), "post", f"/workflows/{quote(name)}/trust", {"level": known}))
+    told = calls.post(data, f"/workflows/{quote(name)}/trust", {"level": known})
     if as_json:
         options.put_json(told)
     else:
@@ -281,7 +281,7 @@ def trust(
 @workflows.command("disable", epilog="Example: handrail workflows disable nightly")
 def disable(name: Name, data: options.Data = None) -> int:
     """Let a workflow start by itself no more; runs that have begun go on."""
-    options.run(_asked(options.client(data), "post", f"/workflows/{quote(name)}/disable", {}))
+    calls.post(data, f"/workflows/{quote(name)}/disable")
     options.put(f"{name} is disabled")
     return 0
 
@@ -289,7 +289,7 @@ def disable(name: Name, data: options.Data = None) -> int:
 @workflows.command("remove", epilog="Example: handrail workflows remove nightly")
 def remove(name: Name, data: options.Data = None) -> int:
     """Forget a workflow that is not enabled; its runs and versions stay."""
-    options.run(_asked(options.client(data), "delete", f"/workflows/{quote(name)}"))
+    calls.delete(data, f"/workflows/{quote(name)}")
     options.put(f"{name} is removed")
     return 0
 
@@ -320,7 +320,7 @@ def shelf(context: typer.Context, as_json: options.AsJson = False, data: options
     """List ready workflows."""
     if context.invoked_subcommand is not None:
         return 0
-    told = options.run(_asked(options.client(data), "get", "/gallery"))
+    told = calls.get(data, "/gallery")
     if as_json:
         options.put_json(told)
         return 0
@@ -332,7 +332,7 @@ def shelf(context: typer.Context, as_json: options.AsJson = False, data: options
 @gallery.command("add", epilog="Example: handrail gallery add review-pull-requests")
 def take(name: Name, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Keep a ready workflow, switched off; `handrail workflows edit` makes it yours."""
-    return _kept(options.run(_asked(options.client(data), "post", f"/gallery/{quote(name)}", {})), as_json=as_json)
+    return _kept(calls.post(data, f"/gallery/{quote(name)}"), as_json=as_json)
 
 
 def _kept(told: Obj, *, as_json: bool) -> int:
@@ -360,13 +360,6 @@ def _text(file: Path) -> str:
 def _moment(value: object) -> str:
     """A time in the zone of this machine."""
     return f"{datetime.fromisoformat(str(value)).astimezone():%a %Y-%m-%d %H:%M:%S %Z}" if value else ""
-
-
-async def _asked(client: Client, act: str, path: str, body: Obj | None = None, **params: int) -> Obj:
-    async with client:
-        if act == "get":
-            return await client.get(path, **params)
-        return await client.post(path, body or {}) if act == "post" else await client.delete(path)
 
 
 def _become(*words: str) -> NoReturn:

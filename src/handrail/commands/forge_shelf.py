@@ -85,17 +85,6 @@ class ForgeShelf:
         await rows.note(self._store, name, account=found.login, ends=found.ends, trouble=None)
         return found
 
-    async def hook_secret(self, name: str) -> str | None:
-        """What the webhooks of a forge are signed with, None where that was not set up.
-
-        Raises:
-            InvalidInput: it cannot be opened with this master key.
-        """
-        row = await rows.get(self._store, name)
-        if row is None or row.hook_secret is None:
-            return None
-        return unseal(self._master, f"forge:{name}:hook", row.hook_secret)
-
     async def of_remote(self, remote: str) -> tuple[str, str] | None:
         """The forge under which a git remote lies, and the repository's name there; None where it lies under none."""
         for row in await rows.everything(self._store):

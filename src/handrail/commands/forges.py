@@ -18,7 +18,6 @@ from handrail.store.forges import ForgeRow
 from handrail.types import Json, now
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_HOOK_SECRET = re.compile(r"[\x21-\x7e]{8,500}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,6 @@ class Listed:
     settings: Json
     credential: str
     """token, app or none"""
-    webhook_secret: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,6 @@ class Given:
     secret: str = ""
     app_id: str | None = None
     user: str | None = None
-    webhook_secret: str | None = None
-    """None keeps the one that is there"""
 
 
 async def listed(desk: Desk, actor: Actor) -> list[Listed]:
@@ -72,14 +68,8 @@ async def put(desk: Desk, actor: Actor, name: str, given: Given) -> Listed:
         settings["user"] = values.text("user", given.user, 100)
     secret = given.secret.strip()
     await desk.forges.make(kind, url, secret, settings)
-    before = await rows.get(desk.store, name)
-    hook = None if before is None else before.hook_secret
-    if given.webhook_secret is not None:
-        if not _HOOK_SECRET.fullmatch(given.webhook_secret.strip()):
-            raise InvalidInput("webhook_secret", "…", "give 8 to 500 characters without blanks")
-        hook = seal(desk.shelf.master, f"forge:{name}:hook", given.webhook_secret.strip())
     sealed = seal(desk.shelf.master, f"forge:{name}:secret", secret) if secret else None
-    row = ForgeRow(name, kind, url, None, settings, sealed, hook, now())
+    row = ForgeRow(name, kind, url, None, settings, sealed, now())
     await rows.put(desk.store, row)
     return _shown(row)
 
@@ -109,6 +99,4 @@ async def remove(desk: Desk, actor: Actor, name: str) -> None:
 
 def _shown(row: ForgeRow) -> Listed:
     credential = "app" if "app" in row.settings else "token" if row.secret else "none"
-    return Listed(
-        row.name, ForgeKind(row.kind), row.url, row.account, row.settings, credential, row.hook_secret is not None
-    )
+    return Listed(row.name, ForgeKind(row.kind), row.url, row.account, row.settings, credential)

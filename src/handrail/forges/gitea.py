@@ -14,6 +14,7 @@ import httpx2
 
 from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
+from handrail.forges.acts import act
 from handrail.forges.http import Api
 from handrail.forges.setup import address
 from handrail.types import Json
@@ -70,30 +71,22 @@ class Gitea:
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:
         """See `Forge`."""
-        match effect:
-            case e.PullRequest():
-                return await self._pull_request(effect, key)
-            case e.Comment():
-                path = f"{_path(effect.repository)}/issues/{effect.number}/comments"
-                said = {"body": e.marked(effect.body, key)}
-                return await self._once(effect, key, path, f"commenting on {effect.repository}#{effect.number}", said)
-            case e.Review():
-                return await self._review(effect, key)
-            case e.Label():
-                return await self._label(effect)
-            case e.Status():
-                return await self._status(effect)
-            case e.Merge():
-                return await self._merge(effect)
-            case e.Issue():
-                path = f"{_path(effect.repository)}/issues"
-                said = {"title": effect.title, "body": e.marked(effect.body, key)}
-                made = await self._once(effect, key, path, f"opening an issue in {effect.repository}", said)
-                if effect.labels:
-                    await self._add_labels(effect.repository, int(str(made.ids["number"])), effect.labels)
-                return made
-            case _:
-                raise faults.Unsupported(f"Gitea does not carry out an effect of the kind {effect.kind}")
+        return await act(self, "Gitea", effect, key)
+
+    async def comment(self, effect: e.Comment, key: str) -> Receipt:
+        """See `acts.Acts`."""
+        path = f"{_path(effect.repository)}/issues/{effect.number}/comments"
+        said = {"body": e.marked(effect.body, key)}
+        return await self._once(effect, key, path, f"commenting on {effect.repository}#{effect.number}", said)
+
+    async def issue(self, effect: e.Issue, key: str) -> Receipt:
+        """See `acts.Acts`."""
+        path = f"{_path(effect.repository)}/issues"
+        said = {"title": effect.title, "body": e.marked(effect.body, key)}
+        made = await self._once(effect, key, path, f"opening an issue in {effect.repository}", said)
+        if effect.labels:
+            await self._add_labels(effect.repository, int(str(made.ids["number"])), effect.labels)
+        return made
 
     async def _once(self, effect: e.Effect, key: str, path: str, what: str, said: Mapping[str, object]) -> Receipt:
         """Post to a list, unless an item of it carries the marker."""
@@ -103,7 +96,8 @@ class Gitea:
                 return _receipt(effect, item, found=True)
         return _receipt(effect, (await self._api.call("POST", path, what, body=said)).data)
 
-    async def _pull_request(self, effect: e.PullRequest, key: str) -> Receipt:
+    async def pull_request(self, effect: e.PullRequest, key: str) -> Receipt:
+        """See `acts.Acts`."""
         what = f"opening the pull request {effect.head} → {effect.base} in {effect.repository}"
         path = f"{_path(effect.repository)}/pulls"
         title = f"WIP: {effect.title}" if effect.draft else effect.title
@@ -120,7 +114,8 @@ class Gitea:
         body = {**said, "head": effect.head, "base": effect.base}
         return _receipt(effect, (await self._api.call("POST", path, what, body=body)).data)
 
-    async def _review(self, effect: e.Review, key: str) -> Receipt:
+    async def review(self, effect: e.Review, key: str) -> Receipt:
+        """See `acts.Acts`."""
         lines = [{"path": one.path, "new_position": one.line, "body": e.unmarked(one.body)} for one in effect.comments]
         said = {
             "commit_id": effect.commit, "event": _EVENTS[effect.verdict], "body": e.marked(effect.body, key),
@@ -129,7 +124,8 @@ class Gitea:
         path = f"{_path(effect.repository)}/pulls/{effect.number}/reviews"
         return await self._once(effect, key, path, f"reviewing {effect.repository}#{effect.number}", said)
 
-    async def _label(self, effect: e.Label) -> Receipt:
+    async def label(self, effect: e.Label) -> Receipt:
+        """See `acts.Acts`."""
         what = f"labelling {effect.repository}#{effect.number}"
         path = f"{_path(effect.repository)}/issues/{effect.number}"
         if effect.add:
@@ -152,7 +148,8 @@ class Gitea:
         labels = [ids[name] for name in names]
         await self._api.call("POST", f"{path}/issues/{number}/labels", what, body={"labels": labels})
 
-    async def _status(self, effect: e.Status) -> Receipt:
+    async def status(self, effect: e.Status) -> Receipt:
+        """See `acts.Acts`."""
         what = f"setting the status {effect.context} of {effect.commit[:12]} in {effect.repository}"
         path = f"{_path(effect.repository)}/statuses/{effect.commit}"
         async for item in self._api.pages(path, what):
@@ -167,7 +164,8 @@ class Gitea:
         }  # fmt: skip
         return _receipt(effect, (await self._api.call("POST", path, what, body=body)).data)
 
-    async def _merge(self, effect: e.Merge) -> Receipt:
+    async def merge(self, effect: e.Merge) -> Receipt:
+        """See `acts.Acts`."""
         what = f"merging {effect.repository}#{effect.number}"
         path = f"{_path(effect.repository)}/pulls/{effect.number}"
         pull = (await self._api.call("GET", path, what)).data

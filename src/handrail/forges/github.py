@@ -17,6 +17,7 @@ import httpx2
 from handrail.errors import ForgeError
 from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
+from handrail.forges.acts import act
 from handrail.forges.github_news import Look
 from handrail.forges.http import Api
 from handrail.forges.setup import address
@@ -145,11 +146,8 @@ class GitHub:
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:
         """See `Forge`."""
-        if effect.kind not in e.AT_FORGE or isinstance(effect, e.Push):
-            raise faults.Unsupported(f"GitHub does not carry out an effect of the kind {effect.kind}")
-        repository = effect.repository  # type: ignore[union-attr]  # every kind that a forge carries out has one
-        acts = Acts(self._api(repository), _path(repository), repository)
-        return await acts.act(effect, key)
+        repository = getattr(effect, "repository", "")  # an act without one is none of a forge
+        return await act(Acts(self._api(repository), _path(repository), repository), "GitHub", effect, key)
 
 
 class Acts:
@@ -166,27 +164,8 @@ class Acts:
         self._path = path
         self._repository = repository
 
-    async def act(self, effect: e.Effect, key: str) -> Receipt:
-        """Carry one out, or find it."""
-        match effect:
-            case e.PullRequest():
-                return await self._pull_request(effect, key)
-            case e.Comment():
-                return await self._comment(effect, key)
-            case e.Review():
-                return await self._review(effect, key)
-            case e.Label():
-                return await self._label(effect)
-            case e.Status():
-                return await self._status(effect)
-            case e.Merge():
-                return await self._merge(effect)
-            case e.Issue():
-                return await self._issue(effect, key)
-            case _:
-                raise faults.Unsupported(f"GitHub does not carry out an effect of the kind {effect.kind}")
-
-    async def _pull_request(self, effect: e.PullRequest, key: str) -> Receipt:
+    async def pull_request(self, effect: e.PullRequest, key: str) -> Receipt:
+        """See `acts.Acts`."""
         what = f"opening the pull request {effect.head} → {effect.base} in {self._repository}"
         body = {"title": effect.title, "body": e.marked(effect.body, key)}
         opened = await self._opened(effect, key, what)
@@ -221,7 +200,8 @@ class Acts:
                 still = item
         return still
 
-    async def _comment(self, effect: e.Comment, key: str) -> Receipt:
+    async def comment(self, effect: e.Comment, key: str) -> Receipt:
+        """See `acts.Acts`."""
         what = f"commenting on {self._repository}#{effect.number}"
         path = f"{self._path}/issues/{effect.number}/comments"
         if (there := await self._marked(path, key, what)) is not None:
@@ -229,7 +209,8 @@ class Acts:
         made = await self._api.call("POST", path, what, body={"body": e.marked(effect.body, key)})
         return _receipt(effect, made.data, number=effect.number)
 
-    async def _review(self, effect: e.Review, key: str) -> Receipt:
+    async def review(self, effect: e.Review, key: str) -> Receipt:
+        """See `acts.Acts`."""
         what = f"reviewing {self._repository}#{effect.number}"
         path = f"{self._path}/pulls/{effect.number}/reviews"
         if (there := await self._marked(path, key, what)) is not None:
@@ -242,7 +223,8 @@ class Acts:
         made = await self._api.call("POST", path, what, body={**body, "comments": lines})
         return _receipt(effect, made.data, number=effect.number)
 
-    async def _label(self, effect: e.Label) -> Receipt:
+    async def label(self, effect: e.Label) -> Receipt:
+        """See `acts.Acts`."""
         what = f"labelling {self._repository}#{effect.number}"
         path = f"{self._path}/issues/{effect.number}/labels"
         if effect.add:
@@ -256,7 +238,8 @@ class Acts:
         issue = (await self._api.call("GET", f"{self._path}/issues/{effect.number}", what)).data
         return _receipt(effect, issue, number=effect.number)
 
-    async def _status(self, effect: e.Status) -> Receipt:
+    async def status(self, effect: e.Status) -> Receipt:
+        """See `acts.Acts`."""
         what = f"setting the status {effect.context} of {effect.commit[:12]} in {self._repository}"
         async for item in self._api.pages(f"{self._path}/commits/{effect.commit}/statuses", what):
             if item.get("context") == effect.context:  # the newest of this name comes first
@@ -270,7 +253,8 @@ class Acts:
         made = await self._api.call("POST", f"{self._path}/statuses/{effect.commit}", what, body=body)
         return _receipt(effect, made.data, commit=effect.commit)
 
-    async def _merge(self, effect: e.Merge) -> Receipt:
+    async def merge(self, effect: e.Merge) -> Receipt:
+        """See `acts.Acts`."""
         what = f"merging {self._repository}#{effect.number}"
         path = f"{self._path}/pulls/{effect.number}"
         pull = (await self._api.call("GET", path, what)).data
@@ -286,7 +270,8 @@ class Acts:
             raise _of_merge(error, what) from error
         return _receipt(effect, pull, number=effect.number, commit=made.get("sha"))
 
-    async def _issue(self, effect: e.Issue, key: str) -> Receipt:
+    async def issue(self, effect: e.Issue, key: str) -> Receipt:
+        """See `acts.Acts`."""
         what = f"opening an issue in {self._repository}"
         query = {"state": "all", "sort": "created", "direction": "desc"}
         if (there := await self._marked(f"{self._path}/issues", key, what, query, most=500)) is not None:

@@ -17,6 +17,7 @@ import httpx2
 from handrail.errors import ForgeError
 from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
+from handrail.forges.acts import act
 from handrail.forges.http import Api
 from handrail.forges.setup import address
 from handrail.types import Json
@@ -88,25 +89,10 @@ class GitLab:
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:
         """See `Forge`."""
-        match effect:
-            case e.PullRequest():
-                return await self._merge_request(effect, key)
-            case e.Comment():
-                return await self._comment(effect, key)
-            case e.Review():
-                return await self._review(effect, key)
-            case e.Label():
-                return await self._label(effect)
-            case e.Status():
-                return await self._status(effect)
-            case e.Merge():
-                return await self._merge(effect)
-            case e.Issue():
-                return await self._issue(effect, key)
-            case _:
-                raise faults.Unsupported(f"GitLab does not carry out an effect of the kind {effect.kind}")
+        return await act(self, "GitLab", effect, key)
 
-    async def _merge_request(self, effect: e.PullRequest, key: str) -> Receipt:
+    async def pull_request(self, effect: e.PullRequest, key: str) -> Receipt:
+        """See `acts.Acts`."""
         what = f"opening the merge request {effect.head} → {effect.base} in {effect.repository}"
         path = f"{_path(effect.repository)}/merge_requests"
         title = f"Draft: {effect.title}" if effect.draft else effect.title
@@ -124,7 +110,8 @@ class GitLab:
         body = {**said, "source_branch": effect.head, "target_branch": effect.base}
         return _receipt(effect, (await self._api.call("POST", path, what, body=body)).data)
 
-    async def _comment(self, effect: e.Comment, key: str) -> Receipt:
+    async def comment(self, effect: e.Comment, key: str) -> Receipt:
+        """See `acts.Acts`."""
         what = f"commenting on {effect.repository}#{effect.number}"
         kind = "merge_requests" if effect.on_pull_request else "issues"
         return await self._note(effect, key, f"{_path(effect.repository)}/{kind}/{effect.number}", what, effect.body)
@@ -137,7 +124,7 @@ class GitLab:
         made = await self._api.call("POST", f"{path}/notes", what, body={"body": e.marked(body, key)})
         return _receipt(effect, {**web, "id": made.data.get("id")})
 
-    async def _review(self, effect: e.Review, key: str) -> Receipt:
+    async def review(self, effect: e.Review, key: str) -> Receipt:
         """The comments on lines first, each known by a key of its own, then the verdict."""
         what = f"reviewing {effect.repository}!{effect.number}"
         path = f"{_path(effect.repository)}/merge_requests/{effect.number}"
@@ -165,14 +152,16 @@ class GitLab:
                 await self._api.call("POST", f"{path}/approve", what, body={"sha": effect.commit})
         return await self._note(effect, key, path, what, effect.body)
 
-    async def _label(self, effect: e.Label) -> Receipt:
+    async def label(self, effect: e.Label) -> Receipt:
+        """See `acts.Acts`."""
         what = f"labelling {effect.repository}#{effect.number}"
         kind = "merge_requests" if effect.on_pull_request else "issues"
         body = {"add_labels": ",".join(effect.add), "remove_labels": ",".join(effect.remove)}
         path = f"{_path(effect.repository)}/{kind}/{effect.number}"
         return _receipt(effect, (await self._api.call("PUT", path, what, body=body)).data)
 
-    async def _status(self, effect: e.Status) -> Receipt:
+    async def status(self, effect: e.Status) -> Receipt:
+        """See `acts.Acts`."""
         what = f"setting the status {effect.context} of {effect.commit[:12]} in {effect.repository}"
         path = _path(effect.repository)
         async for item in self._api.pages(f"{path}/repository/commits/{effect.commit}/statuses", what):
@@ -190,7 +179,8 @@ class GitLab:
             effect, (await self._api.call("POST", f"{path}/statuses/{effect.commit}", what, body=body)).data
         )
 
-    async def _merge(self, effect: e.Merge) -> Receipt:
+    async def merge(self, effect: e.Merge) -> Receipt:
+        """See `acts.Acts`."""
         what = f"merging {effect.repository}!{effect.number}"
         path = f"{_path(effect.repository)}/merge_requests/{effect.number}"
         request = (await self._api.call("GET", path, what)).data
@@ -208,7 +198,8 @@ class GitLab:
                 raise faults.MergeConflict(f"GitLab: {what} was not done: it cannot be merged as it is") from error
             raise
 
-    async def _issue(self, effect: e.Issue, key: str) -> Receipt:
+    async def issue(self, effect: e.Issue, key: str) -> Receipt:
+        """See `acts.Acts`."""
         what = f"opening an issue in {effect.repository}"
         path = f"{_path(effect.repository)}/issues"
         async for item in self._api.pages(path, what, {"scope": "created_by_me", "order_by": "created_at"}):

@@ -219,7 +219,6 @@ forges = Table(
     Column("account", String),  # whose token it is: acts of our own are known by it
     Column("settings", _JSON, nullable=False),
     Column("secret", LargeBinary),  # token or App key, sealed
-    Column("hook_secret", LargeBinary),  # what its webhooks are signed with, sealed
     Column("ends", UtcDateTime),  # when its credential ends, as it told when it was asked the last time
     Column("trouble", Text),  # why its credential was not taken the last time
     Column("created", UtcDateTime, nullable=False),

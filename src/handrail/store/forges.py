@@ -16,7 +16,7 @@ from handrail.types import Json
 
 @dataclass(frozen=True, slots=True)
 class ForgeRow:
-    """One forge; `secret` and `hook_secret` are sealed."""
+    """One forge; `secret` is sealed."""
 
     name: str
     kind: str
@@ -25,7 +25,6 @@ class ForgeRow:
     """whose credential it is, as the last check found"""
     settings: Json
     secret: bytes | None
-    hook_secret: bytes | None
     created: datetime
     ends: datetime | None = None
     """when its credential ends, as the last check found"""

@@ -170,9 +170,6 @@ class ForgeBody(Given):
     secret: Annotated[str, Field(repr=False, description="token, App key or password; never shown again")] = ""
     app_id: Annotated[str | None, Field(description="of a GitHub App, whose private key `secret` is then")] = None
     user: Annotated[str | None, Field(description="whom a server of plain git asks for")] = None
-    webhook_secret: Annotated[
-        str | None, Field(repr=False, description="what its webhooks are signed with; kept where missing")
-    ] = None
 
 
 class ForgeCheckBody(Given):

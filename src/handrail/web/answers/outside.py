@@ -21,7 +21,6 @@ class ForgeShown(Answer):
     app_id: str | None
     user: str | None
     credential: Literal["token", "app", "none"]
-    webhook_secret: Annotated[bool, Field(description="whether one is set")]
 
 
 class ForgeList(Answer):

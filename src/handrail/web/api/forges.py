@@ -16,7 +16,7 @@ async def listed(call: Call) -> Json:
 
 async def put(call: Call, body: ForgeBody) -> Json:
     """Set one up."""
-    given = Given(body.kind, body.url, body.secret, body.app_id, body.user, body.webhook_secret)
+    given = Given(body.kind, body.url, body.secret, body.app_id, body.user)
     return _forge(await forges.put(call.desk, call.actor, call.path("name"), given))
 
 
@@ -47,7 +47,6 @@ def _forge(item: Listed) -> Json:
         "app_id": item.settings.get("app"),
         "user": item.settings.get("user"),
         "credential": item.credential,
-        "webhook_secret": item.webhook_secret,
     }
 
 

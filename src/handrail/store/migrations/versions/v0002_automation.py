@@ -250,7 +250,6 @@ def _forges() -> None:
         sa.Column("account", sa.String()),
         sa.Column("settings", sa.JSON(), nullable=False),
         sa.Column("secret", sa.LargeBinary()),
-        sa.Column("hook_secret", sa.LargeBinary()),
         sa.Column("ends", _TIME),
         sa.Column("trouble", sa.Text()),
         sa.Column("created", _TIME, nullable=False),
