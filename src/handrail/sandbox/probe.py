@@ -206,11 +206,13 @@ async def _attempts(box: Box, ground: Targets, *more: str) -> dict[str, tuple[bo
 
 
 async def _controls(ground: Targets) -> dict[str, tuple[bool, str]]:
-    # in a thread: a server that ends meanwhile cancels this, and would leave a subprocess of the loop half begun
-    done = await asyncio.to_thread(
-        subprocess.run, _command(ground), stdout=subprocess.PIPE, timeout=PROBE_SECONDS, check=False
-    )
-    return {name: (bool(got), str(said)) for name, (got, said) in json.loads(done.stdout).items()}
+    # no subprocess of the loop: a server that ends meanwhile cancels this, and would leave one half begun
+    with subprocess.Popen(_command(ground), stdout=subprocess.PIPE) as process:  # noqa: ASYNC220
+        try:
+            output, _ = await asyncio.to_thread(process.communicate)
+        finally:
+            process.kill()
+    return {name: (bool(got), str(said)) for name, (got, said) in json.loads(output).items()}
 
 
 async def _kill(box: Box) -> Finding:
