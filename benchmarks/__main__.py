@@ -10,13 +10,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import egress, gateway, log, many, pages, policy, sandbox, start, steps
+from benchmarks import egress, events, gateway, log, many, pages, policy, runs, sandbox, start, steps
 
 PARTS = {
     "start": start.run,
     "steps": steps.run,
     "many": many.run,
     "log": log.run,
+    "events": events.run,
+    "runs": runs.run,
     "gateway": gateway.run,
     "egress": egress.run,
     "policy": policy.run,

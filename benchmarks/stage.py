@@ -128,9 +128,9 @@ def _connect(data: Path, process: subprocess.Popen[bytes]) -> httpx2.Client:
     raise SystemExit(f"the server ended with {process.returncode}")
 
 
-def repository(folder: Path) -> Path:
+def repository(folder: Path, name: str = "repository") -> Path:
     """A git repository with 42 small files."""
-    place = folder / "repository"
+    place = folder / name
     place.mkdir()
     for number in range(42):
         (place / f"file{number}.txt").write_text(f"line {number}\n" * 20, "utf-8")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from handrail.errors import InvalidInput
@@ -52,13 +53,17 @@ class Config:
     """a turn is ended once its agent has made the same call with the same answer so often, running; 0 for never"""
     sandbox: str = "bubblewrap"
     """walls of a new session, unless it says otherwise"""
+    database: str = field(default="", repr=False)
+    """where state is kept: empty for a file in the data directory, or `postgresql://user:password@host/name`"""
+    server_dead: float = 30.0
+    """a server of the same database that was not heard of for this long is dead: another goes on with its runs"""
     network_inside: str = ""
     """private networks that names may lead to all the same, such as `10.20.0.0/16 fd00:1::/32`"""
 
     @property
-    def database(self) -> Path:
-        """The SQLite file."""
-        return self.data / "handrail.db"
+    def place(self) -> Path | str:
+        """The SQLite file, or the URL of the database."""
+        return self.database or self.data / "handrail.db"
 
     def inside(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """The networks of `network_inside`.
@@ -104,6 +109,30 @@ def load(data: Path, environ: Mapping[str, str] | None = None) -> Config:
     settable = {f"HANDRAIL_{name.upper()}": name for name in _TYPES}
     given = {settable[key]: value for key, value in environ.items() if key in settable}
     return _apply(config, given, "environment")
+
+
+def keep_setting(data: Path, name: str, value: str) -> None:
+    """Write a setting into `config.toml`, unless it is there, for every later start.
+
+    Raises:
+        InvalidInput: the file says something else, or is no TOML.
+    """
+    file = data / "config.toml"
+    text = file.read_text("utf-8") if file.is_file() else ""
+    try:
+        there = tomllib.loads(text).get(name)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(str(file), str(error), "make it valid TOML") from error
+    if there == value:
+        return
+    if there is not None:
+        raise InvalidInput(name, "…", f"{file} says another one: change it there")
+    _apply(Config(data=data), {name: value}, name)
+    line = f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
+    draft = file.with_name(".config.toml.new")
+    draft.write_text(line + text, "utf-8")  # first: what follows may be a table
+    draft.chmod(0o600)
+    draft.replace(file)
 
 
 _CHOICES = {"approval_then": ("park", "deny", "escalate")}

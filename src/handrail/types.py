@@ -15,6 +15,7 @@ RunId = NewType("RunId", str)
 TaskId = NewType("TaskId", str)
 EffectId = NewType("EffectId", str)
 ArrivalId = NewType("ArrivalId", str)
+ServerId = NewType("ServerId", str)
 NanoUSD = NewType("NanoUSD", int)
 """Money in billionths of a US dollar: sums stay exact."""
 Scope = NewType("Scope", str)

@@ -72,11 +72,11 @@ async def test_an_upgrade_keeps_old_workflows_running_beside_new_ones(tmp_path: 
     """Incident 17 (OH#17436: after an upgrade only automations made since then ran)."""
     database, at = tmp_path / "data" / "handrail.db", "2026-01-01 00:00:00.000000"
     database.parent.mkdir()
-    await asyncio.to_thread(upgrade, database, FIRST)
+    await asyncio.to_thread(upgrade, f"sqlite:///{database}", FIRST)
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(
-            "INSERT INTO workflows (name, source, version, enabled, trust, accepted, idle, watermark, created, updated)"
-            " VALUES ('old', 'file', 'v1', 1, 'supervised', 3, 0, ?, ?, ?)", [at] * 3,
+            "INSERT INTO workflows (name, source, version, enabled, trust, accepted, watermark, created, updated)"
+            " VALUES ('old', 'file', 'v1', 1, 'supervised', 3, ?, ?, ?)", [at] * 3,
         )  # fmt: skip
         connection.execute(
             "INSERT INTO workflow_versions (workflow, version, number, text, by, created)"

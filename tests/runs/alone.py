@@ -64,7 +64,7 @@ async def main(data: Path, provider: str, run: Path) -> None:
         for runs in heard:
             runs.settled(session)
 
-    async with await Store.open(config.database) as store:
+    async with await Store.open(config.place) as store:
         await gateway.start()
         rooms = Rooms(config, store, Roster(data, dict(os.environ)), gateway, backend, Egress(), settled=settled)
         sessions = Sessions(rooms)

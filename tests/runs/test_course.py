@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from handrail.automation import EffectState, TaskState, TriggerKind, Trust
 from handrail.notify import Occasion
-from handrail.runs import results
+from handrail.runs import results, spending
 from handrail.runs.plan import Target
 from handrail.runs.rooms import Refused
 from handrail.store import calls
@@ -43,6 +43,9 @@ async def test_a_supervised_effect_waits_for_a_person_and_costs_a_row(works: Wor
     task = await works.until(run, TaskState.PARKED)
     (effect,) = await works.effects(run)
     assert (effect.state, task.reason) == (EffectState.WAITING, "1 effect waits for a person")
+    spent = (await spending.of_tasks(works.house.store, run))[task.id]  # it is told before the end sums it up
+    assert spent == (await spending.of_runs(works.house.store, [run]))[run]
+    assert spent.cost_nano > task.cost_nano == 0
     assert works.ledger.carried == []
     assert [notice.occasion for notice in works.told] == [Occasion.EFFECT]
     await works.decide(effect, EffectState.APPROVED)

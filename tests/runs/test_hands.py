@@ -8,6 +8,7 @@ import pytest
 from handrail.automation import EffectState, RunState, TaskState, Trust
 from handrail.errors import Conflict
 from handrail.kinds import Kind
+from handrail.runs.plan import Spread
 from handrail.store import runs
 from handrail.types import ApprovalId, Control, Outcome
 from tests.runs.conftest import MEND, OpenWorks, Works, git, stage
@@ -111,6 +112,17 @@ async def test_what_waits_for_a_person_waits_through_a_restart(open_works: OpenW
         await works.decide(effect, EffectState.APPROVED)
         assert (await works.ended(run)).outcome is Outcome.DONE
         assert len(works.ledger.carried) == 1
+
+
+async def test_two_runs_share_what_an_agent_may_do_at_once(works: Works) -> None:
+    plan = works.plan(effects=(), spread=Spread(per_agent=1))
+    runs = [await works.begin(plan) for _ in range(2)]  # the first is still being prepared when the second begins
+    for run in runs:
+        await works.ended(run)
+    (one,), (two,) = [await works.tasks(run) for run in runs]
+    assert one.ended is not None
+    assert two.started is not None
+    assert two.started >= one.ended
 
 
 async def test_failed_tasks_alone_run_again(works: Works) -> None:

@@ -44,6 +44,12 @@ def test_no_more_run_at_once_than_the_plan_says() -> None:
     assert _begun(_plan(concurrency=9, per_agent=2), _tasks(QUEUED, QUEUED), Counter(handrail=2)) == []
 
 
+def test_a_provider_gets_no_more_than_its_share() -> None:
+    plan = replace(_plan(concurrency=9, per_provider=2), stages=(Stage("work", "x", provider="lab"),))
+    busy = choose(plan, _tasks(QUEUED, QUEUED, QUEUED), agents=NOBODY, providers=Counter(lab=1, other=7))
+    assert [task.position for task in busy.begin] == [0]
+
+
 def test_canaries_go_first_and_the_rest_when_they_are_done() -> None:
     plan = _plan(concurrency=4, canary=2, stop_at_failure_rate=0.4)
     assert _begun(plan, _tasks(QUEUED, QUEUED, QUEUED, QUEUED)) == [0, 1]

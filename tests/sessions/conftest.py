@@ -126,7 +126,7 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
             Provider("openai", Wire.OPENAI, f"{fake.url}/v1", "house-key-5b21c9"),
             Provider("gemini", Wire.GEMINI, fake.url, "house-key-5b21c9"),
         )
-        async with await Store.open(config.database) as store:
+        async with await Store.open(config.place) as store:
             gateway = Gateway(Providers(providers))
             await gateway.start()
             backends = {kind: open_backend(kind) for kind in SandboxKind}

@@ -118,7 +118,7 @@ async def test_each_start_of_the_agent_has_a_fresh_copy_and_none_stays(home: Hom
     await home.tells(session)
     copy = home.inside(session) / ".pet/login.json"
     assert copy.read_text() == '{"token": "renewed or planted"}'
-    actor = home.house.sessions._actors[session]
+    actor = home.house.sessions.actors.living[session]
     await actor.workplace.stop_agent()
     assert not copy.exists()
     home.log_in('{"token": "renewed by the user"}')
@@ -148,7 +148,7 @@ async def test_a_copy_behind_a_link_that_the_agent_planted_is_not_followed(home:
     folder = home.inside(session) / ".pet"
     shutil.rmtree(folder)
     folder.symlink_to(home.file.parent)
-    await home.house.sessions._actors[session].workplace.stop_agent()
+    await home.house.sessions.actors.living[session].workplace.stop_agent()
     assert home.file.read_text() == TOKEN
     await home.house.sessions.prompt(session, "Again.", "test")
     await home.house.until(session, Kind.TURN_ENDED, count=2)

@@ -95,7 +95,7 @@ async def test_answered_twelve_hours_and_two_restarts_later_it_goes_on_and_compl
         session = await house.hand_off(steps, permissions=Permissions.ASK)
         row = await parked(house, session, clock)
         assert row.why == "step: Mend the greeting · $0.01 so far"
-        actor = house.sessions._actors[session]
+        actor = house.sessions.actors.living[session]
         assert actor.workplace.agent is None
         async with asyncio.timeout(10):
             while actor.busy:  # noqa: ASYNC110  # the task is what is watched
@@ -105,7 +105,7 @@ async def test_answered_twelve_hours_and_two_restarts_later_it_goes_on_and_compl
     async with open_house(clock=clock) as house:
         await look(house)
         await asyncio.sleep(0.3)
-        assert house.sessions._actors == {}  # nothing is kept for a session that waits
+        assert house.sessions.actors.living == {}  # nothing is kept for a session that waits
     clock.on(hours=6)
     async with open_house(clock=clock) as house:
         assert len(house.fake.calls) == calls
@@ -195,7 +195,7 @@ async def test_an_agent_that_works_beside_its_question_is_not_let_go(open_house:
         await house.say(session, [MEND, {"text": "done"}])
         asked = await house.until(session, Kind.APPROVAL_ASKED)
         clock.on(seconds=301)
-        actor = house.sessions._actors[session]
+        actor = house.sessions.actors.living[session]
         actor.workplace.transcript.heard += 3600  # it spoke just now, and goes on to
         await look(house)
         assert actor.workplace.agent is not None
@@ -284,7 +284,7 @@ async def test_five_thousand_questions_cost_rows_and_no_memory(open_house: Open,
         async with asyncio.timeout(30):
             while len(asyncio.all_tasks()) > tasks:  # noqa: ASYNC110 - the sweeper looks as well, in its own time
                 await asyncio.sleep(0.05)
-        assert house.sessions._actors == {}
+        assert house.sessions.actors.living == {}
         assert resident() - before < 40 << 20
         await look(house)  # nothing is due any more
         assert len(await approvals.everywhere(house.store, limit=many + 1)) == many

@@ -283,7 +283,7 @@ async def test_idle_agents_are_released_and_come_back(open_house: Open, monkeypa
         await house.until(session, Kind.TURN_ENDED)
         await house.rest(session)
         async with asyncio.timeout(10):
-            while house.sessions._actors:  # noqa: ASYNC110  # nothing tells of it: nobody needs to know
+            while house.sessions.actors.living:  # noqa: ASYNC110  # nothing tells of it: nobody needs to know
                 await asyncio.sleep(0.05)
         await house.say(session, [{"text": "two"}])
         await house.until(session, Kind.TURN_ENDED, count=2)

@@ -89,7 +89,7 @@ async def test_a_changed_ceiling_holds_from_the_next_start(house: House, tmp_pat
     await house.until(session, Kind.TURN_ENDED)
     ceiling = tmp_path / "data" / CEILING
     ceiling.write_text("limits: {tmp: soon}\n")
-    async with house.sessions._use(session) as actor:  # its agent idles for minutes otherwise
+    async with house.sessions.actors.use(session) as actor:  # its agent idles for minutes otherwise
         await actor.workplace.stop_agent(kill=True)
         await house.say(session, [{"text": "second"}])
         ended = await house.until(session, Kind.TURN_ENDED, count=2)

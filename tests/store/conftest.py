@@ -6,12 +6,19 @@ from pathlib import Path
 import pytest
 
 from handrail.store.engine import Store
+from tests import postgres
 from tests.store.making import begin
 
 
+@pytest.fixture(params=postgres.KINDS)
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Path | str:
+    """Both kinds of database, empty."""
+    return postgres.place(request.param, tmp_path / "data")
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with await Store.open(tmp_path / "data" / "handrail.db") as opened:
+async def store(place: Path | str) -> AsyncIterator[Store]:
+    async with await Store.open(place) as opened:
         yield opened
 
 

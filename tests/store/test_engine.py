@@ -138,7 +138,7 @@ async def test_a_torn_tail_loses_the_last_appends_and_nothing_before(tmp_path: P
 
 
 async def test_a_database_that_another_program_holds_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handrail.store.database._PRAGMAS", ("PRAGMA busy_timeout=50",))
+    monkeypatch.setattr("handrail.store.sqlite._PRAGMAS", ("PRAGMA busy_timeout=50",))
     path = await made(tmp_path)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

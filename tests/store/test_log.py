@@ -109,9 +109,9 @@ async def test_a_guard_that_finds_nothing_stops_its_own_append_only(alice: Store
     assert [event.data["text"] for event in await alice.log.read(ALICE)] == ["won", "other"]
 
 
-async def test_another_process_that_wrote_first_costs_no_event(alice: Store, tmp_path: Path) -> None:
+async def test_another_process_that_wrote_first_costs_no_event(alice: Store, place: Path | str) -> None:
     await alice.log.append(ALICE, [said("one")])
-    async with await Store.open(tmp_path / "data" / "handrail.db") as other:
+    async with await Store.open(place) as other:
         await other.log.append(ALICE, [said("two")])
     made = await alice.log.append(ALICE, [said("three")])
     assert [event.seq for event in made] == [3]

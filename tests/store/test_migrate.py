@@ -15,7 +15,7 @@ from handrail.store.tables import SCHEMA
 
 async def test_a_fresh_database_is_what_the_migrations_make(tmp_path: Path) -> None:
     await (await Store.open(tmp_path / "fresh.db")).close()
-    await asyncio.to_thread(upgrade, tmp_path / "migrated.db")
+    await asyncio.to_thread(upgrade, f"sqlite:///{tmp_path / 'migrated.db'}")
     assert schema(tmp_path / "fresh.db") == schema(tmp_path / "migrated.db")
 
 

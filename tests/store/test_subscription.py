@@ -71,11 +71,11 @@ async def test_following_every_session_begins_now(alice: Store) -> None:
     assert [(event.session, event.seq) for event in events] == [(ALICE, 2), (BOB, 1)]
 
 
-async def test_what_another_process_wrote_is_read_from_the_table(alice: Store, tmp_path: Path) -> None:
+async def test_what_another_process_wrote_is_read_from_the_table(alice: Store, place: Path | str) -> None:
     async with alice.log.subscribe(ALICE) as subscription:
         await alice.log.append(ALICE, [said("one")])
         await take(subscription, 1)
-        async with await Store.open(tmp_path / "data" / "handrail.db") as other:
+        async with await Store.open(place) as other:
             await other.log.append(ALICE, [said("two")])
         await alice.log.append(ALICE, [said("three")])
         assert [event.seq for event in await take(subscription, 2)] == [2, 3]

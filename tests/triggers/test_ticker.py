@@ -23,15 +23,22 @@ from handrail.triggers import ticker as module
 from handrail.types import RunId
 from handrail.workflows import cron
 from handrail.workflows.rules import CatchUp, Overlap, Rule
+from tests import postgres
 from tests.triggers.ticking import NOON, Rows, Watch, enabled, ticker
 
 HOURLY = Rule(cron.parse("0 * * * *", cron.zone("UTC")))
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 
 
+@pytest.fixture(params=postgres.KINDS)
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Path | str:
+    """Both kinds of database: the same rule must hold for several servers on either."""
+    return postgres.place(request.param, tmp_path)
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with await Store.open(tmp_path / "handrail.db") as opened:
+async def store(place: Path | str) -> AsyncIterator[Store]:
+    async with await Store.open(place) as opened:
         await enabled(opened, "nightly")
         yield opened
 
@@ -181,16 +188,16 @@ async def test_a_suspended_machine_wakes_the_sleeper(store: Store, monkeypatch: 
     assert [(tick.count, tick.state) for tick in await recorded(store)] == [(467, "missed"), (1, "fired")]
 
 
-def test_two_servers_on_one_database_while_one_after_the_other_is_killed(tmp_path: Path) -> None:
+def test_two_servers_on_one_database_while_one_after_the_other_is_killed(place: Path | str) -> None:
     """Incident 2 (GO#11695): every tick has one run and one record, whenever a server dies."""
-    database, chance = tmp_path / "handrail.db", random.Random(7)  # noqa: S311 - the same moments each time
+    chance = random.Random(7)  # noqa: S311 - the same moments each time
 
     async def made() -> None:
-        async with await Store.open(database) as store:
+        async with await Store.open(place) as store:
             await enabled(store, "nightly")
 
     asyncio.run(made())
-    words = [sys.executable, "-m", "tests.triggers.ticking", str(database), str(time.time()), "40"]
+    words = [sys.executable, "-m", "tests.triggers.ticking", str(place), str(time.time()), "40"]
     servers: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
@@ -208,7 +215,7 @@ def test_two_servers_on_one_database_while_one_after_the_other_is_killed(tmp_pat
     finally:
         for server in servers:
             _kill(server)
-    asyncio.run(_one_fate_each(database))
+    asyncio.run(_one_fate_each(place))
 
 
 def _kill(server: subprocess.Popen[bytes]) -> None:
@@ -218,8 +225,8 @@ def _kill(server: subprocess.Popen[bytes]) -> None:
     server.stdout.close()
 
 
-async def _one_fate_each(database: Path) -> None:
-    async with await Store.open(database) as store:
+async def _one_fate_each(place: Path | str) -> None:
+    async with await Store.open(place) as store:
         fates: list[datetime] = []
         for tick in await recorded(store):
             fates += [tick.due - n * SECOND for n in range(tick.count)]

@@ -84,7 +84,7 @@ async def enabled(store: Store, name: str, at: datetime = NOON) -> None:
     await store.log.write(guard=workflow_rows.insert(row))
 
 
-async def _serve(database: Path, start: float, speed: float) -> None:
+async def _serve(database: Path | str, start: float, speed: float) -> None:
     def wall() -> datetime:
         return NOON + timedelta(seconds=(time.time() - start) * speed)
 
@@ -97,4 +97,5 @@ async def _serve(database: Path, start: float, speed: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
+    where = Path(sys.argv[1]) if sys.argv[1].startswith("/") else sys.argv[1]
+    asyncio.run(_serve(where, float(sys.argv[2]), float(sys.argv[3])))

@@ -13,7 +13,7 @@ import typer
 from handrail.cli import calls, options, waiting
 from handrail.cli.clean import one_line
 from handrail.cli.client import Obj
-from handrail.cli.layout import Line, Span, columns, line, printed, table
+from handrail.cli.layout import Line, Span, columns, cost, line, printed, table
 from handrail.cli.options import allowed
 
 runs = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -137,8 +137,9 @@ def _whole(told: Obj, *, full: bool) -> list[Line]:
     rows = [line(head, Span(f"  {outcome}", "" if told["outcome"] in _GOOD else "yellow"))]
     if told.get("reason"):
         rows.append(line(Span(f"  {one_line(str(told['reason']), 200)}")))
-    started = f"started by {told['trigger']} ({told['by']}), trust {told['trust']}, cost {_usd(told['cost_nano'])}"
-    rows.append(line(Span(f"  {started}", "dim")))
+    started = f"started by {told['trigger']} ({told['by']}), trust {told['trust']}"
+    spent = cost(told["cost_nano"], int(told.get("unpriced") or 0))
+    rows.append(line(Span(f"  {started}, {'cost' if told['ended'] else 'cost so far'} {spent}", "dim")))
     tasks = {str(task["id"]): task for task in told.get("all") or []}
     for group in told.get("groups") or []:
         of = [tasks[task] for task in group["tasks"]]
@@ -170,7 +171,3 @@ def _task(task: Obj, *, good: bool) -> list[Line]:
 
 def _counted(tasks: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {word.replace('_', ' ')}" for word, number in tasks.items())
-
-
-def _usd(nano: int) -> str:
-    return f"${nano / 1e9:.4f}"

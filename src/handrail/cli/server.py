@@ -14,6 +14,7 @@ from handrail.cli import finding, options
 from handrail.cli.clean import one_line
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import Line, Span, duration, line, printed
+from handrail.config import keep_setting
 from handrail.errors import Conflict, HandrailError, Unavailable
 
 
@@ -22,10 +23,17 @@ def up(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="TCP port on loopback; 0 takes a free one.")
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", metavar="URL", help="Keep state in PostgreSQL, from now on: postgresql://…"),
+    ] = None,
     data: options.Data = None,
 ) -> int:
     """Start the server."""
     directory = options.where(data)
+    if database is not None:
+        finding.prepare(directory)
+        keep_setting(directory, "database", database)
     if port is not None:
         os.environ["HANDRAIL_PORT"] = str(port)
     if foreground:
@@ -34,20 +42,20 @@ def up(
             raise Conflict(f"a server already runs on {directory}: stop it with `handrail down`")
         sys.stdout.flush()
         os.execv(sys.executable, finding.keeper_command(directory))  # noqa: S606 - no shell is wanted
-    return options.run(_up(directory, port))
+    return options.run(_up(directory, told=port is not None or database is not None))
 
 
-async def _up(directory: Path, port: int | None) -> int:
+async def _up(directory: Path, *, told: bool) -> int:
     began = time.monotonic()
     running = await finding.connect(directory)
     if running is not None:
         await running.aclose()
-    if running is not None and port is not None:
-        raise Conflict("a server already runs on this data directory: `handrail down` first, then give it another port")
+    if running is not None and told:
+        raise Conflict("a server already runs on this data directory: `handrail down` first, then start it so")
     async with Client(directory, say=options.whisper) as client:
-        told = await client.get("/status")
+        now = await client.get("/status")
     said = "was running" if running else f"is up after {duration(time.monotonic() - began)}"
-    options.put(f"the server {said}: {told.get('url')} (process {told.get('pid')}, data in {directory})")
+    options.put(f"the server {said}: {now.get('url')} (process {now.get('pid')}, data in {directory})")
     return 0
 
 
@@ -119,6 +127,8 @@ def _status_lines(told: Obj) -> list[Line]:
         ("walls", f"{walls.get('kind')}, holding {', '.join(map(str, walls.get('holds') or [])) or 'nothing'}"),
         ("providers", ", ".join(map(str, told.get("providers") or [])) or "none: see `handrail providers set --help`"),
     ]
+    others = [f"{one['host']} (heard of {duration(one['quiet'])} ago)" for one in told.get("servers") or []]
+    rows += [("servers", ", ".join(others))] if others else []
     out = [line(Span(f"{name:<10}", "dim"), one_line(text, 300)) for name, text in rows]
     if lacks or walls.get("kind") == "none":
         detail = one_line(str(walls.get("detail") or ""))

@@ -10,6 +10,7 @@ from handrail.commands.desk import Desk
 from handrail.commands.sessions import Seen, show
 from handrail.errors import InvalidInput
 from handrail.sessions import origin
+from handrail.sessions.actors import must_be_here
 from handrail.sessions.origin import Origin
 from handrail.sessions.rooms import NewSession
 from handrail.store import sessions as rows
@@ -39,9 +40,11 @@ async def branch(desk: Desk, actor: Actor, word: str, turn: int | None = None, t
     Raises:
         NotFound: there is no such session.
         InvalidInput: there is no snapshot of that turn, or its repository is gone.
+        Conflict: another server has it.
     """
     authorise(actor, Permission.SESSIONS_WRITE)
     row = await rows.find(desk.store, word)
+    await must_be_here(desk.store, row)
     wanted = snapshots.latest(desk.store, row.id) if turn is None else snapshots.after(desk.store, row.id, turn)
     kept = await wanted
     if kept is None:

@@ -14,6 +14,7 @@ from handrail.errors import Conflict, InvalidInput
 from handrail.runs import trust
 from handrail.runs.local import kept_at
 from handrail.runs.proposals import delivered
+from handrail.sessions.actors import must_be_here
 from handrail.store import effects as rows
 from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
@@ -94,6 +95,8 @@ async def approve(desk: Desk, actor: Actor, word: str) -> EffectRow:
     row = await rows.find(desk.store, word)
     states = (*_OPEN, EffectState.FAILED) if row.task is None else _OPEN
     _must_be(row, states)
+    if row.task is None and row.session is not None:  # it is carried out from here, with what the session made
+        await must_be_here(desk.store, await session_rows.get(desk.store, row.session))
     whole = row if row.task is not None else await _filled_in(desk, row)
     change = rows.change(
         row.id, *states, state=EffectState.APPROVED, decided=now(), decided_by=actor.name, body=whole.body, due=None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import InvalidInput
+from handrail.sessions.actors import must_be_here
 from handrail.store import sessions as rows
 from handrail.store import snapshots
 from handrail.workspaces import browse
@@ -38,6 +39,7 @@ async def look(desk: Desk, actor: Actor, word: str, path: str, turn: int | None 
     Raises:
         NotFound: there is no such session, or nothing at this path.
         InvalidInput: no path can be that, or there is no such turn.
+        Conflict: another server has it.
     """
     session, results, kept = await _kept(desk, actor, word, turn)
     return Looked(session, kept.turn, kept.commit, await browse.look(results, kept.commit, path))
@@ -49,6 +51,7 @@ async def raw(desk: Desk, actor: Actor, word: str, path: str, turn: int | None =
     Raises:
         NotFound: there is no such session or file.
         InvalidInput: no path can be that, there is no such turn, or the file is too large.
+        Conflict: another server has it.
     """
     _, results, kept = await _kept(desk, actor, word, turn)
     return await browse.raw(results, kept.commit, path)
@@ -67,6 +70,7 @@ async def snapshots_of(desk: Desk, actor: Actor, word: str) -> list[snapshots.Sn
 async def _kept(desk: Desk, actor: Actor, word: str, turn: int | None) -> tuple[str, Path, snapshots.SnapshotRow]:
     authorise(actor, Permission.SESSIONS_READ)
     row = await rows.find(desk.store, word)
+    await must_be_here(desk.store, row)
     found = snapshots.latest(desk.store, row.id) if turn is None else snapshots.after(desk.store, row.id, turn)
     kept = await found
     if kept is None:

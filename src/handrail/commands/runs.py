@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from handrail.automation import RunState, TaskState
 from handrail.commands import values
@@ -11,7 +12,7 @@ from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, NotFound
 from handrail.runs import plan as plans
-from handrail.runs import results
+from handrail.runs import results, spending
 from handrail.runs.likeness import Group, grouped
 from handrail.runs.plan import Plan
 from handrail.runs.results import Made
@@ -20,6 +21,7 @@ from handrail.store import effects as effect_rows
 from handrail.store import runs as rows
 from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
+from handrail.store.calls import Totals
 from handrail.store.effects import EffectRow
 from handrail.store.runs import RunEvent, RunRow
 from handrail.store.tasks import TaskRow
@@ -28,6 +30,7 @@ from handrail.types import Outcome, RunId, SessionId
 MOST_RUNS = 1000
 MOST_LINES = 2000
 
+RowT = TypeVar("RowT", RunRow, TaskRow)
 Counts = Mapping[tuple[TaskState, Outcome | None], int]
 
 
@@ -37,6 +40,8 @@ class Listed:
 
     row: RunRow
     counts: Counts
+    unpriced: int = 0
+    """calls whose price nobody knows: what it cost is more than the row says"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Task:
     stage: str
     made: Made
     effects: tuple[EffectRow, ...]
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Shown:
     plan: Plan
     tasks: tuple[Task, ...]
     groups: tuple[Group, ...]
+    unpriced: int = 0
 
 
 async def listed(
@@ -68,7 +75,8 @@ async def listed(
     count = values.count("limit", limit, MOST_RUNS)
     found = await rows.newest(desk.store, workflow=workflow, states=states, limit=count, by=actor.only)
     counts = await task_rows.counts(desk.store, [row.id for row in found])
-    return [Listed(row, counts[row.id]) for row in found]
+    spent = await spending.of_runs(desk.store, [row.id for row in found])
+    return [Listed(_costing(row, spent[row.id]), counts[row.id], spent[row.id].unpriced) for row in found]
 
 
 async def show(desk: Desk, actor: Actor, word: str) -> Shown:
@@ -83,8 +91,10 @@ async def show(desk: Desk, actor: Actor, word: str) -> Shown:
     tasks = await task_rows.of_run(desk.store, row.id)
     effects = await effect_rows.of_run(desk.store, row.id)
     plan = plans.from_json(row.plan)
-    shown = tuple(_task(task, plan, effects) for task in tasks)
-    return Shown(row, plan, shown, tuple(grouped(tasks)))
+    spent = await spending.of_tasks(desk.store, row.id)
+    shown = tuple(_task(task, plan, effects, spent.get(task.id, Totals())) for task in tasks)
+    of_run = (await spending.of_runs(desk.store, [row.id]))[row.id]
+    return Shown(_costing(row, of_run), plan, shown, tuple(grouped(tasks)), of_run.unpriced)
 
 
 async def task(desk: Desk, actor: Actor, word: str) -> Task:
@@ -96,7 +106,8 @@ async def task(desk: Desk, actor: Actor, word: str) -> Task:
     authorise(actor, Permission.RUNS_READ)
     row = await task_rows.find(desk.store, word)
     plan = plans.from_json((await rows.get(desk.store, row.run)).plan)
-    return _task(row, plan, await effect_rows.of_task(desk.store, row.id))
+    spent = (await spending.of_tasks(desk.store, row.run)).get(row.id, Totals())
+    return _task(row, plan, await effect_rows.of_task(desk.store, row.id), spent)
 
 
 async def events(desk: Desk, actor: Actor, word: str, *, after: int = 0, limit: int = 500) -> list[RunEvent]:
@@ -189,9 +200,16 @@ async def _taken(desk: Desk, word: str) -> TaskRow:
 
 
 async def _listed(desk: Desk, run: RunId) -> Listed:
-    return Listed(await rows.get(desk.store, run), (await task_rows.counts(desk.store, [run]))[run])
+    spent = (await spending.of_runs(desk.store, [run]))[run]
+    row = _costing(await rows.get(desk.store, run), spent)
+    return Listed(row, (await task_rows.counts(desk.store, [run]))[run], spent.unpriced)
 
 
-def _task(row: TaskRow, plan: Plan, effects: Sequence[EffectRow]) -> Task:
+def _task(row: TaskRow, plan: Plan, effects: Sequence[EffectRow], spent: Totals) -> Task:
     own = tuple(effect for effect in effects if effect.task == row.id)
-    return Task(row, stage_of(plan, row).name, results.change(row), own)
+    return Task(_costing(row, spent), stage_of(plan, row).name, results.change(row), own, spent.unpriced)
+
+
+def _costing(row: RowT, spent: Totals) -> RowT:
+    """A run or task with what it has cost so far; its own row knows that only when it has ended."""
+    return replace(row, cost_nano=max(row.cost_nano, spent.cost_nano))

@@ -15,7 +15,9 @@ from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.agents import look
 from handrail.commands.desk import Desk
 from handrail.commands.walls import Held
+from handrail.store import servers
 from handrail.store import sessions as rows
+from handrail.store.servers import ServerRow
 from handrail.types import SandboxKind, SessionState, now
 
 LOW_SPACE = 1 << 30
@@ -37,6 +39,8 @@ class Status:
     sessions: Mapping[SessionState, int]
     providers: tuple[str, ...]
     memory_mb: float
+    servers: tuple[ServerRow, ...] = ()
+    """those of the database, where it can have several"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ async def status(desk: Desk, actor: Actor) -> Status:
         sessions=await rows.count(desk.store),
         providers=tuple(provider.name for provider in desk.shelf.registry),
         memory_mb=memory(),
+        servers=tuple(await servers.everything(desk.store)),
     )
 
 

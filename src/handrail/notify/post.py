@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from handrail.errors import HandrailError, NotFound
+from handrail.errors import Conflict, HandrailError, NotFound
 from handrail.notify import Failure, Message, Notice, Occasion
 from handrail.notify.links import Links
 from handrail.notify.settings import FILE, Configured, Settings, load
@@ -164,17 +164,27 @@ class Post:
 
     async def deliver(self) -> int:
         """Try everything that is due, each channel in order and the channels side by side; returns how many."""
+        channels = self._held().channels
         rows = await outbox.due(self._store, self.clock())
+        if self._store.shared:  # each server tells over the channels that it has
+            rows = [row for row in rows if row.channel in channels and await self._claimed(row)]
         by_channel: dict[str, list[OutboxRow]] = {}
         for row in rows:
             by_channel.setdefault(row.channel, []).append(row)
-        channels = self._held().channels
         working = [self._one_channel(channels.get(name), of_it) for name, of_it in by_channel.items()]
         # all of them to their end: one that went on alone would meet the next call's
         for ended in await asyncio.gather(*working, return_exceptions=True):
             if ended is not None:
                 raise ended
         return len(rows)
+
+    async def _claimed(self, row: OutboxRow) -> bool:
+        """Whether this server is the one that tries a message now."""
+        try:
+            await self._store.log.write(guard=outbox.claim(row, self.clock() + timedelta(seconds=2 * _PATIENCE)))
+        except Conflict:
+            return False
+        return True
 
     async def _one_channel(self, channel: Configured | None, rows: list[OutboxRow]) -> None:
         for row in rows:
@@ -262,7 +272,7 @@ class Post:
         rest = _REST if at is None else (at - self.clock()).total_seconds()
         if time.monotonic() < self._eager:
             rest = min(rest, _EAGER_STEP)
-        return min(max(rest, 0.05), _REST)
+        return min(max(rest, 1.0 if self._store.shared else 0.05), _REST)
 
 
 def _id(row: OutboxRow) -> str:

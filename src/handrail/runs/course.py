@@ -17,7 +17,7 @@ from typing import Unpack
 from handrail.automation import EffectState, Step, TaskState, TriggerKind
 from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
 from handrail.notify import Notice, Occasion
-from handrail.runs import adopt, caps, evidence, gate, likeness, proposals, results, trust, verdict
+from handrail.runs import adopt, caps, evidence, gate, hands, likeness, proposals, results, trust, verdict
 from handrail.runs.plan import Plan, Stage
 from handrail.runs.rooms import Carried, Refused, Rooms
 from handrail.runs.spread import stage_of
@@ -36,6 +36,7 @@ from handrail.store.sessions import SessionRow
 from handrail.store.tasks import TaskChanges, TaskRow
 from handrail.types import Control, Goal, Json, Outcome, SandboxKind, SessionId
 from handrail.workspaces.layout import results_of
+from handrail.workspaces.mirror import ensure_empty
 
 _SETTINGS = frozenset({"secrets", "network", "policy", "provider", "model", "agent", "sandbox"})
 """fields of a session whose fault is the workflow's, not its repository's"""
@@ -268,7 +269,11 @@ class Course:
         """Carry out what was approved, in order; each is noted as under way first, by the hand that holds the task."""
         if self.task.session is None:
             return await self._end(Ended(Outcome.LOST, "session", "its session is not there any more"))
-        source = results_of(self._rooms.config.data, (await self._at_work()).repository_key)
+        session = await self._at_work()
+        source = results_of(self._rooms.config.data, session.repository_key)
+        foreign = session.server != self._rooms.store.server
+        if foreign:  # what it made is on another disk: what the world has already is found, the rest is made again
+            await ensure_empty(source, session.base)
         for row in await effect_rows.of_task(self._rooms.store, self.task.id):
             if row.state not in (EffectState.APPROVED, EffectState.CARRYING):
                 continue
@@ -280,6 +285,10 @@ class Course:
                 case Carried() as done:
                     await self._came(row, done)
                 case Refused() as refused:
+                    if foreign and row.kind in proposals.OF_CHANGE:
+                        told, moot = await hands.made_again(self._rooms.store, self.task, refused.reason)
+                        await self._write(told, writes=moot, **hands.from_the_beginning(self.task))
+                        return False
                     if refused.passing and row.tries < self._plan.retries.forge:
                         return await self._later(row, refused)
                     await self._came(row, refused)

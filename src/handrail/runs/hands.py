@@ -21,7 +21,7 @@ from handrail.store import tasks as task_rows
 from handrail.store.effects import EffectRow
 from handrail.store.engine import Store
 from handrail.store.log import Write
-from handrail.store.tasks import TaskRow
+from handrail.store.tasks import TaskChanges, TaskRow
 from handrail.types import Json, Outcome, RunId, SessionId, TaskId
 
 _OPEN = (EffectState.PROPOSED, EffectState.WAITING, EffectState.APPROVED)
@@ -223,6 +223,25 @@ async def _go_on(rooms: Rooms, task: TaskRow, step: Step | None, by: str) -> Non
         session=session, outcome=None, cause=None, reason=None, likeness=None, due=None, deadline=None, ended=None,
     )  # fmt: skip
     await rooms.store.log.write(*writes, guard=guard)
+
+
+async def made_again(store: Store, task: TaskRow, reason: str) -> tuple[tuple[str, Json], tuple[Write, ...]]:
+    """What is told, and what becomes of its effects, when another server made a change and did not deliver it."""
+    effects = await effect_rows.of_task(store, task.id)
+    why = f"what {task.session} made is on the disk of another server, and was not delivered: {reason}"
+    carrying = [
+        effect_rows.adjust(row.id, EffectState.CARRYING, state=EffectState.REJECTED, cause="superseded", reason=why)
+        for row in effects
+    ]
+    return ("task.begun_again", {"reason": why, "attempt": task.attempt + 1}), (*superseded(effects, why), *carrying)
+
+
+def from_the_beginning(task: TaskRow) -> TaskChanges:
+    """What makes a task as if it had not begun, but for its effects; another attempt has other sessions."""
+    return TaskChanges(
+        state=TaskState.QUEUED, step=Step.PREPARE, results={}, attempt=task.attempt + 1, session=None, outcome=None,
+        cause=None, reason=None, likeness=None, due=None, deadline=None, ended=None,
+    )  # fmt: skip
 
 
 def _begin_again(task: TaskRow) -> Step:

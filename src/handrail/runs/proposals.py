@@ -20,7 +20,7 @@ from handrail.types import Json
 AGENT = "agent"
 WORKFLOW = "workflow"
 
-_OF_CHANGE = frozenset({EffectKind.PUSH, EffectKind.PULL_REQUEST})
+OF_CHANGE = frozenset({EffectKind.PUSH, EffectKind.PULL_REQUEST})
 """acts that need a change"""
 _ABOUT = frozenset({EffectKind.COMMENT, EffectKind.REVIEW, EffectKind.LABEL, EffectKind.MERGE})
 """acts on the pull request or issue that the task is about"""
@@ -48,7 +48,7 @@ class Context:
 
 def delivered(effects: Sequence[EffectRow]) -> dict[str, str]:
     """The branches that these effects brought to the world, each with its last commit."""
-    done = [row for row in effects if row.state is EffectState.CARRIED and row.kind in _OF_CHANGE]
+    done = [row for row in effects if row.state is EffectState.CARRIED and row.kind in OF_CHANGE]
     return {str(row.body.get("branch") or row.body.get("head")): str(row.body.get("commit")) for row in done}
 
 
@@ -59,7 +59,7 @@ def planned(context: Context) -> list[EffectRow]:
         return []  # the checks agree that there is nothing to do, and nobody needs to hear of it
     rows = []
     for at, effect in enumerate(context.plan.effects):
-        if effect.kind in _OF_CHANGE and made.commit is None:
+        if effect.kind in OF_CHANGE and made.commit is None:
             continue
         rows.append(_row(context, at, effect))
     return rows

@@ -77,5 +77,3 @@ class Rooms:
     """how people are told: of what, once for which key, over which channels (none named: all)"""
     clock: Callable[[], datetime] = now
     pace: Pace = field(default_factory=Pace)
-    worker: str = "here"
-    """names this server among those of one database"""

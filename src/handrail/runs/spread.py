@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handrail.automation import TaskState
+from handrail.runs import plan as plans
 from handrail.runs.plan import Plan, Stage
+from handrail.store import runs as run_rows
+from handrail.store import tasks as task_rows
+from handrail.store.engine import Store
 from handrail.store.tasks import TaskRow
 from handrail.types import Outcome
 
@@ -30,7 +34,7 @@ def choose(plan: Plan, tasks: Sequence[TaskRow], *, agents: Counter[str], provid
     Args:
         plan: of the run.
         tasks: all of it, in order.
-        agents: tasks that run now on this server, by agent.
+        agents: tasks of all runs that are at work now, by agent.
         providers: and by provider.
     """
     waiting = [task for task in tasks if task.state is TaskState.QUEUED]
@@ -61,6 +65,16 @@ def choose(plan: Plan, tasks: Sequence[TaskRow], *, agents: Counter[str], provid
         room -= 1
         chosen.append(task)
     return Verdict(tuple(chosen))
+
+
+async def busy(store: Store) -> tuple[Counter[str], Counter[str]]:
+    """How many tasks are at work with each agent and provider, of all runs; those that are being prepared too."""
+    used = [(agent, provider) for _, agent, provider in await task_rows.at_work(store)]
+    for task in await task_rows.in_state(store, TaskState.RUNNING):
+        if task.session is None:
+            stage = stage_of(plans.from_json((await run_rows.get(store, task.run)).plan), task)
+            used.append((stage.agent, stage.provider or ""))
+    return Counter(agent for agent, _ in used), Counter(provider for _, provider in used)
 
 
 def stage_of(plan: Plan, task: TaskRow) -> Stage:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -18,8 +17,10 @@ from handrail.runs import plan as plans
 from handrail.runs.course import Course
 from handrail.runs.plan import Plan
 from handrail.runs.rooms import Rooms
-from handrail.runs.spread import choose
+from handrail.runs.spread import busy, choose
+from handrail.sessions.actors import must_be_here
 from handrail.store import runs as run_rows
+from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
 from handrail.store.log import Write
 from handrail.store.runs import RunRow
@@ -66,7 +67,7 @@ def ready(rooms: Rooms, new: NewRun) -> tuple[RunId, tuple[Write, ...]]:
     row = RunRow(
         id=RunId(f"r-{secrets.token_hex(4)}"), number=0, workflow=new.plan.workflow, version=new.plan.version,
         trigger=new.trigger, plan=plans.as_json(new.plan), by=new.by, trust=trust, created=at, key=new.key,
-        arrival=new.arrival, due=new.due, inputs=new.inputs, worker=rooms.worker,
+        arrival=new.arrival, due=new.due, inputs=new.inputs, server=rooms.store.server,
         state=RunState.QUEUED if new.queued else RunState.RUNNING, started=None if new.queued else at,
     )  # fmt: skip
     tasks = [
@@ -93,6 +94,8 @@ class Runs:
         self._store = rooms.store
         self._going: dict[TaskId, asyncio.Task[None]] = {}
         self._dirty: set[RunId] = set()
+        self._held: set[RunId] = set()
+        """runs that may begin more once other runs leave an agent or provider to them"""
         self._settled: set[SessionId] = set()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
@@ -177,6 +180,8 @@ class Runs:
         Raises:
             Conflict: it has no session yet.
         """
+        if (its := (await task_rows.get(self._store, task)).session) is not None:
+            await must_be_here(self._store, await session_rows.get(self._store, its))
         await self._halt(task)
         session = await hands.take(self._rooms, task, by)
         self.poke((await task_rows.get(self._store, task)).run)
@@ -196,6 +201,16 @@ class Runs:
         """Hear that an effect of a task was decided: it goes on, once no other waits."""
         if await hands.unpark(self._rooms, task):
             self.poke((await task_rows.get(self._store, task)).run)
+
+    async def look_again(self) -> None:
+        """Find what other servers of this database have left here, or have done to what is here."""
+        mine = await run_rows.in_state(self._store, RunState.RUNNING, RunState.QUEUED)
+        known = {row.id for row in mine}
+        for task in await task_rows.in_state(self._store, TaskState.QUEUED):
+            if task.run not in known:  # its run is another server's, its workspace is here
+                await self._claim(task)
+        self._dirty |= known
+        self._wake.set()
 
     # --- carrying on --------------------------------------------------------------------------------------------------
 
@@ -245,7 +260,7 @@ class Runs:
     async def _advance(self, run: RunId) -> None:
         """Begin what may begin of a run, or end it."""
         row = await run_rows.get(self._store, run)
-        if row.state is RunState.QUEUED:
+        if row.state is RunState.QUEUED and row.server == self._store.server:
             if await closing.may_start(self._store, row):
                 await self._store.log.write(
                     run_rows.told(run, "run.started", {}),
@@ -254,7 +269,7 @@ class Runs:
                 row = replace(row, state=RunState.RUNNING)
             else:
                 return
-        if row.state is not RunState.RUNNING:
+        if row.state is not RunState.RUNNING or row.server != self._store.server:
             return
         tasks = await task_rows.for_choice(self._store, run)
         if all(task.state is TaskState.ENDED for task in tasks):
@@ -263,21 +278,20 @@ class Runs:
             self._wake.set()
             return
         plan = plans.from_json(row.plan)
-        agents: Counter[str] = Counter()
-        providers: Counter[str] = Counter()
-        for _, agent, provider in await task_rows.at_work(self._store):
-            agents[agent] += 1
-            providers[provider] += 1
+        agents, providers = await busy(self._store)
         verdict = choose(plan, tasks, agents=agents, providers=providers)
+        if plan.spread.per_agent is not None or plan.spread.per_provider is not None:
+            self._held.add(run)
         if verdict.stop is not None and not any(task.state is TaskState.RUNNING for task in tasks):
             await closing.stop(self._rooms, row, verdict.stop)
             return
         for task in verdict.begin:
-            await self._claim(task, row, plan)
+            if task.server in (None, self._store.server):  # what waits for the server that it was begun on, waits
+                await self._claim(task, row, plan)
 
     async def _claim(self, task: TaskRow, run: RunRow | None = None, plan: Plan | None = None) -> None:
         """Take a task in hand: from now on its row heeds the new epoch alone."""
-        changes: dict[str, object] = {"epoch": task.epoch + 1, "worker": self._rooms.worker, "state": TaskState.RUNNING}
+        changes: dict[str, object] = {"epoch": task.epoch + 1, "server": self._store.server, "state": TaskState.RUNNING}
         changes["started"] = task.started or self._rooms.clock()
         if plan is not None and task.deadline is None:
             changes["deadline"] = hands.deadline(self._rooms, plan)
@@ -303,18 +317,18 @@ class Runs:
         except StorageFull as error:
             _log.error("task %s waits for room: %s", task.id, error)
         except HandrailError as error:
-            await self._broken(course, error.message)
+            await _broken(self._rooms, course.task, error.message)
         except Exception as error:  # noqa: BLE001  # the edge of one task
             _log.exception("task %s stopped", task.id)
-            await self._broken(course, f"Handrail failed in this task ({type(error).__name__}); its log tells more")
+            await _broken(
+                self._rooms, course.task, f"Handrail failed in this task ({type(error).__name__}); its log tells more"
+            )
         finally:
             self._going.pop(task.id, None)
             self._at_work = True  # what was told of it meanwhile is found by the next look
+            self._dirty |= self._held
+            self._held.clear()
             self.poke(task.run)
-
-    async def _broken(self, course: Course, reason: str) -> None:
-        with contextlib.suppress(HandrailError):
-            await hands.fail(self._rooms, course.task, reason)
 
     async def _halt(self, *tasks: TaskId) -> None:
         """Stop carrying tasks; what was under way is found again by whoever goes on."""
@@ -346,3 +360,8 @@ class Runs:
         new = await self.begin(again)
         await self._store.log.write(run_rows.told(new, "run.again", {"of": row.id, "failed": failed}))
         return new
+
+
+async def _broken(rooms: Rooms, task: TaskRow, reason: str) -> None:
+    with contextlib.suppress(HandrailError):
+        await hands.fail(rooms, task, reason)

@@ -23,6 +23,7 @@ from handrail.sessions.workplace import Workplace
 from handrail.store import prompts, snapshots
 from handrail.store.approvals import ApprovalRow
 from handrail.store.log import Draft, Write
+from handrail.store.sessions import SessionRow
 from handrail.types import Control, Goal, Json, Outcome, SessionState, StopReason
 from handrail.workspaces.remove import remove_tree
 
@@ -148,18 +149,8 @@ class Actor:
         row = self.record.row
         if row.control != Control.AGENT or row.outcome is not None:
             raise Conflict(f"session {self.record.id} pursues no goal: there is nothing to give up")
-        reason = f"given up by {by}"
-        data: Json = {
-            "outcome": Outcome.CANCELLED, "cause": "cancelled", "reason": reason, "checks": [], "turns": row.goal_turns,
-            "files": 0, "flagged": [],
-        } | self.record.cost(row.cost_nano - row.goal_spent_nano)  # fmt: skip
-        await self.record.write(
-            Draft(Kind.OUTCOME_REACHED, data, row.turn),
-            Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}, row.turn),
-            control=Control.YOU,
-            outcome=Outcome.CANCELLED,
-            outcome_reason=reason,
-        )
+        drafts, reason = given_up(row, by, self.record.cost(row.cost_nano - row.goal_spent_nano))
+        await self.record.write(*drafts, control=Control.YOU, outcome=Outcome.CANCELLED, outcome_reason=reason)
         if self.held:
             await self.turns.questions.withdraw()
             self.held = False
@@ -293,6 +284,17 @@ class Actor:
                 self.held = self._resume is None
             elif row.control == Control.AGENT and row.goal is not None and row.outcome is None:
                 self._resume = await self._pursuit.after(row.goal, end)
+
+
+def given_up(row: SessionRow, by: str, cost: Json) -> tuple[tuple[Draft, ...], str]:
+    """What the log of a session says when its goal is given up, and the reason in a sentence."""
+    reason = f"given up by {by}"
+    data: Json = {
+        "outcome": Outcome.CANCELLED, "cause": "cancelled", "reason": reason, "checks": [], "turns": row.goal_turns,
+        "files": 0, "flagged": [],
+    } | cost  # fmt: skip
+    told = Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}, row.turn)
+    return (Draft(Kind.OUTCOME_REACHED, data, row.turn), told), reason
 
 
 def _refuse(actor: Actor) -> None:

@@ -86,7 +86,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
             await remove(rooms.config.data, identity)
         raise
     row = _row(new, identity, number=number, workspace=workspace, repository_key=repository.key, holds=holds)
-    row = replace(row, scopes=scopes, by=new.whose or by)
+    row = replace(row, scopes=scopes, by=new.whose or by, server=rooms.store.server)
     drafts = [Draft(Kind.SESSION_CREATED, _data(row, by) | _origin(new))]
     also: list[Write] = [*budgets.share(identity, scopes), snapshots.insert(identity, 0, workspace.base)]
     # What it is to do is in the same transaction: a server that dies here leaves no session that nobody takes up.

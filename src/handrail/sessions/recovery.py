@@ -17,6 +17,7 @@ _HEARD = frozenset({Kind.AGENT_TEXT, Kind.AGENT_THOUGHT, Kind.TOOL_STARTED, Kind
 _TAIL = 5000
 
 RESTARTED = "Handrail or this machine was restarted in the middle of the turn"
+ELSEWHERE = "another server of this database took the work of this one over, or ended it"
 NO_ROOM = "no room was left in the data directory in the middle of the turn"
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-from handrail.errors import HandrailError, InvalidInput, StorageFull
+from handrail.errors import InvalidInput
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
 from handrail.sessions import budgets, logins
-from handrail.sessions.actor import Actor
+from handrail.sessions.actor import given_up
+from handrail.sessions.actors import Actors
 from handrail.sessions.create import create, title_of
 from handrail.sessions.lookout import Lookout
 from handrail.sessions.questions import Answer
-from handrail.sessions.record import Record
-from handrail.sessions.recovery import NO_ROOM, RESTARTED, recover
+from handrail.sessions.recovery import NO_ROOM
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.shells import Shells
 from handrail.store import approvals, snapshots
@@ -26,7 +24,7 @@ from handrail.store import sessions as rows
 from handrail.store.approvals import ApprovalRow
 from handrail.store.engine import Store
 from handrail.store.log import Draft
-from handrail.types import ApprovalId, Goal, Lasts, SessionId
+from handrail.types import ApprovalId, Goal, Lasts, Outcome, SessionId
 from handrail.workspaces import Applied, ApplyMode, Change
 from handrail.workspaces.apply import apply
 from handrail.workspaces.find import find
@@ -48,17 +46,16 @@ class Sessions:
         self._rooms = rooms
         self.gateway = rooms.gateway
         """where budgets that sessions share are bound"""
-        self._actors: dict[SessionId, Actor] = {}
-        self._making: dict[SessionId, asyncio.Lock] = {}
+        self.actors = Actors(rooms)
         self._sweeper: asyncio.Task[None] | None = None
         self._recovering: list[asyncio.Task[None]] = []
-        self.shells = Shells(self._use)
+        self.shells = Shells(self.actors.use)
         """what people opened inside the walls"""
 
         async def deny(row: ApprovalRow, because: str) -> None:
             await self.answer(row.id, "deny", option=None, because=because, by="deadline")
 
-        self._lookout = Lookout(rooms.store, rooms.asking, self._actors, deny)
+        self._lookout = Lookout(rooms.store, rooms.asking, self.actors.living, deny)
 
     async def start(self) -> None:
         """Take up what was under way when the last server ended, each session by itself, and start sweeping."""
@@ -69,7 +66,7 @@ class Sessions:
         for row in await rows.under_way(self._rooms.store):
             if row.id in parked:
                 continue
-            self._recovering.append(asyncio.create_task(self._recover(row.id), name=f"recover {row.id}"))
+            self._recovering.append(asyncio.create_task(self.actors.recover(row.id), name=f"recover {row.id}"))
         self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
 
     async def stop(self) -> None:
@@ -79,8 +76,8 @@ class Sessions:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.shells.stop()
-        await asyncio.gather(*(actor.halt() for actor in self._actors.values()), return_exceptions=True)
-        self._actors.clear()
+        await asyncio.gather(*(actor.halt() for actor in self.actors.living.values()), return_exceptions=True)
+        self.actors.living.clear()
 
     async def create(self, new: NewSession, by: str) -> SessionId:
         """Make a session with its workspace, and begin what it is told; nothing is left when that fails.
@@ -92,48 +89,54 @@ class Sessions:
         """
         session = await create(self._rooms, new, by)
         if new.goal is not None or new.prompt is not None:
-            async with self._use(session) as actor:
+            async with self.actors.use(session) as actor:
                 actor.wake()
         return session
 
     async def prompt(self, session: SessionId, text: str, by: str) -> tuple[str, bool]:
         """See `Actor.prompt`. The first prompt becomes the title of a session that has none."""
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             if not actor.record.row.title:
                 await actor.record.write(title=title_of(text))
             return await actor.prompt(text, by)
 
     async def withdraw(self, session: SessionId, prompt: str, by: str) -> None:
         """See `Actor.withdraw`."""
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             await actor.withdraw(prompt, by)
 
     async def cancel(self, session: SessionId, by: str) -> None:
         """See `Actor.cancel`."""
         _log.info("session %s: turn cancelled by %s", session, by)
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             await actor.cancel()
 
     async def handoff(self, session: SessionId, goal: Goal, by: str) -> None:
         """See `Actor.handoff`."""
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             if not actor.record.row.title:
                 await actor.record.write(title=title_of(goal.text))
             await actor.handoff(goal, by)
 
     async def take(self, session: SessionId, by: str) -> None:
         """See `Actor.take`."""
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             await actor.take(by)
 
     async def abandon(self, session: SessionId, by: str, grace: float) -> None:
-        """See `Actor.abandon`."""
-        async with self._use(session) as actor:
+        """See `Actor.abandon`. Where its agent is another server's, that ends it as soon as it sees this."""
+        if (row := await rows.get(self._rooms.store, session)).server != self._rooms.store.server:
+            drafts, _ = given_up(row, by, {"cost_nano": row.cost_nano - row.goal_spent_nano})
+            await self._rooms.store.log.append(
+                session, drafts, rows.settle_elsewhere(session, Outcome.CANCELLED, f"given up by {by}")
+            )
+            return
+        async with self.actors.use(session) as actor:
             await actor.abandon(by, grace)
 
     async def end(self, session: SessionId, by: str) -> None:
         """See `Actor.end`."""
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             await actor.end(by)
 
     async def answer(
@@ -154,7 +157,7 @@ class Sessions:
             Conflict: it is answered already.
         """
         row = await approvals.get(self._rooms.store, approval)
-        async with self._use(row.session) as actor:
+        async with self.actors.use(row.session) as actor:
             proposal = await actor.turns.questions.always(row) if lasts is not Lasts.ONCE else None
             if lasts is not Lasts.ONCE and proposal is None:
                 raise InvalidInput("lasts", row.title, "answer this one alone: no narrow rule can be given for it")
@@ -165,7 +168,7 @@ class Sessions:
 
     async def always(self, approval: ApprovalRow) -> Proposal | None:
         """The rules that "always" would write for an approval, and what they would have answered before."""
-        async with self._use(approval.session) as actor:
+        async with self.actors.use(approval.session) as actor:
             return await actor.turns.questions.always(approval)
 
     async def diff(self, session: SessionId, from_turn: int | None, to_turn: int | None) -> Change:
@@ -179,12 +182,12 @@ class Sessions:
             base = await _snapshot(self._rooms.store, session, "from_turn", from_turn - 1)
         if to_turn is not None:
             head = await _snapshot(self._rooms.store, session, "to_turn", to_turn)
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             return await actor.workplace.change(base, head)
 
     async def undo(self, session: SessionId, to_turn: int | None) -> tuple[int, str]:
         """See `Actor.undo`."""
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             return await actor.undo(to_turn)
 
     async def apply(self, session: SessionId, mode: ApplyMode, branch: str | None, by: str) -> Applied:
@@ -193,7 +196,7 @@ class Sessions:
         Raises:
             Conflict: it does not fit the checkout as it is now; nothing was touched.
         """
-        async with self._use(session) as actor:
+        async with self.actors.use(session) as actor:
             row = actor.record.row
             latest = await snapshots.latest(self._rooms.store, session)
             head = latest.commit if latest is not None else row.base
@@ -213,32 +216,6 @@ class Sessions:
             await actor.record.write(Draft(Kind.CHANGE_APPLIED, dict(data)))
             return applied
 
-    @contextlib.asynccontextmanager
-    async def _use(self, session: SessionId) -> AsyncIterator[Actor]:
-        """The one actor of a session, kept for as long as the caller needs it."""
-        async with self._making.setdefault(session, asyncio.Lock()):
-            actor = self._actors.get(session)
-            if actor is None:
-                row = await rows.get(self._rooms.store, session)
-                actor = Actor(self._rooms, Record(self._rooms.store, row, self._rooms.running))
-                self._actors[session] = actor
-            actor.users += 1
-        try:
-            yield actor
-        finally:
-            actor.users -= 1
-
-    async def _recover(self, session: SessionId, why: str = RESTARTED) -> None:
-        try:
-            async with self._use(session) as actor:
-                try:
-                    await recover(actor, why)
-                except StorageFull:
-                    actor.starved = True
-                    raise
-        except HandrailError as error:
-            _log.error("session %s could not be taken up again: %s", session, error)
-
     async def _sweep(self) -> None:
         """Stop agents that have had nothing to do for long, the longest idle first when there are too many.
 
@@ -247,23 +224,16 @@ class Sessions:
         while True:
             await asyncio.sleep(_SWEEP)
             await self._lookout.look()
-            for actor in [actor for actor in self._actors.values() if actor.starved and actor.free]:
-                await self._release(actor)
-                await self._recover(actor.record.id, NO_ROOM)
-            idle = sorted((a for a in self._actors.values() if a.free), key=lambda actor: actor.idle_since)
-            warm = sum(1 for actor in self._actors.values() if actor.workplace.agent is not None)
+            for actor in [actor for actor in self.actors.living.values() if actor.starved and actor.free]:
+                await self.actors.release(actor)
+                await self.actors.recover(actor.record.id, NO_ROOM)
+            idle = sorted((a for a in self.actors.living.values() if a.free), key=lambda actor: actor.idle_since)
+            warm = sum(1 for actor in self.actors.living.values() if actor.workplace.agent is not None)
             for actor in idle:
                 old = actor.held or time.monotonic() - actor.idle_since > self._rooms.config.agent_idle
                 if old or warm > self._rooms.config.warm_agents:
                     warm -= actor.workplace.agent is not None
-                    await self._release(actor)
-
-    async def _release(self, actor: Actor) -> None:
-        """Forget an actor that has nothing to do; nobody can get hold of it while it ends its processes."""
-        async with self._making.setdefault(actor.record.id, asyncio.Lock()):
-            if actor.free:
-                await actor.halt()
-                self._actors.pop(actor.record.id, None)
+                    await self.actors.release(actor)
 
 
 async def _snapshot(store: Store, session: SessionId, field: str, turn: int) -> str:

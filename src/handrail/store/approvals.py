@@ -183,12 +183,13 @@ async def everywhere(
 
 
 async def due(store: Store, at: datetime, limit: int = 500) -> list[ApprovalRow]:
-    """Open questions that something is to be done about by `at`, the longest due first; and those asked far after it.
+    """Open questions of this server that something is to be done about by `at`, the longest due first.
 
-    The clock was set back since these were asked.
+    And those asked far after `at`: the clock was set back since.
     """
     watched = approvals.c.due.is_not(None) & (approvals.c.state == ApprovalState.OPEN)
-    statement = select(approvals).where(watched, or_(approvals.c.due <= at, approvals.c.asked > at + JUMP))
+    mine = exists().where(sessions.c.id == approvals.c.session, sessions.c.server == store.server)
+    statement = select(approvals).where(watched, mine, or_(approvals.c.due <= at, approvals.c.asked > at + JUMP))
     return await every(store, ApprovalRow, statement.order_by(approvals.c.due, approvals.c.id).limit(limit))
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, literal, null, select, update
+from sqlalchemy import Insert, Select, and_, bindparam, case, delete, exists, func, literal, select, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.automation import ArrivalState
 from handrail.errors import InvalidInput, NotFound
 from handrail.store.automation import arrivals, sources
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.types import ArrivalId, Json
 
@@ -56,48 +55,53 @@ class SourceRow:
 _NAMES = tuple(item.name for item in fields(ArrivalRow))
 
 
+def _put() -> Insert:
+    """The statement of `put`, built once: two hundred events may come in a burst."""
+    c = arrivals.c
+    given = {name: bindparam(name, type_=c[name].type) for name in _NAMES}
+    twin = (
+        select(c.id)
+        .where(
+            c.source == given["source"],
+            c.meaning == given["meaning"],
+            c.received > bindparam("since", type_=c.received.type),
+            c.state != ArrivalState.IGNORED,
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+    again = and_(given["state"] == ArrivalState.STORED, twin.is_not(None))
+    decided = {
+        "state": case((again, literal(ArrivalState.IGNORED.value)), else_=given["state"]),
+        "reason": case((again, literal("it tells of the same thing as ") + twin), else_=given["reason"]),
+    }
+    known = exists().where(c.source == given["source"], c.delivery == given["delivery"])
+    columns = [decided.get(name, given[name]) for name in _NAMES]
+    return sql_insert(arrivals).from_select(list(_NAMES), select(*columns).where(~known)).returning(c.id)
+
+
+_PUT = _put()
+_SETTLE = (
+    update(arrivals)
+    .where(arrivals.c.id == bindparam("of_arrival"), arrivals.c.state == ArrivalState.STORED)
+    .values(state=bindparam("to_state"), reason=bindparam("to_reason"))
+    .returning(arrivals.c.id)
+)
+_SOURCE = select(sources).where(sources.c.name == bindparam("of_name"))
+
+
 def put(row: ArrivalRow, window: timedelta) -> Write:
     """Guard: keep an event, unless this delivery was kept before.
 
     One that means the same as an earlier one within `window` is kept as ignored. It is decided inside the statement,
     so that several deliveries at the same moment cannot all be the first.
     """
-    twin = (
-        select(arrivals.c.id)
-        .where(
-            arrivals.c.source == row.source,
-            arrivals.c.meaning == row.meaning,
-            arrivals.c.received > row.received - window,
-            arrivals.c.state != ArrivalState.IGNORED,
-        )
-        .limit(1)
-        .scalar_subquery()
-    )
-    fresh = and_(literal(row.state == ArrivalState.STORED), twin.is_not(None))
-    columns = [
-        case((fresh, literal(ArrivalState.IGNORED.value)), else_=literal(row.state.value))
-        if name == "state"
-        else case((fresh, literal("it tells of the same thing as ") + twin), else_=_literal(name, row.reason))
-        if name == "reason"
-        else _literal(name, getattr(row, name))
-        for name in _NAMES
-    ]
-    known = exists().where(arrivals.c.source == row.source, arrivals.c.delivery == row.delivery)
-    return sql_insert(arrivals).from_select(list(_NAMES), select(*columns).where(~known)).returning(arrivals.c.id)
-
-
-def _literal(name: str, value: object) -> ColumnElement[Any]:
-    return null() if value is None else literal(value, arrivals.c[name].type)
+    return Prepared(_PUT, {name: getattr(row, name) for name in _NAMES} | {"since": row.received - window})
 
 
 def settle(arrival: ArrivalId, state: ArrivalState, reason: str) -> Write:
     """Guard: note what became of an event that was not settled yet."""
-    return (
-        update(arrivals)
-        .where(arrivals.c.id == arrival, arrivals.c.state == ArrivalState.STORED)
-        .values(state=state, reason=reason)
-        .returning(arrivals.c.id)
-    )
+    return Prepared(_SETTLE, {"of_arrival": arrival, "to_state": state, "to_reason": reason})
 
 
 def forget(before: datetime) -> Write:
@@ -165,7 +169,7 @@ async def all_sources(store: Store) -> list[SourceRow]:
 
 async def source(store: Store, name: str) -> SourceRow | None:
     """One source, or None."""
-    return await first(store, SourceRow, select(sources).where(sources.c.name == name))
+    return await first(store, SourceRow, _SOURCE.params(of_name=name))
 
 
 def _all() -> Select[*tuple[object, ...]]:

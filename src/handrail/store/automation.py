@@ -28,7 +28,6 @@ workflows = Table(
     Column("trust", Word(Trust), nullable=False),  # earned; never above what the file says
     Column("accepted", Integer, nullable=False),  # results accepted in a row
     Column("fell", Text),  # why its trust fell the last time; null since a person raised it
-    Column("idle", Integer, nullable=False),  # runs in a row that did nothing
     Column("watermark", UtcDateTime),  # the last due time that was decided; set when it is enabled
     Column("created", UtcDateTime, nullable=False),
     Column("updated", UtcDateTime, nullable=False),
@@ -113,7 +112,7 @@ runs = Table(
     Column("reason", Text),
     Column("cost_nano", Big, nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("worker", String),
+    Column("server", String),  # whose it is; see `servers`
     Column("created", UtcDateTime, nullable=False),
     Column("started", UtcDateTime),
     Column("ended", UtcDateTime),
@@ -144,7 +143,7 @@ tasks = Table(
     Column("deadline", UtcDateTime),  # unless its change is there by then, the task is given up
     Column("cost_nano", Big, nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("worker", String),
+    Column("server", String),  # whose it is; see `servers`
     Column("created", UtcDateTime, nullable=False),
     Column("started", UtcDateTime),
     Column("ended", UtcDateTime),
@@ -224,13 +223,12 @@ forges = Table(
     Column("created", UtcDateTime, nullable=False),
 )
 
-workers = Table(
-    "workers",
+servers = Table(
+    "servers",
     metadata,
-    Column("id", String, primary_key=True),
+    Column("id", String, primary_key=True),  # of its data directory
     Column("host", String, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("started", UtcDateTime, nullable=False),
-    Column("seen", UtcDateTime, nullable=False),  # its heartbeat
-    Column("load", Float, nullable=False),
+    Column("seen", UtcDateTime, nullable=False),  # its heartbeat, by the clock of the database
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -160,6 +161,25 @@ async def spend(store: Store, by: str | None = None) -> Spend:
         await _by_day(store, wanted),
         await _not_metered(store, by),
     )
+
+
+async def of_scopes(store: Store, of: Sequence[Scope]) -> dict[Scope, Totals]:
+    """The sums of what shares these scopes."""
+    statement = select(scopes.c.scope, *_SUMS).join_from(calls, scopes, calls.c.session == scopes.c.session)
+    found = await store.rows(statement.where(scopes.c.scope.in_(of)).group_by(scopes.c.scope))
+    return dict.fromkeys(of, Totals()) | {Scope(row[0]): Totals(*row[1:]) for row in found}
+
+
+async def by_key(store: Store, scope: Scope) -> dict[str, Totals]:
+    """The sums of a scope by the keys of its sessions: what their maker calls them; without one they are left out."""
+    statement = (
+        select(sessions.c.key, *_SUMS)
+        .join_from(calls, scopes, calls.c.session == scopes.c.session)
+        .join(sessions, sessions.c.id == calls.c.session)
+        .where(scopes.c.scope == scope, sessions.c.key.is_not(None))
+        .group_by(sessions.c.key)
+    )
+    return {row[0]: Totals(*row[1:]) for row in await store.rows(statement)}
 
 
 async def _totals(store: Store, wanted: ColumnElement[bool]) -> Totals:

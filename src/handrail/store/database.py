@@ -1,4 +1,4 @@
-"""The connections: one that writes, a few that read, each on a thread. What is special to SQLite stands here.
+"""The connections: one that writes, a few that read, each on a thread.
 
 Statements run on threads of our own, not through SQLAlchemy's asyncio layer: that hands every single step of a
 statement to a thread and back. Measured on one machine in one run: an append with one row changed took 0.57 ms so and
@@ -8,18 +8,14 @@ statement to a thread and back. Measured on one machine in one run: an append wi
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Engine, Executable, Row
+from sqlalchemy.exc import DBAPIError
 
 from handrail.errors import Unavailable
-from handrail.store.columns import dumps
 from handrail.store.faults import FAULTS, translate
 
 P = ParamSpec("P")
@@ -28,30 +24,19 @@ T = TypeVar("T")
 READERS = 3
 """statements that read at the same time, at the most"""
 
-# synchronous=NORMAL: a commit outlives kill -9 of any process; a power cut may take the last ones, never the file
-# (https://www.sqlite.org/pragma.html#pragma_synchronous)
-_PRAGMAS = (
-    "PRAGMA busy_timeout=5000",
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=NORMAL",
-    "PRAGMA foreign_keys=ON",
-    "PRAGMA journal_size_limit=67108864",
-)
-
-_WRITER = {"handrail_writer": True}
-
 
 class Database:
     """One open database.
 
     Args:
-        path: the SQLite file.
+        engines: what reads and what writes.
         where: its name for a person.
     """
 
-    def __init__(self, path: Path, where: str) -> None:
+    def __init__(self, engines: tuple[Engine, Engine], where: str) -> None:
         self.where = where
-        self._engine = _engine(path)
+        self._reading, self._writing = engines
+        self.dialect = self._reading.dialect.name
         self._readers = ThreadPoolExecutor(READERS, "store reader")
         self._writer = ThreadPoolExecutor(1, "store writer")
         self._connection: Connection | None = None
@@ -80,12 +65,20 @@ class Database:
         await asyncio.to_thread(self._close)
 
     def _rows(self, statement: Executable) -> Sequence[Row[*tuple[Any, ...]]]:
-        with self._engine.connect() as connection:
+        try:
+            return self._read(statement)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._read(statement)  # the database was started again: all connections that it had are gone
+
+    def _read(self, statement: Executable) -> Sequence[Row[*tuple[Any, ...]]]:
+        with self._reading.connect() as connection:
             return connection.execute(statement).all()
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None:
-            self._connection = self._engine.connect().execution_options(**_WRITER)
+            self._connection = self._writing.connect()
         return work(self._connection)
 
     def _close(self) -> None:
@@ -93,7 +86,8 @@ class Database:
         self._readers.shutdown()
         if self._connection is not None:
             self._connection.close()
-        self._engine.dispose()
+        self._reading.dispose()
+        self._writing.dispose()
 
 
 async def _on(threads: ThreadPoolExecutor, where: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -102,32 +96,3 @@ async def _on(threads: ThreadPoolExecutor, where: str, work: Callable[P, T], *ar
     except RuntimeError as error:  # shut down
         raise Unavailable(f"{where} is closed: start the server again") from error
     return await asyncio.wrap_future(future)
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}",
-        json_serializer=dumps,
-        json_deserializer=json.loads,
-        pool_size=READERS + 1,
-        max_overflow=0,
-        pool_reset_on_return=None,  # a reader never has a transaction, the writer ends its own
-    )
-    event.listen(engine, "connect", _connected)
-    event.listen(engine, "begin", _begun)
-    return engine
-
-
-def _connected(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # the driver begins no transaction by itself: `_begun` does (https://docs.sqlalchemy.org/dialects/sqlite.html)
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
-
-
-def _begun(connection: Connection) -> None:
-    # a reader's single statement needs none; a writer that asked later for the lock could be refused in the middle
-    if _WRITER.items() <= connection.get_execution_options().items():
-        connection.exec_driver_sql("BEGIN IMMEDIATE")

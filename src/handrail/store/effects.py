@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -196,9 +196,9 @@ async def of_run(store: Store, run: RunId) -> list[EffectRow]:
     )
 
 
-async def of_sessions(store: Store, sessions: Sequence[SessionId]) -> list[EffectRow]:
+async def of_sessions(store: Store, of: Sequence[SessionId]) -> list[EffectRow]:
     """The effects that the agents of some sessions proposed."""
-    statement = select(effects).where(effects.c.session.in_(sessions)).order_by(effects.c.created, effects.c.key)
+    statement = select(effects).where(effects.c.session.in_(of)).order_by(effects.c.created, effects.c.key)
     return await every(store, EffectRow, statement)
 
 
@@ -215,20 +215,27 @@ async def waiting(store: Store, limit: int = 1000, by: str | None = None) -> lis
     return await every(store, EffectRow, statement.order_by(effects.c.created, effects.c.key).limit(limit))
 
 
+def _here(store: Store) -> ColumnElement[bool]:
+    """What the session of an effect made is on the disk of this server."""
+    mine = exists().where(sessions.c.id == effects.c.session, sessions.c.server == store.server)
+    return effects.c.session.is_(None) | mine
+
+
 async def alone(store: Store) -> list[EffectRow]:
-    """Effects of no run that were approved and are not carried out yet."""
-    return await every(store, EffectRow, select(effects).where(*_ALONE).order_by(effects.c.created, effects.c.key))
+    """Effects of no run that were approved here and are not carried out yet."""
+    mine = select(effects).where(*_ALONE, _here(store))
+    return await every(store, EffectRow, mine.order_by(effects.c.created, effects.c.key))
 
 
 async def due(store: Store, at: datetime) -> list[EffectRow]:
     """Those of `alone` that are to be tried by `at`, or whose hand has lost them by then."""
-    ready = select(effects).where(*_ALONE, effects.c.due.is_(None) | (effects.c.due <= at))
+    ready = select(effects).where(*_ALONE, _here(store), effects.c.due.is_(None) | (effects.c.due <= at))
     return await every(store, EffectRow, ready.order_by(effects.c.created, effects.c.key))
 
 
 async def next_due(store: Store) -> datetime | None:
     """When the next of `alone` is to be looked at; None when none is."""
-    found = await store.rows(select(func.min(effects.c.due)).where(*_ALONE))
+    found = await store.rows(select(func.min(effects.c.due)).where(*_ALONE, _here(store)))
     moment: datetime | None = found[0][0]
     return moment
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from handrail.errors import Conflict, HandrailError, NotFound, StorageFull, Unavailable
 
-_DISK_FULL_STATE = "53100"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_DISK_FULL_STATE = "53100"
+_FOREIGN_KEY_STATE = "23503"
 
 # writes that a full disk, a quota or a file size limit refused; SQLite names some of them I/O errors
 # (https://www.sqlite.org/rescode.html)
@@ -40,13 +42,16 @@ def translate(error: SQLAlchemyError | sqlite3.Error, where: str) -> HandrailErr
         where: the database, as a person knows it.
     """
     origin = error.orig if isinstance(error, DBAPIError) else error
-    code = getattr(origin, "sqlite_errorcode", None)
-    if getattr(origin, "sqlstate", None) == _DISK_FULL_STATE or code in _NO_ROOM:
+    code, state = getattr(origin, "sqlite_errorcode", None), getattr(origin, "sqlstate", None)
+    if state == _DISK_FULL_STATE or code in _NO_ROOM:
         return StorageFull(f"no room is left to write {where}; make room there, what was shown before is safe")
-    if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+    if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY or state == _FOREIGN_KEY_STATE:
         return NotFound("what this belongs to is not in the database: the session is unknown")
     if isinstance(error, IntegrityError | sqlite3.IntegrityError):
         return Conflict(f"the database refused the change: {origin}")
+    if code is None and isinstance(error, OperationalError):  # no connection, or it was cut: it may come back
+        said = " ".join(str(origin).split())
+        return Unavailable(f"{where} cannot be used now: {said}; Handrail tries again when it is asked again")
     return _primary(code, origin, where)
 
 

@@ -53,6 +53,11 @@ def put(key: str, channel: str, notice: Json, *, created: datetime, due: datetim
     return insert(outbox).from_select(list(values), select(*columns).where(~known))
 
 
+def claim(row: OutboxRow, due: datetime) -> Write:
+    """Guard: this server tries it now; unless that is noted, another may from `due` on."""
+    return _of(row).where(outbox.c.due == row.due).values(due=due).returning(outbox.c.id)
+
+
 def sent(row: OutboxRow, at: datetime) -> Write:
     """Note that it was delivered."""
     return _of(row).values(state=Delivery.SENT, tries=row.tries + 1, due=None, ended=at, error=None)

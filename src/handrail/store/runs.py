@@ -17,7 +17,7 @@ from handrail.store.automation import run_events, runs, tasks
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
-from handrail.types import ArrivalId, Json, Outcome, RunId, TaskId, now
+from handrail.types import ArrivalId, Json, Outcome, RunId, ServerId, TaskId, now
 
 LAST = "last"
 """what a person says for the newest run"""
@@ -46,7 +46,8 @@ class RunRow:
     reason: str | None = None
     cost_nano: int = 0
     epoch: int = 0
-    worker: str | None = None
+    server: ServerId | None = None
+    """who begins its tasks and ends it"""
     started: datetime | None = None
     ended: datetime | None = None
 
@@ -98,6 +99,12 @@ def end(run: RunId, **changes: Unpack[RunChanges]) -> Write:
     open_tasks = exists().where(tasks.c.run == run, tasks.c.state != TaskState.ENDED)
     statement = sql_update(runs).where(runs.c.id == run, runs.c.state == RunState.RUNNING, ~open_tasks)
     return statement.values(state=RunState.ENDED, **changes).returning(runs.c.id)
+
+
+def move(run: RunRow, server: ServerId) -> Write:
+    """Guard: another server goes on with a run, if it is where it was."""
+    statement = sql_update(runs).where(runs.c.id == run.id, runs.c.server == run.server, runs.c.epoch == run.epoch)
+    return statement.values(server=server, epoch=run.epoch + 1).returning(runs.c.id)
 
 
 def told(run: RunId, kind: str, data: Json, task: TaskId | None = None) -> Write:
@@ -176,6 +183,7 @@ async def newest(
     )
 
 
-async def in_state(store: Store, *states: RunState) -> list[RunRow]:
-    """Every run in one of these states, the oldest first."""
-    return await every(store, RunRow, select(runs).where(runs.c.state.in_(states)).order_by(runs.c.number))
+async def in_state(store: Store, *states: RunState, server: ServerId | None = None) -> list[RunRow]:
+    """Every run of a server (None: of this one) in one of these states, the oldest first."""
+    of = runs.c.server == (server or store.server)
+    return await every(store, RunRow, select(runs).where(of, runs.c.state.in_(states)).order_by(runs.c.number))

@@ -13,11 +13,23 @@ from sqlalchemy import update as sql_update
 
 from handrail.errors import InvalidInput, NotFound
 from handrail.store import tasks
-from handrail.store.engine import Store
+from handrail.store.engine import HERE, NUMBERS, Store
 from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.store.tables import PromptState, prompts, sessions
-from handrail.types import Control, Goal, Json, Outcome, Permissions, SandboxKind, Scope, SessionId, SessionState, now
+from handrail.types import (
+    Control,
+    Goal,
+    Json,
+    Outcome,
+    Permissions,
+    SandboxKind,
+    Scope,
+    ServerId,
+    SessionId,
+    SessionState,
+    now,
+)
 
 LAST = "last"
 """what a person says for the newest session"""
@@ -95,6 +107,8 @@ class SessionRow:
     agent_session: str | None = None
     agent_capabilities: Json | None = None
     epoch: int = 0
+    server: ServerId = HERE
+    """on whose disk its workspace is"""
 
 
 class SessionChanges(TypedDict, total=False):
@@ -159,6 +173,8 @@ async def by_key(store: Store, key: str) -> SessionRow | None:
 
 async def next_number(store: Store) -> int:
     """A number for a new session that no other has; one that is not used leaves a gap."""
+    if store.shared:
+        return int((await store.rows(select(NUMBERS.next_value())))[0][0])
     if store.number is None:
         found = (await store.rows(select(func.max(sessions.c.number))))[0][0] or 0
         store.number = max(found, store.number or 0)  # another caller may have been here meanwhile
@@ -238,12 +254,13 @@ async def places(store: Store, whose: Sequence[str]) -> set[str]:
 
 
 async def with_login(store: Store) -> list[SessionRow]:
-    """Sessions that hold, or held, a copy of a login."""
-    return await every(store, SessionRow, select(sessions).where(sessions.c.login))
+    """Sessions of this server that hold, or held, a copy of a login."""
+    wanted = select(sessions).where(sessions.c.login, sessions.c.server == store.server)
+    return await every(store, SessionRow, wanted)
 
 
 async def under_way(store: Store) -> list[SessionRow]:
-    """Sessions that have work; the oldest first.
+    """Sessions of this server that have work; the oldest first.
 
     That is a turn, an open question, a goal that is not reached, or a first prompt that was not begun.
     """
@@ -253,8 +270,21 @@ async def under_way(store: Store) -> list[SessionRow]:
     )
     waits = exists().where(prompts.c.session == sessions.c.id, prompts.c.state == PromptState.QUEUED)
     untouched = and_(sessions.c.state == SessionState.IDLE, sessions.c.turn == 0, waits)
-    wanted = select(sessions).where(or_(busy, handed_off, untouched)).order_by(sessions.c.number)
+    wanted = select(sessions).where(sessions.c.server == store.server, or_(busy, handed_off, untouched))
+    wanted = wanted.order_by(sessions.c.number)
     return await every(store, SessionRow, wanted)
+
+
+def settle_elsewhere(session: SessionId, outcome: Outcome, reason: str) -> Write:
+    """Note on a session of another server that nobody waits for it any more; what has an outcome keeps it."""
+    open_ = (sessions.c.id == session, sessions.c.control == Control.AGENT, sessions.c.outcome.is_(None))
+    return sql_update(sessions).where(*open_).values(outcome=outcome, outcome_reason=reason, control=Control.YOU)
+
+
+async def settled_elsewhere(store: Store, of: Sequence[SessionId]) -> list[SessionId]:
+    """Those of some sessions that are thought to be at work and have come to an outcome."""
+    statement = select(sessions.c.id).where(sessions.c.id.in_(of), sessions.c.outcome.is_not(None))
+    return [row[0] for row in await store.rows(statement)]
 
 
 async def count(store: Store) -> dict[SessionState, int]:

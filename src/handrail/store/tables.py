@@ -126,6 +126,7 @@ sessions = Table(
     Column("agent_session", String),
     Column("agent_capabilities", _JSON),
     Column("epoch", Integer, nullable=False),
+    Column("server", String, nullable=False),  # on whose disk its workspace is
     Column("created", UtcDateTime, nullable=False),
     Column("updated", UtcDateTime, nullable=False),
     UniqueConstraint("number"),

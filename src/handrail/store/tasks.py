@@ -22,7 +22,7 @@ from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
 from handrail.store.tables import sessions
-from handrail.types import Control, Json, Outcome, RunId, SessionId, TaskId
+from handrail.types import Control, Json, Outcome, RunId, ServerId, SessionId, TaskId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,8 @@ class TaskRow:
     """unless its change is there by then, the task is given up"""
     cost_nano: int = 0
     epoch: int = 0
-    worker: str | None = None
+    server: ServerId | None = None
+    """who carries it; None until it is begun"""
     started: datetime | None = None
     ended: datetime | None = None
 
@@ -73,7 +74,7 @@ class TaskChanges(TypedDict, total=False):
     deadline: datetime | None
     cost_nano: int
     epoch: int
-    worker: str | None
+    server: ServerId | None
     started: datetime | None
     ended: datetime | None
 
@@ -84,6 +85,12 @@ _NAMES = tuple(item.name for item in fields(TaskRow))
 def insert(row: TaskRow) -> Write:
     """Keep a new task."""
     return sql_insert(tasks).values({name: getattr(row, name) for name in _NAMES})
+
+
+def move(row: TaskRow, to: ServerId | None, /, **changes: Unpack[TaskChanges]) -> Write:
+    """Give a task to another server, if nobody has claimed it since; nothing happens otherwise."""
+    statement = sql_update(tasks).where(tasks.c.id == row.id, tasks.c.epoch == row.epoch)
+    return statement.values(**{**changes, "epoch": row.epoch + 1, "server": to})
 
 
 def update(task: TaskId, held: int, /, **changes: Unpack[TaskChanges]) -> Write:
@@ -153,24 +160,26 @@ async def of_session(store: Store, session: SessionId) -> TaskRow | None:
 
 
 async def in_state(store: Store, *states: TaskState) -> list[TaskRow]:
-    """Every task in one of these states, the oldest first."""
-    return await every(store, TaskRow, select(tasks).where(tasks.c.state.in_(states)).order_by(tasks.c.created))
+    """Every task of this server in one of these states, the oldest first."""
+    wanted = select(tasks).where(tasks.c.server == store.server, tasks.c.state.in_(states))
+    return await every(store, TaskRow, wanted.order_by(tasks.c.created))
 
 
 async def worked_out(store: Store) -> list[TaskRow]:
-    """Tasks at work whose session has come to an outcome, or was taken in hand by a person."""
+    """Tasks of this server at work whose session has come to an outcome, or was taken in hand by a person."""
     statement = (
         select(tasks)
         .join(sessions, sessions.c.id == tasks.c.session)
-        .where(tasks.c.state == TaskState.RUNNING, tasks.c.step == Step.WORK)
+        .where(tasks.c.server == store.server, tasks.c.state == TaskState.RUNNING, tasks.c.step == Step.WORK)
         .where(sessions.c.outcome.is_not(None) | (sessions.c.control == Control.YOU))
     )
     return await every(store, TaskRow, statement)
 
 
 async def due(store: Store, at: datetime) -> list[TaskRow]:
-    """Parked tasks that go on by themselves by `at`."""
-    return await every(store, TaskRow, select(tasks).where(tasks.c.state == TaskState.PARKED, tasks.c.due <= at))
+    """Parked tasks of this server that go on by themselves by `at`."""
+    parked = (tasks.c.server == store.server, tasks.c.state == TaskState.PARKED, tasks.c.due <= at)
+    return await every(store, TaskRow, select(tasks).where(*parked))
 
 
 _WORKING = (
@@ -181,14 +190,16 @@ _WORKING = (
 
 
 async def overdue(store: Store, at: datetime) -> list[TaskRow]:
-    """Tasks whose change is not there by their deadline."""
-    return await every(store, TaskRow, select(tasks).where(*_WORKING, tasks.c.deadline <= at))
+    """Tasks of this server whose change is not there by their deadline."""
+    late = (tasks.c.server == store.server, *_WORKING, tasks.c.deadline <= at)
+    return await every(store, TaskRow, select(tasks).where(*late))
 
 
 async def next_due(store: Store) -> datetime | None:
-    """When the next task goes on by itself, or is given up; None when none does."""
-    goes_on = select(func.min(tasks.c.due)).where(tasks.c.state == TaskState.PARKED)
-    given_up = select(func.min(tasks.c.deadline)).where(*_WORKING)
+    """When the next task of this server goes on by itself, or is given up; None when none does."""
+    mine = tasks.c.server == store.server
+    goes_on = select(func.min(tasks.c.due)).where(mine, tasks.c.state == TaskState.PARKED)
+    given_up = select(func.min(tasks.c.deadline)).where(mine, *_WORKING)
     found = [(await store.rows(statement))[0][0] for statement in (goes_on, given_up)]
     return min((moment for moment in found if moment is not None), default=None)
 
@@ -207,5 +218,6 @@ async def counts(store: Store, of: Sequence[RunId]) -> dict[RunId, dict[tuple[Ta
 
 
 async def in_state_count(store: Store, state: TaskState) -> int:
-    """How many tasks are in a state."""
-    return int((await store.rows(select(func.count()).where(tasks.c.state == state)))[0][0])
+    """How many tasks of this server are in a state."""
+    statement = select(func.count()).where(tasks.c.server == store.server, tasks.c.state == state)
+    return int((await store.rows(statement))[0][0])

@@ -35,7 +35,6 @@ class WorkflowRow:
     """results accepted in a row"""
     fell: str | None = None
     """why its trust fell the last time"""
-    idle: int = 0
     watermark: datetime | None = None
     """up to when the ticks of its schedules were decided"""
     created: datetime

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ _RETRY = 5.0
 """seconds until an event is tried again whose run could not be started for a fault of this machine"""
 _LOOK = 30.0
 """seconds after which the table is looked at unasked: another server may have stored an event"""
+_CALM = 0.02
+"""seconds without a new event after which a burst is over: taking in goes before working off"""
+_LONGEST_BURST = 1.0
+"""seconds that working off lets taking in go before, at the most"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Dispatcher:
         self._listeners = listeners
         self._start = start
         self._wake = asyncio.Event()
+        self._woken = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -80,6 +86,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Look at the table now: something was stored."""
+        self._woken = time.monotonic()
         self._wake.set()
 
     async def _run(self) -> None:
@@ -104,7 +111,14 @@ class Dispatcher:
         listeners = await self._listeners()
         for row in batch:
             await self._work(row, listeners)
+            await self._let_in()
         return len(batch)
+
+    async def _let_in(self) -> None:
+        """Wait while events pour in: whoever sends them waits for an answer, nobody waits for this."""
+        until = time.monotonic() + _LONGEST_BURST
+        while (at := time.monotonic()) < until and at - self._woken < _CALM:  # noqa: ASYNC110  # calm is no event
+            await asyncio.sleep(_CALM)
 
     async def _work(self, row: ArrivalRow, listeners: Sequence[Listener]) -> None:
         """Start what wants the event, then note it: a crash in between starts nothing twice, by the run's key."""

@@ -220,6 +220,7 @@ def status(given: Status) -> Json:
         },
         "providers": list(given.providers),
         "memory_mb": given.memory_mb,
+        "servers": [{"id": one.id, "host": one.host, "quiet": round(one.quiet, 1)} for one in given.servers],
     }
 
 

@@ -32,6 +32,7 @@ from handrail.identity.roll import Roll
 from handrail.notify.links import Links
 from handrail.notify.post import Post
 from handrail.runs.local import LocalCarrier, LocalSources
+from handrail.runs.peers import Peers, identity
 from handrail.runs.rooms import Rooms as RunRooms
 from handrail.runs.supervisor import Runs
 from handrail.sandbox.backends import open_backend
@@ -85,7 +86,8 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         outward = Outward(parts.store, config.data, parts.forges, parts.post)
         parts.gateway.mounted[mcp.PATH] = Proposing(parts.store, parts.forges, parts.post.writes).serve
         carrier, sources = LocalCarrier(outward), LocalSources(outward)
-        runs = Runs(RunRooms(config, parts.store, sessions, carrier, sources, parts.post.writes, parts.post.clock))
+        rooms = RunRooms(config, parts.store, sessions, carrier, sources, parts.post.writes, parts.post.clock)
+        runs = Runs(rooms)
         bell.append(runs)
         closing.push_async_callback(runs.stop)
         launch = Launch(parts.store, runs, parts.forges)
@@ -99,7 +101,9 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         closing.push_async_callback(foresight.stop)
         courier = Courier(parts.store, config.data, carrier, parts.post.writes)
         closing.push_async_callback(courier.stop)
-        for room in (parts.gateway, sessions, parts.post, runs, courier, ticker, dispatcher, poller, foresight):
+        peers = Peers(rooms, runs)
+        closing.push_async_callback(peers.stop)
+        for room in (parts.gateway, peers, sessions, parts.post, runs, courier, ticker, dispatcher, poller, foresight):
             await room.start()
         yield Desk(
             config=config,
@@ -130,7 +134,8 @@ async def _open(
     """The rooms below sessions, in the order in which they need each other."""
     backends = {kind: open_backend(kind) for kind in SandboxKind}
     probes = Probes(backends)
-    store = await closing.enter_async_context(await Store.open(config.database))
+    store = await closing.enter_async_context(await Store.open(config.place))
+    store.server = identity(config.data) if store.shared else store.server
     clock = Clock()
     master = load_master(config.data, environ)
     providers = await shelf.load(store, master, environ)

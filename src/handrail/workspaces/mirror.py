@@ -96,6 +96,13 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
+async def ensure_empty(place: Path, like: str) -> None:
+    """Make a bare repository of the kind of the commit `like`, unless it is there: to look at far sides from."""
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        await _make(place, like, ())
+
+
 async def _make(place: Path, commit: str, alternates: tuple[Path, ...]) -> None:
     kind = "sha256" if len(commit) == 64 else "sha1"
     await git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", place, cwd=place.parent.parent)

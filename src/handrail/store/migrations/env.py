@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine, event
 
+from handrail.store.postgres import locked
 from handrail.store.tables import metadata
 
 
@@ -14,6 +15,8 @@ def _run() -> None:
         # the driver would commit before each change of the schema (https://docs.sqlalchemy.org/dialects/sqlite.html)
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         event.listen(engine, "begin", _begun)
+    else:
+        event.listen(engine, "begin", locked)
     with engine.connect() as connection:
         context.configure(
             connection=connection,

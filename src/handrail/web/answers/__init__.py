@@ -404,6 +404,14 @@ class SessionCount(Answer):
     waiting: int
 
 
+class ServerShown(Answer):
+    """A server of the database."""
+
+    id: str
+    host: str
+    quiet: Annotated[float, Field(description="seconds since its last heartbeat")]
+
+
 class Status(Answer):
     """The server."""
 
@@ -417,6 +425,7 @@ class Status(Answer):
     sessions: SessionCount
     providers: list[str]
     memory_mb: Annotated[float, Field(description="resident memory in 10⁶ bytes")]
+    servers: Annotated[list[ServerShown], Field(description="all of its database, where it is shared")]
 
 
 class Finding(Answer):

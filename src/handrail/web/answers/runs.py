@@ -26,7 +26,8 @@ class RunShown(Answer):
     outcome: Outcome | None
     reason: str | None
     tasks: Annotated[dict[str, int], Field(description="how many tasks there are of each outcome, or state")]
-    cost_nano: Nano
+    cost_nano: Annotated[Nano, Field(description="so far")]
+    unpriced: Annotated[int, Field(description="calls whose price nobody knows: the cost is more than is said")]
     created: datetime
     started: datetime | None
     ended: datetime | None
@@ -86,7 +87,8 @@ class TaskShown(Answer):
     reason: str | None
     attempt: int
     due: Annotated[datetime | None, Field(description="when it goes on by itself")]
-    cost_nano: Nano
+    cost_nano: Annotated[Nano, Field(description="so far")]
+    unpriced: Annotated[int, Field(description="calls whose price nobody knows: the cost is more than is said")]
     commit: str | None
     files: list[FileMade]
     checks: Annotated[list[CheckShown], Field(description="run after the last edit")]

@@ -28,7 +28,7 @@ async def show(call: Call) -> Json:
     """One of them."""
     shown = await runs.show(call.desk, call.actor, call.path("id"))
     counts = Counter((item.row.state, item.row.outcome) for item in shown.tasks)
-    return _run(shown.row, counts) | {
+    return _run(shown.row, counts, shown.unpriced) | {
         "inputs": shown.row.inputs,
         "steps": [stage.name for stage in shown.plan.stages],
         "groups": [
@@ -83,10 +83,10 @@ async def give_back(call: Call) -> Json:
 
 
 def _listed(item: Listed) -> Json:
-    return _run(item.row, item.counts)
+    return _run(item.row, item.counts, item.unpriced)
 
 
-def _run(row: RunRow, counts: Counts) -> Json:
+def _run(row: RunRow, counts: Counts, unpriced: int) -> Json:
     summed: Counter[str] = Counter()
     for (state, outcome), number in counts.items():
         summed[outcome or state] += number
@@ -103,6 +103,7 @@ def _run(row: RunRow, counts: Counts) -> Json:
         "reason": row.reason,
         "tasks": dict(summed),
         "cost_nano": row.cost_nano,
+        "unpriced": unpriced,
         "created": moment(row.created),
         "started": _moment(row.started),
         "ended": _moment(row.ended),
@@ -126,6 +127,7 @@ def _task(item: Task) -> Json:
         "attempt": row.attempt,
         "due": _moment(row.due),
         "cost_nano": row.cost_nano,
+        "unpriced": item.unpriced,
         "commit": made.commit,
         "files": list(made.files),
         "checks": [

@@ -81,6 +81,7 @@ class Automation:
             here="runs",
             refresh=None if shown.row.state is RunState.ENDED else REFRESH,
             run=shown.row,
+            unpriced=shown.unpriced,
             cause=cause(shown.row.trigger, shown.row.by),
             plan=shown.plan,
             tasks=[(task, matrix.cells(task)) for task in shown.tasks],
@@ -210,7 +211,7 @@ def _run(item: runs.Listed) -> Json:
     row, summed = item.row, Counter[str]()
     for (state, outcome), number in item.counts.items():
         summed[(outcome or state).value] += number
-    return {"row": row, "cause": cause(row.trigger, row.by), "tasks": dict(summed)}
+    return {"row": row, "cause": cause(row.trigger, row.by), "tasks": dict(summed), "unpriced": item.unpriced}
 
 
 def _inputs(item: Listed) -> list[tuple[str, Any]]:

@@ -77,6 +77,7 @@ def _sessions() -> None:
         sa.Column("agent_session", sa.String()),
         sa.Column("agent_capabilities", sa.JSON()),
         sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("server", sa.String(), nullable=False),
         sa.Column("created", _TIME, nullable=False),
         sa.Column("updated", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),

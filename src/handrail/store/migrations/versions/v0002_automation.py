@@ -25,7 +25,7 @@ def upgrade() -> None:
     _effects()
     _ticks()
     _forges()
-    _workers()
+    _servers()
 
 
 def _workflows() -> None:
@@ -39,7 +39,6 @@ def _workflows() -> None:
         sa.Column("trust", sa.String(), nullable=False),
         sa.Column("accepted", sa.Integer(), nullable=False),
         sa.Column("fell", sa.Text()),
-        sa.Column("idle", sa.Integer(), nullable=False),
         sa.Column("watermark", _TIME),
         sa.Column("created", _TIME, nullable=False),
         sa.Column("updated", _TIME, nullable=False),
@@ -134,7 +133,7 @@ def _runs() -> None:
         sa.Column("reason", sa.Text()),
         sa.Column("cost_nano", _BIG, nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("worker", sa.String()),
+        sa.Column("server", sa.String()),
         sa.Column("created", _TIME, nullable=False),
         sa.Column("started", _TIME),
         sa.Column("ended", _TIME),
@@ -167,7 +166,7 @@ def _tasks() -> None:
         sa.Column("deadline", _TIME),
         sa.Column("cost_nano", _BIG, nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("worker", sa.String()),
+        sa.Column("server", sa.String()),
         sa.Column("created", _TIME, nullable=False),
         sa.Column("started", _TIME),
         sa.Column("ended", _TIME),
@@ -257,14 +256,13 @@ def _forges() -> None:
     )
 
 
-def _workers() -> None:
+def _servers() -> None:
     op.create_table(
-        "workers",
+        "servers",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("host", sa.String(), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("started", _TIME, nullable=False),
         sa.Column("seen", _TIME, nullable=False),
-        sa.Column("load", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_servers")),
     )

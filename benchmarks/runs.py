@@ -1,0 +1,127 @@
+"""One run over many repositories beside the bare loop, and what waiting for people costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks import bare, stage
+from benchmarks.figures import Figure
+from benchmarks.start import fill
+from handrail.store import approvals
+from handrail.store.approvals import ApprovalRow
+from handrail.store.engine import Store
+from handrail.types import ApprovalId, SessionId, SessionState, now
+
+TASKS, STEPS, AT_ONCE = 40, 5, 4
+PARKED = 5000
+WORKFLOW = """\
+name: many
+on: {{manual: {{}}}}
+goal: |
+  Go. @@{script}@@
+model: claude-sonnet-4-5
+trust: autonomous
+concurrency: {at_once}
+repositories:
+{places}"""
+
+
+def run(folder: Path) -> list[Figure]:
+    """Both loops in turn over the same repositories, then the approvals."""
+    with stage.provider(folder) as provider:
+        return [*_fan_out(folder, provider), *_parked(folder, provider.url)]
+
+
+def _fan_out(folder: Path, provider: stage.Provider) -> list[Figure]:
+    places = [stage.repository(folder, f"repository{number}") for number in range(TASKS)]
+    script = json.dumps([{"repeat": STEPS, "step": {"shell": "true # step {i}"}}, {"text": "done"}])
+    alone = min(_bare(folder, provider, places, script, number) for number in range(3))
+    with stage.server(folder / "many", provider.url) as server:
+        listed = "".join(f"  - {place}\n" for place in places)
+        server.post("/workflows", {"text": WORKFLOW.format(script=script, at_once=AT_ONCE, places=listed)})
+        times = []
+        for _ in range(2):
+            provider.clear()
+            began = time.monotonic()
+            made = server.post("/workflows/many/start", {})
+            while (told := server.get(f"/runs/{made['run']}"))["state"] != "ended":
+                time.sleep(0.05)
+            times.append(time.monotonic() - began)
+            assert len(provider.calls()) == TASKS * (STEPS + 1), len(provider.calls())
+            assert all(task["state"] == "ended" for task in told["all"])
+    return [
+        Figure(f"fanout_{TASKS}x{STEPS}", min(times), "s", alone, "<= 4 x bare"),
+        Figure(f"fanout_{TASKS}x{STEPS}_first", times[0], "s", alone, "(mirrors of all repositories made in it)"),
+    ]
+
+
+def _bare(folder: Path, provider: stage.Provider, places: list[Path], script: str, number: int) -> float:
+    """A clone and the bare loop for each, so many at once in threads."""
+
+    def one(place: Path) -> None:
+        clone = folder / f"bare-{number}-{place.name}"
+        subprocess.run(["git", "clone", "-q", "--local", str(place), str(clone)], check=True)
+        bare.main(provider.url, f"Go. @@{script}@@", clone.with_suffix(".db"))
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(one, places))
+    return time.monotonic() - began
+
+
+def _parked(folder: Path, model_url: str) -> list[Figure]:
+    """A server whose sessions wait for people, beside one without."""
+    with stage.server(folder / "none", model_url) as server:
+        time.sleep(3)  # what is loaded after it is ready counts as well
+        without = server.memory()
+    data = folder / "parked"
+    data.mkdir()
+    asyncio.run(_park(data / "handrail.db"))
+    with stage.server(data, model_url) as server:
+        time.sleep(3)
+        server.get("/approvals?limit=100")
+        memory = server.memory() - without
+        before, began = _cpu(server.pid), time.monotonic()
+        time.sleep(15)
+        used = (_cpu(server.pid) - before) / (time.monotonic() - began)
+    return [
+        Figure(f"parked_{PARKED}_memory", memory, "MB", None, "< 200 MB"),
+        Figure(f"parked_{PARKED}_cpu", 100 * used, "% of a core", None, "none"),
+    ]
+
+
+async def _park(path: Path) -> None:
+    """One real row, and copies of it: what a server finds at its start."""
+    session = SessionId("s-bench")
+    async with await Store.open(path) as store:
+        await fill(store, session)
+        asked = ApprovalRow(
+            id=ApprovalId("a-bench"), session=session, turn=1, call="c", title="git push", tool="execute", asked=now(),
+            input={"command": "git push"}, diffs=(), options=(), signature="git push", why="asks before it pushes",
+        )  # fmt: skip
+        await store.log.write(approvals.insert(replace(asked, released=now())))
+    with closing(sqlite3.connect(path)) as kept, kept:
+        kept.execute("UPDATE sessions SET state = ?", (SessionState.WAITING.value,))
+        for table, own in (("sessions", {"id": "'s-' || n", "number": "n + 1"}),
+                           ("approvals", {"id": "'a-' || n", "session": "'s-' || n"})):  # fmt: skip
+            names = [row[1] for row in kept.execute(f"PRAGMA table_info({table})")]
+            values = ", ".join(own.get(name, f't."{name}"') for name in names)
+            kept.execute(
+                f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {PARKED - 1}) "  # noqa: S608  # of our own names
+                f"INSERT INTO {table} SELECT {values} FROM {table} t, c"
+            )
+
+
+def _cpu(pid: int) -> float:
+    """CPU seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

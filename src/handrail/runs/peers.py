@@ -1,0 +1,152 @@
+"""Several servers on one database: each says that it lives, and goes on with what a dead one was at.
+
+A server is dead when nothing was heard of it for so long by the clock of the database; that it was only stopped, or cut
+off, nobody can know. So what it does when it wakes up meets the epochs: of its tasks, which are claimed anew, and so of
+their effects. Its agents are ended as soon as it sees that its sessions were given up.
+
+What waits for a person stays where it is, since its workspace is there, until the server comes back or a person runs it
+again. What was at work is begun again from its beginning, because a workspace is on the disk of one machine;
+what was being delivered is delivered, where the world has it already, and begun again where it has not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from handrail.automation import RunState, Step, TaskState
+from handrail.errors import Conflict, HandrailError
+from handrail.runs import hands, results
+from handrail.runs.rooms import Rooms
+from handrail.runs.supervisor import Runs
+from handrail.store import effects as effect_rows
+from handrail.store import runs as run_rows
+from handrail.store import servers
+from handrail.store import sessions as session_rows
+from handrail.store import tasks as task_rows
+from handrail.store.log import Write
+from handrail.store.runs import RunRow
+from handrail.store.servers import ServerRow
+from handrail.store.tasks import TaskRow
+from handrail.types import Json, Outcome, ServerId, now
+
+_log = logging.getLogger("handrail.servers")
+
+LOOK = 1.0
+"""seconds between looks for what other servers did: a cancelled agent has to end within five"""
+BEATS = 6
+"""heartbeats within the time after which a silent server is taken for dead"""
+
+
+def identity(data: Path) -> ServerId:
+    """Who the server of a data directory is among those of one database: the same after every start."""
+    file = data / "server.id"
+    if not file.exists():
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        draft.write_text(f"v-{secrets.token_hex(6)}\n", "ascii")
+        draft.replace(file)
+    return ServerId(file.read_text("ascii").strip())
+
+
+class Peers:
+    """This server among those of its database; nothing where a database has one server.
+
+    Args:
+        rooms: the rooms of runs.
+        runs: told of what is theirs.
+    """
+
+    def __init__(self, rooms: Rooms, runs: Runs) -> None:
+        self._rooms = rooms
+        self._store = rooms.store
+        self._runs = runs
+        self._dead = rooms.config.server_dead
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Say that this server is here, before it takes anything in hand."""
+        if not self._store.shared:
+            return
+        await self._announce()
+        self._tasks = [
+            asyncio.create_task(self._again(self._beat, self._dead / BEATS), name="heartbeat"),
+            asyncio.create_task(self._again(self._look, LOOK), name="servers"),
+        ]
+
+    async def stop(self) -> None:
+        """Stop; what this server was at is another's when it stays away."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _again(self, act: Callable[[], Awaitable[None]], seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await act()
+            except HandrailError as error:
+                _log.error("the other servers cannot be seen: %s", error)
+
+    async def _announce(self) -> None:
+        row = servers.announce(self._store.server, socket.gethostname(), os.getpid(), now())
+        await self._store.log.write(*row)
+
+    async def _beat(self) -> None:
+        try:
+            await self._store.log.write(guard=servers.beat(self._store.server))
+        except Conflict:
+            await self._announce()
+
+    async def _look(self) -> None:
+        await self._rooms.sessions.actors.end_strays()
+        for server in await servers.everything(self._store):
+            if server.quiet > self._dead and server.id != self._store.server:
+                await self._take_over(server)
+        await self._runs.look_again()
+
+    async def _take_over(self, dead: ServerRow) -> None:
+        states = (RunState.RUNNING, RunState.QUEUED, RunState.STOPPED)
+        for run in await run_rows.in_state(self._store, *states, server=dead.id):
+            tasks = [task for task in await task_rows.of_run(self._store, run.id) if _moves(task, dead)]
+            if not tasks:
+                continue
+            try:
+                await self._move(run, tasks, dead)
+            except Conflict:  # another server was faster
+                continue
+            _log.warning("run %d goes on here: %s has been silent for %.0f s", run.number, dead.host, dead.quiet)
+
+    async def _move(self, run: RunRow, tasks: Sequence[TaskRow], dead: ServerRow) -> None:
+        host = socket.gethostname()
+        why = f"its server {dead.host} was not heard of for {dead.quiet:.0f} s"
+        told: Json = {"from": dead.host, "to": host, "reason": why, "tasks": len(tasks)}
+        writes: list[Write] = [run_rows.told(run.id, "run.moved", told)]
+        for task in tasks:
+            writes += await self._task(task, why)
+        await self._store.log.write(*writes, guard=run_rows.move(run, self._store.server))
+
+    async def _task(self, task: TaskRow, why: str) -> list[Write]:
+        """What moves one task: as it stands where it was being delivered, from its beginning where it was at work."""
+        if task.step in (Step.DELIVER, Step.REPORT):
+            return [task_rows.move(task, self._store.server, state=TaskState.QUEUED, due=None)]
+        if task.session is None and not task.results:
+            return [task_rows.move(task, None, state=TaskState.QUEUED, due=None)]
+        effects = await effect_rows.of_task(self._store, task.id)
+        sessions = {task.session, *(stage.session for stage in results.work(task).ended)} - {None}
+        return [
+            task_rows.move(task, None, **hands.from_the_beginning(task)),
+            run_rows.told(task.run, "task.begun_again", {"reason": why, "attempt": task.attempt + 1}, task.id),
+            *hands.superseded(effects, f"begun again: {why}"),
+            *(session_rows.settle_elsewhere(one, Outcome.LOST, why) for one in sessions if one is not None),
+        ]
+
+
+def _moves(task: TaskRow, dead: ServerRow) -> bool:
+    """Whether a task goes on without its server: it does not wait for a person, and is not in a person's hands."""
+    waits = task.state is TaskState.TAKEN or (task.state is TaskState.PARKED and task.due is None)
+    return task.state is not TaskState.ENDED and not waits and task.server in (None, dead.id)
