@@ -12,7 +12,7 @@ demo: setup  ## the main job: a real project with a planted bug is fixed, handed
 	@$(PY) -m demo
 
 test: check agents-ci browser  ## everything that CI runs: checks, tests, the four agents of CI
-	$(PY) -m pytest -n 2 --dist worksteal --reruns 1 -r R
+	$(PY) -m pytest -n 3 --dist worksteal --reruns 1 -r R
 
 test-agents: setup  ## the whole job by each of the seven real agents (fetches about 2.5 GB once)
 	$(PY) -m tests.real_agents.fetch all
