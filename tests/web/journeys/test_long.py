@@ -23,7 +23,7 @@ BLOCKS = "document.querySelectorAll('#log > [id^=\"e\"]').length"
 
 async def fill(house: House, session: SessionId) -> None:
     """A long log, as its session would have written it, while no server runs."""
-    async with await Store.open(Config(data=house.data).database) as store:
+    async with await Store.open(Config(data=house.data).place) as store:
         for first in range(0, EVENTS, 1000):
             lines = [Draft(Kind.NOTICE, {"level": "info", "text": f"line {first + at}"}) for at in range(1000)]
             await store.log.append(session, lines)
