@@ -16,6 +16,10 @@ pytestmark = pytest.mark.timeout(150)  # many processes: a busy machine may take
 
 MEND: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
 CHECK = ("--check", "sh check.sh")
+SPEND = {
+    "total_nano", "unpriced", "not_metered", "calls", "forecast", "by_model", "by_session", "by_scope", "by_day",
+    "by_agent", "by_member", "by_workflow",
+}  # fmt: skip
 SESSION = {
     "id", "title", "agent", "provider", "model", "repository", "workspace", "base", "branch", "sandbox", "holds",
     "permissions", "control", "state", "outcome", "outcome_reason", "turn", "queued", "goal", "cost_nano", "unpriced",
@@ -158,7 +162,7 @@ def test_what_programs_read(house: House) -> None:
     assert [event["seq"] for event in log] == list(range(1, told["last_seq"] + 1))
     assert all(set(event) == {"seq", "time", "turn", "kind", "data"} for event in log)
     spend = house.json("spend")
-    assert set(spend) == {"total_nano", "unpriced", "calls", "by_model", "by_session", "by_scope", "by_day"}
+    assert set(spend) == SPEND
     called = [event["data"]["cost_nano"] for event in log if event["kind"] == "model.called"]
     assert spend["total_nano"] == told["cost_nano"] == sum(called) > 0
     assert spend["calls"] == len(called)
@@ -166,13 +170,13 @@ def test_what_programs_read(house: House) -> None:
     assert status["sessions"]["total"] == 1
     assert {"reads", "writes", "network", "processes", "secrets", "kill"} <= set(status["sandbox"]["holds"])
     assert all(check["ok"] for check in house.json("doctor")["checks"])
-    assert house.json("inbox") == {"approvals": []}
+    assert house.json("inbox") == {"approvals": [], "effects": []}
 
 
 def test_a_prompt_that_waits_is_taken_in_its_turn(house: House) -> None:
     session = house.hand_off([{"text": "hm"}])
     house.wait(session, "outcome.reached")
-    house.run("prompt", session, prompt([{"shell": "sleep 6"}, {"text": "first"}]))
+    house.run("prompt", session, prompt([{"shell": "sleep 15"}, {"text": "first"}]))
     house.wait(session, "tool.started")
     house.run("prompt", session, prompt([{"text": "second"}]))
     assert house.show(session)["queued"] == 1
