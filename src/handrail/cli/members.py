@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from handrail.cli import options
-from handrail.cli.client import Client, Obj
+from handrail.cli import calls, options
+from handrail.cli.client import Obj
 from handrail.cli.layout import columns, printed, table
 
 members = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -19,14 +19,14 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="How the log calls the
 def listed(context: typer.Context, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """List who may come in."""
     if context.invoked_subcommand is None:
-        _print(options.run(_got(options.client(data))), as_json=as_json)
+        _print(calls.get(data, "/members"), as_json=as_json)
     return 0
 
 
 @members.command("list", epilog="Example: handrail members list --json")
 def again(as_json: options.AsJson = False, data: options.Data = None) -> int:
     """List who may come in."""
-    _print(options.run(_got(options.client(data))), as_json=as_json)
+    _print(calls.get(data, "/members"), as_json=as_json)
     return 0
 
 
@@ -38,19 +38,19 @@ def add(
     data: options.Data = None,
 ) -> int:
     """Make somebody a member, and print the link that lets in one browser of theirs, once, within 7 days."""
-    return _told(options.run(_posted(options.client(data), "/members", {"name": name, "role": role})), as_json=as_json)
+    return _told(calls.post(data, "/members", {"name": name, "role": role}), as_json=as_json)
 
 
 @members.command("link", epilog="Example: handrail members link alice")
 def link(name: Name, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Print a new link for a member: for another browser, or in place of one that was lost."""
-    return _told(options.run(_posted(options.client(data), f"/members/{name}/link", {})), as_json=as_json)
+    return _told(calls.post(data, f"/members/{name}/link", {}), as_json=as_json)
 
 
 @members.command("remove", epilog="Example: handrail members remove alice")
 def remove(name: Name, data: options.Data = None) -> int:
     """Remove a member: their browsers are signed out at once; what they made stays."""
-    options.run(_deleted(options.client(data), name))
+    calls.delete(data, f"/members/{name}")
     options.put(f"{name} is a member no longer; their sessions stay: `handrail sessions`")
     return 0
 
@@ -78,18 +78,3 @@ def _told(told: Obj, *, as_json: bool) -> int:
     else:
         options.put(str(told["link"]))
     return 0
-
-
-async def _got(client: Client) -> Obj:
-    async with client:
-        return await client.get("/members")
-
-
-async def _posted(client: Client, path: str, body: Obj) -> Obj:
-    async with client:
-        return await client.post(path, body)
-
-
-async def _deleted(client: Client, name: str) -> Obj:
-    async with client:
-        return await client.delete(f"/members/{name}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from handrail.commands import approvals, branching, budgets, changes, rules, sessions
-from handrail.commands.actor import Actor
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Wanted
 from handrail.commands.values import GoalSpec
@@ -14,6 +13,7 @@ from handrail.store.tables import ApprovalState
 from handrail.types import ApprovalId
 from handrail.web.pages import forms
 from handrail.web.pages.forms import Form
+from handrail.web.table import actor_of
 
 
 class Acts:
@@ -39,54 +39,54 @@ class Acts:
             prompt=None if goal is not None else prompt,
             goal=goal,
         )
-        seen = await sessions.create(self._desk, _actor(request), wanted)
+        seen = await sessions.create(self._desk, actor_of(request), wanted)
         return f"/sessions/{seen.row.id}"
 
     async def branch(self, request: Request, form: Form) -> str:
         """Begin a session from where this one was after a turn."""
         turn = forms.whole("turn", form.get("turn", ""))
-        seen = await branching.branch(self._desk, _actor(request), _id(request), turn)
+        seen = await branching.branch(self._desk, actor_of(request), _id(request), turn)
         return f"/sessions/{seen.row.id}"
 
     async def prompt(self, request: Request, form: Form) -> None:
         """Send or queue a prompt."""
-        await sessions.prompt(self._desk, _actor(request), _id(request), form.get("text", ""))
+        await sessions.prompt(self._desk, actor_of(request), _id(request), form.get("text", ""))
 
     async def withdraw(self, request: Request, form: Form) -> None:
         """Take back a queued prompt."""
-        await sessions.withdraw(self._desk, _actor(request), _id(request), form.get("prompt", ""))
+        await sessions.withdraw(self._desk, actor_of(request), _id(request), form.get("prompt", ""))
 
     async def cancel(self, request: Request, _: Form) -> None:
         """Cancel the turn under way."""
-        await sessions.cancel(self._desk, _actor(request), _id(request))
+        await sessions.cancel(self._desk, actor_of(request), _id(request))
 
     async def take(self, request: Request, _: Form) -> None:
         """Take control."""
-        await sessions.take(self._desk, _actor(request), _id(request))
+        await sessions.take(self._desk, actor_of(request), _id(request))
 
     async def end(self, request: Request, _: Form) -> None:
         """End the session."""
-        await sessions.end(self._desk, _actor(request), _id(request))
+        await sessions.end(self._desk, actor_of(request), _id(request))
 
     async def handoff(self, request: Request, form: Form) -> None:
         """Hand off."""
         goal = forms.goal(form) or GoalSpec(form.get("text", ""))
-        await sessions.handoff(self._desk, _actor(request), _id(request), goal)
+        await sessions.handoff(self._desk, actor_of(request), _id(request), goal)
 
     async def undo(self, request: Request, _: Form) -> None:
         """Go back to before the last turn."""
-        await changes.undo(self._desk, _actor(request), _id(request), None)
+        await changes.undo(self._desk, actor_of(request), _id(request), None)
 
     async def apply(self, request: Request, form: Form) -> None:
         """Bring the change to the checkout."""
         mode, branch = form.get("mode", ""), form.get("branch", "").strip() or None
-        await changes.apply(self._desk, _actor(request), _id(request), mode, branch)
+        await changes.apply(self._desk, actor_of(request), _id(request), mode, branch)
 
     async def set_budget(self, request: Request, form: Form) -> None:
         """Set a budget."""
         await budgets.put(
             self._desk,
-            _actor(request),
+            actor_of(request),
             form.get("scope", "").strip(),
             period=form.get("period", "total"),
             money=form.get("money", "").strip() or None,
@@ -95,11 +95,11 @@ class Acts:
 
     async def remove_budget(self, request: Request, form: Form) -> None:
         """Remove a budget."""
-        await budgets.remove(self._desk, _actor(request), form.get("scope", ""), form.get("period"))
+        await budgets.remove(self._desk, actor_of(request), form.get("scope", ""), form.get("period"))
 
     async def answer(self, request: Request, form: Form) -> None:
         """Answer an approval; for one that lasts, `shown` holds the rules that the person saw."""
-        actor, asked = _actor(request), ApprovalId(_id(request))
+        actor, asked = actor_of(request), ApprovalId(_id(request))
         decision, lasts = form.get("decision", ""), form.get("lasts", "once")
         if decision in ("session", "always"):
             decision, lasts = "allow", decision
@@ -113,12 +113,7 @@ class Acts:
     async def take_back(self, request: Request, form: Form) -> None:
         """Take a rule that stands back."""
         key, section, rule = (form.get(name, "") for name in ("key", "section", "rule"))
-        await rules.remove(self._desk, _actor(request), key, section, rule)
-
-
-def _actor(request: Request) -> Actor:
-    actor: Actor = request.scope["handrail.actor"]
-    return actor
+        await rules.remove(self._desk, actor_of(request), key, section, rule)
 
 
 def _id(request: Request) -> str:

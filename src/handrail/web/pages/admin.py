@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handrail.commands import agents, budgets, events, forges, members, providers, secrets, system
-from handrail.commands.actor import Actor
 from handrail.commands.agents import Known
 from handrail.commands.desk import Desk
 from handrail.errors import HandrailError
@@ -22,8 +21,8 @@ from handrail.web.api import providers as providers_api
 from handrail.web.api import secrets as secrets_api
 from handrail.web.guard import Keys
 from handrail.web.pages.forms import Form
-from handrail.web.pages.frame import document
-from handrail.web.table import Call, reply
+from handrail.web.pages.frame import as_json, document
+from handrail.web.table import Call, actor_of, reply
 
 WALLS = {
     "reads": "The agent reads its clone, its own home and the tool chains; nothing else of this machine.",
@@ -54,8 +53,8 @@ class Admin:
 
     async def admin(self, request: Request) -> Response:
         """People, and what is set up."""
-        if request.url.path.endswith(".json"):
-            call = Call(self._desk, _actor(request), request)
+        if as_json(request):
+            call = Call(self._desk, actor_of(request), request)
             told: Json = {}
             for api in (members_api, providers_api, forges_api, secrets_api, budgets_api):
                 told |= await api.listed(call)
@@ -64,23 +63,25 @@ class Admin:
 
     async def add(self, request: Request, form: Form) -> Response:
         """Add a member; their link is shown this once."""
-        made = await members.add(self._desk, _actor(request), form.get("name", "").strip(), form.get("role", "member"))
+        made = await members.add(
+            self._desk, actor_of(request), form.get("name", "").strip(), form.get("role", "member")
+        )
         return await self._admin(request, made)
 
     async def link(self, request: Request, _: Form) -> Response:
         """Make a new link; it is shown this once."""
         name = str(request.path_params["name"])
-        return await self._admin(request, await members.invite(self._desk, _actor(request), name))
+        return await self._admin(request, await members.invite(self._desk, actor_of(request), name))
 
     async def remove(self, request: Request, _: Form) -> str:
         """Remove a member."""
-        await members.remove(self._desk, _actor(request), str(request.path_params["name"]))
+        await members.remove(self._desk, actor_of(request), str(request.path_params["name"]))
         return "/admin"
 
     async def agents(self, request: Request) -> Response:
         """The catalogue, and the walls."""
-        call = Call(self._desk, _actor(request), request)
-        if request.url.path.endswith(".json"):
+        call = Call(self._desk, actor_of(request), request)
+        if as_json(request):
             walls = (await system.status(self._desk, call.actor)).sandbox
             held: Json = {"kind": walls.kind, "holds": list(walls.holds), "lacks": list(walls.lacks)}
             return reply(await agents_api.listed(call) | {"walls": held | {"detail": walls.detail}})
@@ -90,13 +91,13 @@ class Admin:
         """Try an agent, and show what was found."""
         name = str(request.path_params["name"])
         try:
-            report = await agents.check(self._desk, _actor(request), name, deep=False)
+            report = await agents.check(self._desk, actor_of(request), name, deep=False)
         except HandrailError as error:  # that it does not work is what was asked
             return await self._agents(request, tried=name, problem=error.message)
         return await self._agents(request, tried=name, report=report)
 
     async def _admin(self, request: Request, invited: members.Invited | None = None) -> Response:
-        actor = _actor(request)
+        actor = actor_of(request)
         return await self._page(
             request,
             "admin.html",
@@ -112,7 +113,7 @@ class Admin:
         )
 
     async def _agents(self, request: Request, **tried: Any) -> Response:
-        actor = _actor(request)
+        actor = actor_of(request)
         found = await agents.listed(self._desk, actor)
         status = await system.status(self._desk, actor)
         return await self._page(
@@ -129,14 +130,9 @@ class Admin:
         )
 
     async def _page(self, request: Request, template: str, **context: Any) -> Response:
-        actor = _actor(request)
+        actor = actor_of(request)
         return await document(self._desk, actor, template, csrf=self._keys.form_of(actor), **context)
 
 
 def _by_use(known: Known) -> tuple[bool, str]:
     return not known.installed, known.title
-
-
-def _actor(request: Request) -> Actor:
-    actor: Actor = request.scope["handrail.actor"]
-    return actor

@@ -22,8 +22,8 @@ from handrail.web.api import runs as runs_api
 from handrail.web.api import workflows as workflows_api
 from handrail.web.guard import Keys
 from handrail.web.pages import matrix
-from handrail.web.pages.frame import document
-from handrail.web.table import Call, reply
+from handrail.web.pages.frame import as_json, document
+from handrail.web.table import Call, actor_of, reply
 from handrail.workflows import gallery
 from handrail.workflows.read import read
 
@@ -51,7 +51,7 @@ class Automation:
     async def runs(self, request: Request) -> Response:
         """Runs, with what they can be narrowed to."""
         call = self._call(request)
-        if _as_json(request):
+        if as_json(request):
             return reply(await runs_api.listed(call))
         workflow, state = call.text("workflow"), call.text("state")
         found = await runs.listed(self._desk, call.actor, workflow=workflow, state=state, limit=LIST)
@@ -72,7 +72,7 @@ class Automation:
     async def run(self, request: Request) -> Response:
         """One run: what came of it, by likeness and by repository."""
         call = self._call(request)
-        if _as_json(request):
+        if as_json(request):
             return reply(await runs_api.show(call))
         shown = await runs.show(self._desk, call.actor, call.path("id"))
         return await self._page(
@@ -95,7 +95,7 @@ class Automation:
     async def effect(self, request: Request) -> Response:
         """One effect: what it says, and its receipt."""
         call = self._call(request)
-        if _as_json(request):
+        if as_json(request):
             return reply(await effects_api.show(call))
         row = await effects.show(self._desk, call.actor, call.path("id"))
         return await self._page(request, "effect.html", here="inbox", effect=row)
@@ -103,7 +103,7 @@ class Automation:
     async def workflows(self, request: Request) -> Response:
         """Workflows with what starts each, and the gallery."""
         call = self._call(request)
-        if _as_json(request):
+        if as_json(request):
             return reply(await workflows_api.listed(call))
         found = await workflows.listed(self._desk, call.actor)
         there = {item.row.name for item in found}
@@ -120,7 +120,7 @@ class Automation:
     async def workflow(self, request: Request) -> Response:
         """One workflow: its file, what starts it next, how it did, and what can be done with it."""
         call = self._call(request)
-        if _as_json(request):
+        if as_json(request):
             return reply(await workflows_api.show(call))
         name = call.path("name")
         shown = await workflows.show(self._desk, call.actor, name)
@@ -148,7 +148,7 @@ class Automation:
     async def events(self, request: Request) -> Response:
         """Events from outside, and what became of each."""
         call = self._call(request)
-        if _as_json(request):
+        if as_json(request):
             return reply(await events_api.listed(call))
         found = await events.listed(self._desk, call.actor, source=call.text("source"), limit=LIST)
         sources = await events.sources(self._desk, call.actor)
@@ -165,7 +165,7 @@ class Automation:
     async def event(self, request: Request) -> Response:
         """One event; with `workflow`, what would come of putting it to that one."""
         call = self._call(request)
-        if _as_json(request):
+        if as_json(request):
             return reply(await events_api.show(call))
         row = await events.show(self._desk, call.actor, call.path("event"))
         wanted, tried, refused = call.text("workflow"), None, None
@@ -193,11 +193,11 @@ class Automation:
         return [_run(item) for item in reversed(found)]
 
     def _call(self, request: Request) -> Call:
-        return Call(self._desk, request.scope["handrail.actor"], request)
+        return Call(self._desk, actor_of(request), request)
 
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
-        context |= {"refresh": refresh, "csrf": self._keys.form_of(request.scope["handrail.actor"])}
-        return await document(self._desk, request.scope["handrail.actor"], template, **context)
+        context |= {"refresh": refresh, "csrf": self._keys.form_of(actor_of(request))}
+        return await document(self._desk, actor_of(request), template, **context)
 
 
 def cause(trigger: TriggerKind, by: str) -> str:
@@ -222,7 +222,3 @@ def _chosen(known: list[VersionRow], number: int) -> tuple[VersionRow, VersionRo
     """A version by its number, and the one before it."""
     at = next(at for at, row in enumerate(known) if row.number <= number)
     return known[at], known[at + 1] if at + 1 < len(known) else None
-
-
-def _as_json(request: Request) -> bool:
-    return request.url.path.endswith(".json")

@@ -23,10 +23,10 @@ from handrail.types import Event, Json
 from handrail.web import views
 from handrail.web.guard import Keys
 from handrail.web.pages import patch, render, timeline
-from handrail.web.pages.frame import document, facts
+from handrail.web.pages.frame import as_json, document, facts
 from handrail.web.pages.playback import SHELL
 from handrail.web.pages.transcript import Tool, folded
-from handrail.web.table import reply
+from handrail.web.table import actor_of, reply
 from handrail.workspaces.browse import Folder
 
 SHELLS = 20
@@ -73,12 +73,12 @@ class Beside:
 
     async def tab(self, request: Request) -> Response:
         """One tab; a whole page where nobody asked for the piece alone."""
-        actor, name = _actor(request), str(request.path_params["tab"])
+        actor, name = actor_of(request), str(request.path_params["tab"])
         if name not in TABS:
             raise NotFound(f"a session has no page {name!r}: it has {', '.join(TABS)}")
         seen = await sessions.show(self._desk, actor, str(request.path_params["id"]))
         told, context = await self._tabs[name](actor, seen, request)
-        if request.url.path.endswith(".json"):
+        if as_json(request):
             return reply(told)
         context |= {
             "session": facts(seen),
@@ -94,7 +94,7 @@ class Beside:
     async def raw(self, request: Request) -> Response:
         """A file of a session as it is: to be kept, never to be shown, whatever it says that it is."""
         path, turn = _where(request)
-        content = await files.raw(self._desk, _actor(request), str(request.path_params["id"]), path, turn)
+        content = await files.raw(self._desk, actor_of(request), str(request.path_params["id"]), path, turn)
         name = quote(os.fsencode(path.rstrip("/").rpartition("/")[2]))
         headers = {"content-disposition": f"attachment; filename*=UTF-8''{name}", "content-security-policy": "sandbox"}
         return Response(content, headers=headers, media_type="application/octet-stream")
@@ -197,8 +197,3 @@ def _where(request: Request) -> tuple[str, int | None]:
     if turn and not (turn.isascii() and turn.isdigit() and len(turn) < 10):
         raise InvalidInput("turn", turn, "give the number of a turn")
     return (given.get("path") or [""])[0], int(turn) if turn else None
-
-
-def _actor(request: Request) -> Actor:
-    actor: Actor = request.scope["handrail.actor"]
-    return actor

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from handrail.commands.values import GoalSpec
 from handrail.errors import Forbidden, InvalidInput
 from handrail.web.guard import Keys
-from handrail.web.table import LONGEST_BODY, read
+from handrail.web.table import LONGEST_BODY, actor_of, read
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 50
@@ -30,7 +30,7 @@ def posted(act: Act, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
 
     async def endpoint(request: Request) -> Response:
         form = await fields(request)
-        if not keys.signed_form(request.scope["handrail.actor"], form.get("csrf", "")):
+        if not keys.signed_form(actor_of(request), form.get("csrf", "")):
             raise Forbidden("This form did not come from a page of this server: open the page again and repeat it.")
         where = await act(request, form)
         if isinstance(where, Response):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from handrail.commands import approvals, effects, sessions
@@ -44,6 +45,11 @@ OWNERS_ENTRIES = (
 )
 EMPTY: dict[str, Any] = {"entries": ENTRIES, "waiting": 0, "running": [], "csrf": "", "who": None}
 """a frame for pages of nobody: an error, the answer behind a link"""
+
+
+def as_json(request: Request) -> bool:
+    """Whether a page is asked for as JSON, by its address."""
+    return request.url.path.endswith(".json")
 
 
 async def frame(desk: Desk, actor: Actor) -> dict[str, Any]:

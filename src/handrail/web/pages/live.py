@@ -26,6 +26,7 @@ from handrail.web.pages import render
 from handrail.web.pages.frame import frame
 from handrail.web.pages.reading import PAGE_EVENTS, talk
 from handrail.web.pages.transcript import Block, Transcript, folded
+from handrail.web.table import actor_of
 
 FRAME = 0.05
 """seconds between two frames of a page, at the least"""
@@ -80,7 +81,7 @@ class Rails:
 
 async def session(desk: Desk, rails: Rails, csrf: str, request: Request) -> Response:
     """The stream of one session's page; `after` is the last event on it, `first` the one before its window."""
-    actor: Actor = request.scope["handrail.actor"]
+    actor = actor_of(request)
     seen = await sessions.show(desk, actor, str(request.path_params["id"]))
     first = min(_number("first", request.query_params.get("first", "")), seen.last_seq)
     after = _number("Last-Event-ID", request.headers.get("last-event-id", ""))
@@ -93,7 +94,7 @@ async def session(desk: Desk, rails: Rails, csrf: str, request: Request) -> Resp
 
 async def lists(desk: Desk, rails: Rails, csrf: str, request: Request) -> Response:
     """The stream of a page of lists: the rail, and a word that the page should look again."""
-    actor: Actor = request.scope["handrail.actor"]
+    actor = actor_of(request)
     subscription = await sessions.watch(desk, actor)
     page = Live(desk, rails, actor, csrf, None)
     # what moved between the page and its stream is shown by looking once more

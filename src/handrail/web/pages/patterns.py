@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from handrail.automation import EffectKind, EffectState
-from handrail.commands.actor import OWNER, Actor, Permission, authorise
+from handrail.commands.actor import OWNER, Permission, authorise
 from handrail.commands.approvals import Always
 from handrail.commands.sessions import Seen
 from handrail.store.approvals import ApprovalRow
@@ -40,6 +40,7 @@ from handrail.web.pages import matrix, patch, render, timeline
 from handrail.web.pages.frame import ENTRIES, facts
 from handrail.web.pages.matrix import Cell
 from handrail.web.pages.transcript import Block, Line, Steps, Tool, Turn, Verdict, Words
+from handrail.web.table import actor_of
 
 _PATCH = (
     "diff --git a/src/greet.py b/src/greet.py",
@@ -58,7 +59,7 @@ def endpoint(keys: Keys) -> Callable[[Request], Awaitable[Response]]:
     """The gallery's page."""
 
     async def shown(request: Request) -> Response:
-        actor: Actor = request.scope["handrail.actor"]
+        actor = actor_of(request)
         authorise(actor, Permission.SESSIONS_READ)
         return HTMLResponse(await asyncio.to_thread(render.page, "patterns.html", **specimens(keys.form_of(actor))))
 

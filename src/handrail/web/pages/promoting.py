@@ -6,13 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handrail.commands import promotion, sessions
-from handrail.commands.actor import Actor
 from handrail.commands.desk import Desk
 from handrail.web.api import promotion as promotion_api
 from handrail.web.guard import Keys
 from handrail.web.pages.forms import Form
-from handrail.web.pages.frame import document, facts
-from handrail.web.table import reply
+from handrail.web.pages.frame import as_json, document, facts
+from handrail.web.table import actor_of, reply
 
 
 class Promoting:
@@ -29,10 +28,10 @@ class Promoting:
 
     async def page(self, request: Request) -> Response:
         """The draft."""
-        actor, word = _actor(request), str(request.path_params["id"])
+        actor, word = actor_of(request), str(request.path_params["id"])
         name = request.query_params.get("name") or None
         draft = await promotion.draft(self._desk, actor, word, name=name, keep=False)
-        if request.url.path.endswith(".json"):
+        if as_json(request):
             return reply(promotion_api.drafted(draft))
         seen = await sessions.show(self._desk, actor, word)
         return await document(
@@ -51,10 +50,5 @@ class Promoting:
     async def keep(self, request: Request, form: Form) -> str:
         """Keep it, switched off."""
         word = str(request.path_params["id"])
-        kept = await promotion.keep(self._desk, _actor(request), word, form.get("text", ""))
+        kept = await promotion.keep(self._desk, actor_of(request), word, form.get("text", ""))
         return f"/workflows/{kept.row.name}"
-
-
-def _actor(request: Request) -> Actor:
-    actor: Actor = request.scope["handrail.actor"]
-    return actor

@@ -21,9 +21,9 @@ from handrail.web.api import effects as effects_api
 from handrail.web.guard import Keys
 from handrail.web.pages import render
 from handrail.web.pages.beside import TABS
-from handrail.web.pages.frame import document, facts, undecided
+from handrail.web.pages.frame import as_json, document, facts, undecided
 from handrail.web.pages.transcript import folded
-from handrail.web.table import reply
+from handrail.web.table import actor_of, reply
 
 PAGE_EVENTS = 300
 """events of one page of a transcript"""
@@ -53,12 +53,12 @@ class Pages:
 
     async def index(self, request: Request) -> Response:
         """Sessions by what they need, and a form to start one."""
-        actor = _actor(request)
+        actor = actor_of(request)
         found = await sessions.newest(self._desk, actor, limit=LIST)
         wanted = request.query_params.get("q", "").strip()[:200]
         if wanted:
             found = [seen for seen in found if _fits(seen, wanted.lower().split())]
-        if _as_json(request):
+        if as_json(request):
             return reply({"sessions": [views.session(seen) for seen in found]})
         shown = [facts(seen) for seen in found]
         groups = [(title, [one for one in shown if one["state"] is state]) for title, state in _GROUPS]
@@ -80,11 +80,11 @@ class Pages:
 
     async def session(self, request: Request) -> Response:
         """One session: a window of its transcript, what waits, and the forms."""
-        actor = _actor(request)
+        actor = actor_of(request)
         seen = await sessions.show(self._desk, actor, _id(request))
         first, at_end = _window(request, seen.last_seq)
         found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=PAGE_EVENTS)
-        if _as_json(request):
+        if as_json(request):
             return reply(views.session(seen) | {"events": [views.event(event) for event in found]})
         transcript = folded(found)
         return await self._page(
@@ -104,7 +104,7 @@ class Pages:
 
     async def older(self, request: Request) -> Response:
         """A window before an event, as a piece for a page that is scrolled up."""
-        actor = _actor(request)
+        actor = actor_of(request)
         seen = await sessions.show(self._desk, actor, _id(request))
         before = max(2, _number(request, "before") or 0)
         first = max(0, before - 1 - PAGE_EVENTS)
@@ -117,10 +117,10 @@ class Pages:
 
     async def inbox(self, request: Request) -> Response:
         """What waits for a person, over all sessions and runs."""
-        actor = _actor(request)
+        actor = actor_of(request)
         waiting = await approvals.waiting(self._desk, actor)
         proposed = await undecided(self._desk, actor)
-        if _as_json(request):
+        if as_json(request):
             effects = [effects_api.shown(row) for row in proposed]
             return reply({"approvals": [views.approval(row) for row in waiting], "effects": effects})
         running = await sessions.newest(self._desk, actor, SessionState.RUNNING)
@@ -137,24 +137,24 @@ class Pages:
 
     async def always(self, request: Request) -> Response:
         """What "always" would write for a question, and a button that confirms it."""
-        row, found = await approvals.show(self._desk, _actor(request), ApprovalId(_id(request)))
+        row, found = await approvals.show(self._desk, actor_of(request), ApprovalId(_id(request)))
         return await self._page(request, "always.html", here="inbox", asked=row, always=found)
 
     async def rules(self, request: Request) -> Response:
         """The rules that stand."""
-        found = await rules.listed(self._desk, _actor(request))
-        if _as_json(request):
+        found = await rules.listed(self._desk, actor_of(request))
+        if as_json(request):
             return reply({"rules": [asdict(one) for one in found]})
         return await self._page(request, "rules.html", here="inbox", rules=found)
 
     async def spend(self, request: Request) -> Response:
         """What was spent, and the budgets."""
-        actor = _actor(request)
+        actor = actor_of(request)
         spent = await budgets.spend(self._desk, actor)
         if request.url.path.endswith(".csv"):
             name = {"content-disposition": 'attachment; filename="handrail-spend.csv"'}
             return Response(views.spend_table(spent), media_type="text/csv", headers=name)
-        if _as_json(request):
+        if as_json(request):
             return reply(views.spend(spent))
         found = await sessions.newest(self._desk, actor, limit=sessions.MOST_SESSIONS)
         return await self._page(
@@ -169,8 +169,8 @@ class Pages:
         )
 
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
-        context = {"refresh": refresh, "csrf": self._keys.form_of(_actor(request))} | context
-        return await document(self._desk, _actor(request), template, **context)
+        context = {"refresh": refresh, "csrf": self._keys.form_of(actor_of(request))} | context
+        return await document(self._desk, actor_of(request), template, **context)
 
 
 async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
@@ -197,15 +197,6 @@ def _fits(seen: Seen, words: list[str]) -> bool:
         if (value if colon and name in places else word) not in where.lower():
             return False
     return True
-
-
-def _as_json(request: Request) -> bool:
-    return request.url.path.endswith(".json")
-
-
-def _actor(request: Request) -> Actor:
-    actor: Actor = request.scope["handrail.actor"]
-    return actor
 
 
 def _id(request: Request) -> str:

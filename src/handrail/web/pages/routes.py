@@ -21,6 +21,7 @@ from handrail.web.pages.deeds import Deeds
 from handrail.web.pages.frame import EMPTY
 from handrail.web.pages.promoting import Promoting
 from handrail.web.pages.reading import Pages
+from handrail.web.table import actor_of
 
 _TITLES = {401: "Sign in first", 403: "Not yours to do", 404: "Not found", 409: "Not now", 422: "That cannot be used"}
 
@@ -35,10 +36,10 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         return _post(path, act, keys)
 
     async def session_stream(request: Request) -> Response:
-        return await live.session(desk, rails, keys.form_of(request.scope["handrail.actor"]), request)
+        return await live.session(desk, rails, keys.form_of(actor_of(request)), request)
 
     async def list_stream(request: Request) -> Response:
-        return await live.lists(desk, rails, keys.form_of(request.scope["handrail.actor"]), request)
+        return await live.lists(desk, rails, keys.form_of(actor_of(request)), request)
 
     return [
         _get("/", pages.index),
