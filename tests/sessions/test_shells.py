@@ -8,9 +8,9 @@ from handrail.errors import Conflict, InvalidInput, NotFound
 from handrail.kinds import Kind
 from handrail.sessions import shells
 from handrail.sessions.shells import Shell
-from handrail.types import Goal, Limits, Permissions
+from handrail.types import Goal, Limits, Permissions, SessionId
 from tests.fake_provider import prompt
-from tests.sessions.conftest import Open
+from tests.sessions.conftest import House, Open
 
 
 async def until(shell: Shell, what: str, after: int = 0) -> int:
@@ -22,6 +22,14 @@ async def until(shell: Shell, what: str, after: int = 0) -> int:
             assert more, said
             said += more
     return after
+
+
+async def gone(house: House, session: SessionId, shell: Shell) -> None:
+    """Look for it until that is refused."""
+    async with asyncio.timeout(20):
+        while True:
+            house.sessions.shells.find(session, shell.id)
+            await asyncio.sleep(0.01)
 
 
 async def test_a_person_types_in_the_walls_of_the_session(open_house: Open) -> None:
@@ -58,6 +66,8 @@ async def test_it_ends_when_the_agent_is_in_control_and_is_refused_then(open_hou
         async with asyncio.timeout(20):
             while not shell.ended:
                 await shell.said(shell.total)
+        with pytest.raises(NotFound, match="in control again"):
+            await gone(house, session, shell)
         with pytest.raises(Conflict, match="take it over"):
             await house.sessions.shells.open(session, 80, 24, "you")
         await house.until(session, Kind.TOOL_STARTED)

@@ -78,7 +78,8 @@ async def test_limits_hold_for_the_agent_and_the_checks(house: House, tmp_path: 
         Goal(prompt([*steps, {"text": "done"}]), (check_,)), policy="limits: {processes: 40}"
     )
     assert (await house.outcome(session)).data["outcome"] == "done"
-    output = "".join(str(event.data.get("output")) for event in await house.events(session, Kind.TOOL_ENDED))
+    told = [*await house.events(session, Kind.TOOL_UPDATED), *await house.events(session, Kind.TOOL_ENDED)]
+    output = "".join(str(event.data.get("output")) for event in told)  # what was shown on the way is not said again
     assert "no room" in output
     assert "Resource temporarily unavailable" in output
 

@@ -30,6 +30,9 @@ MOST = 4
 """shells of one session at a time"""
 LARGEST = 500
 """columns, and rows"""
+RETAKEN = "The agent is in control again: the shell has ended."
+_REMEMBERED = 64
+"""shells that have ended, of which it is known still why"""
 _CHUNK = 1 << 14
 # nothing that the agent may have left in the home is run before the first prompt of the person
 _SHELL = ("/bin/bash", "--noprofile", "--norc", "-i")
@@ -60,12 +63,18 @@ class Shell:
         self._kept = bytearray()
         self._news = asyncio.Event()
         self.ended = False
+        self.why = "The shell has ended."
+        """what whoever looks is told at its end"""
 
     @property
     def held(self) -> bool:
         """Whether a person holds the session, so that they may type."""
-        row = self._actor.record.row
-        return row.control == Control.YOU and row.state != SessionState.ENDED
+        return self._actor.record.row.control == Control.YOU and self.lives
+
+    @property
+    def lives(self) -> bool:
+        """Whether the session has not ended."""
+        return self._actor.record.row.state != SessionState.ENDED
 
     @property
     def first(self) -> int:
@@ -102,8 +111,9 @@ class Shell:
         """Give it another size."""
         await self._send(terminal.size(sized("columns", columns), sized("rows", rows)))
 
-    async def kill(self) -> None:
-        """End it and all that runs in it."""
+    async def kill(self, why: str | None = None) -> None:
+        """End it and all that runs in it; `why` is what whoever looks is told."""
+        self.why = why or self.why
         await self._process.kill()
 
     async def _send(self, given: bytes) -> None:
@@ -127,6 +137,7 @@ class Shells:
     def __init__(self, use: Callable[[SessionId], AbstractAsyncContextManager[Actor]]) -> None:
         self._use = use
         self._open: dict[SessionId, dict[str, Shell]] = {}
+        self._ends: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, session: SessionId, columns: int, rows: int, by: str) -> Shell:
@@ -172,12 +183,12 @@ class Shells:
         """
         shell = self._open.get(session, {}).get(identity)
         if shell is None:
-            raise NotFound(f"session {session} has no such shell: it has ended")
+            raise NotFound(self._ends.get(identity, f"session {session} has no such shell: it has ended"))
         return shell
 
-    async def close(self, session: SessionId) -> None:
-        """End the shells of a session: its agent goes on."""
-        await asyncio.gather(*(shell.kill() for shell in list(self._open.get(session, {}).values())))
+    async def retake(self, session: SessionId) -> None:
+        """End the shells of a session whose agent is in control now, however soon it gives control back."""
+        await asyncio.gather(*(shell.kill(RETAKEN) for shell in list(self._open.get(session, {}).values())))
 
     async def stop(self) -> None:
         """End them all."""
@@ -195,6 +206,7 @@ class Shells:
                     await asyncio.wait({pumping}, timeout=1.0)
                     alone = alone + 1.0 if shell.viewers == 0 else 0.0
                     if not shell.held:
+                        shell.why = RETAKEN if shell.lives else "The session has ended, and its shells with it."
                         break
             finally:
                 await shell.kill()
@@ -202,6 +214,9 @@ class Shells:
                 await asyncio.gather(pumping, return_exceptions=True)
                 shell.ended = True
                 shell.wake()
+                self._ends[shell.id] = shell.why
+                for forgotten in list(self._ends)[:-_REMEMBERED]:
+                    del self._ends[forgotten]
                 self._open[session].pop(shell.id, None)
                 if not self._open[session]:
                     del self._open[session]

@@ -117,6 +117,7 @@ class Sessions:
             if not actor.record.row.title:
                 await actor.record.write(title=title_of(goal.text))
             await actor.handoff(goal, by)
+        await self.shells.retake(session)
 
     async def take(self, session: SessionId, by: str) -> None:
         """See `Actor.take`."""

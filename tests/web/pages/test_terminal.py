@@ -109,4 +109,4 @@ def test_the_line_of_a_terminal(house: House) -> None:
             pass
         assert last == {"ended": "The shell has ended."}
     with dial(house, session, f"shell={hello['shell']}") as line:
-        assert "it has ended" in told(line)["refused"]
+        assert told(line)["refused"] == "The shell has ended."

@@ -127,8 +127,7 @@ class Line:
             if not said:
                 break
             await self._socket.send_bytes(said)
-        why = "The shell has ended." if shell.held else "The agent is in control again: the shell has ended."
-        await self._tell({"ended": why})
+        await self._tell({"ended": shell.why})
         await self._socket.close()
 
     async def _listen(self, shell: Shell | None) -> None:
