@@ -1,10 +1,15 @@
-"""The door to the ACP SDK. Importing `acp` builds 345 ms of pydantic models: too dear before the server is ready."""
+"""The two classes of the ACP SDK that Handrail uses, without the rest of it.
+
+`import acp` builds some hundred pydantic models of the whole protocol: more CPU than the rest of a server's start, and
+30 MB. Handrail reads messages by itself (`agents.decode`); the connection alone needs none of those models.
+https://github.com/agentclientprotocol/python-sdk
+"""
 
 from __future__ import annotations
 
-import functools
 import importlib
-from dataclasses import dataclass
+import sys
+from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,23 +17,25 @@ if TYPE_CHECKING:
     from acp.exceptions import RequestError
 
 
-@dataclass(frozen=True, slots=True)
-class Sdk:
-    """The two classes of the SDK that Handrail uses."""
+def _load(*names: str) -> list[object]:
+    """Objects of the SDK by their full names, imported without running the package's `__init__`.
 
-    connection: type[Connection]
-    request_error: type[RequestError]
+    Whoever imports `acp` afterwards gets the whole package, as if nothing had been.
+    """
+    spec = None if "acp" in sys.modules else find_spec("acp")
+    if spec is not None:
+        sys.modules["acp"] = module_from_spec(spec)
+    try:
+        return [
+            getattr(importlib.import_module(module), name) for module, _, name in (n.rpartition(".") for n in names)
+        ]
+    finally:
+        if spec is not None:
+            for name in [name for name in sys.modules if name.partition(".")[0] == "acp"]:
+                del sys.modules[name]
 
 
-@functools.cache
-def sdk() -> Sdk:
-    """The SDK, imported at the first call; safe from several threads (Python's import lock makes the others wait)."""
-    return Sdk(
-        importlib.import_module("acp.connection").Connection,
-        importlib.import_module("acp.exceptions").RequestError,
-    )
+if not TYPE_CHECKING:
+    Connection, RequestError = _load("acp.connection.Connection", "acp.exceptions.RequestError")
 
-
-def warm() -> None:
-    """Import the SDK ahead of the first session. Blocks about 0.6 s of CPU: call it in a thread."""
-    sdk()
+__all__ = ["Connection", "RequestError"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from handrail import __version__
 from handrail.agents import (
@@ -18,16 +17,13 @@ from handrail.agents import (
     TurnResult,
     faults,
 )
-from handrail.agents._sdk import Sdk, sdk
+from handrail.agents._sdk import Connection, RequestError
 from handrail.agents.decode import Decoder, capabilities, mode_of, obj, sentence, text
 from handrail.agents.lines import MESSAGE_LIMIT, Asked, Lines
 from handrail.agents.spec import AgentSpec, AskHow, Load
 from handrail.agents.turn import Turn
 from handrail.errors import AgentError, Conflict
 from handrail.types import Json, StopReason
-
-if TYPE_CHECKING:
-    from acp.connection import Connection
 
 PROTOCOL_VERSION = 1
 MODE_PATIENCE = 2.0
@@ -73,7 +69,6 @@ class AcpLink:
         self._lines = Lines(reader, writer, on_notification=self._notified, on_raw=on_raw, limit=limit)
         self._on_update = on_update
         self._on_permission = on_permission
-        self._sdk: Sdk | None = None
         self._connection: Connection | None = None
         self._decoder = Decoder()
         self._open: dict[object, asyncio.Task[str | None]] = {}
@@ -98,8 +93,7 @@ class AcpLink:
 
     async def initialize(self) -> Capabilities:
         """See `Link.initialize`."""
-        self._sdk = await asyncio.to_thread(sdk)
-        self._connection = self._sdk.connection(self._asked, self._lines)
+        self._connection = Connection(self._asked, self._lines)
         result = obj(
             await self.request(
                 "initialize",
@@ -146,14 +140,14 @@ class AcpLink:
         """
         if self._spec.resume.how is Load.NONE:
             return False
-        connection, parts = self._connected()
+        connection = self._connected()
         self._session, self._loading, self._replayed = agent_session, True, False
         try:
             result = await connection.send_request(
                 f"session/{self._spec.resume.how.value}",
                 {"sessionId": agent_session, **opening(self, cwd)},
             )
-        except parts.request_error:
+        except RequestError:
             self._session = None
             return False
         except ConnectionError as error:
@@ -178,7 +172,7 @@ class AcpLink:
             raise Conflict("a prompt is under way already: wait for its end or cancel it")
         if self._session is None:
             raise Conflict("no session is open: call new_session first")
-        connection, parts = self._connected()
+        connection = self._connected()
         turn = self._turn = Turn(self._spec)
         self._turns += 1
         self._decoder.begin()
@@ -190,7 +184,7 @@ class AcpLink:
                     "session/prompt", {"sessionId": self._session, "prompt": [{"type": "text", "text": text}]}
                 )
             )
-        except parts.request_error as error:
+        except RequestError as error:
             ended = turn.failed(faults.of_rpc(error.code, str(error), error.data))
         except (ConnectionError, _LostError):
             ended = TurnResult(StopReason.INTERRUPTED, self._gone(), "protocol" if self._lines.failure else "agent")
@@ -233,10 +227,10 @@ class AcpLink:
         Raises:
             AgentError: the agent answered with an error, or is gone.
         """
-        connection, parts = self._connected()
+        connection = self._connected()
         try:
             return await connection.send_request(method, params)
-        except parts.request_error as error:
+        except RequestError as error:
             fault = faults.of_rpc(error.code, str(error), error.data)
             raise AgentError(f"{self._spec.title} refused {method}: {fault.text}") from error
         except ConnectionError as error:
@@ -275,9 +269,9 @@ class AcpLink:
 
     async def _asked(self, method: str, asked: object, is_notification: bool) -> Json:
         """Answer a request of the agent: permissions, and nothing else (no `fs`, no `terminal` was offered)."""
-        _, parts = self._connected()
+        self._connected()
         if method != "session/request_permission" or not isinstance(asked, Asked) or is_notification:
-            raise parts.request_error.method_not_found(method)
+            raise RequestError.method_not_found(method)
         turn = self._turn
         if turn is None or turn.cancelled or asked.params.get("sessionId") != self._session:
             return _CANCELLED
@@ -345,10 +339,10 @@ class AcpLink:
             f"{self._spec.title} did not take its mode {self._wanted_mode!r}{why}: it is in {self._mode!r}"
         )
 
-    def _connected(self) -> tuple[Connection, Sdk]:
-        if self._connection is None or self._sdk is None or self._closed:
+    def _connected(self) -> Connection:
+        if self._connection is None or self._closed:
             raise AgentError(f"the connection to {self._spec.title} is not open")
-        return self._connection, self._sdk
+        return self._connection
 
     def _gone(self) -> str:
         why = self._lines.failure or "its process ended or closed its output"

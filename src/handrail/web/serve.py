@@ -23,7 +23,6 @@ from pathlib import Path
 import uvicorn
 
 from handrail import __version__
-from handrail.agents._sdk import warm
 from handrail.commands.desk import Running
 from handrail.config import DEFAULT_PORT, Config, data_directory, load
 from handrail.errors import HandrailError, StorageFull, Unavailable
@@ -35,9 +34,8 @@ from handrail.web.stream import Closing
 
 LOG = logging.getLogger("handrail.server")
 _sockets = Later("uvicorn.protocols.websockets.websockets_sansio_impl")
-WARM_AFTER = 0.5
-"""seconds from ready to the imports that only a session needs, half a second of CPU; a session that comes sooner does
-them itself"""
+SETTLED_AFTER = 0.5
+"""seconds from ready to the one look through all that a start left in memory, a tenth of a second of CPU"""
 HTTP_GRACE = 2
 """whole seconds for requests under way, once the server ends"""
 LONGEST_MESSAGE = 1 << 20
@@ -99,8 +97,7 @@ async def serve(config: Config, token: str, place: Place) -> None:
         LOG.info("ready at %s and %s", url, place.unix_path)
         desk.probes.start(SandboxKind(config.sandbox))
         with contextlib.suppress(TimeoutError):  # whoever waited for the server to be ready is served first
-            await asyncio.wait_for(stop.wait(), WARM_AFTER)
-        await asyncio.to_thread(warm)
+            await asyncio.wait_for(stop.wait(), SETTLED_AFTER)
         gc.collect()
         gc.freeze()  # what a server keeps for its whole life is not looked through again
         await stop.wait()
