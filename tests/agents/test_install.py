@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,15 @@ def npm_spec(**changes: object) -> AgentSpec:
     return a_spec(**({"package": NPM} | changes))
 
 
+@pytest.fixture
+def closed() -> Iterator[None]:
+    """The umask of the server."""
+    kept = os.umask(0o077)
+    yield
+    os.umask(kept)
+
+
+@pytest.mark.usefixtures("closed")
 async def test_install_then_find_without_the_network(tmp_path: Path, npm: Path) -> None:
     root, spec = tmp_path / "agents", npm_spec()
     assert find(spec, root) is None
@@ -50,7 +61,8 @@ async def test_install_then_find_without_the_network(tmp_path: Path, npm: Path) 
     assert found == find(spec, root)
     assert (found.prefix, found.version) == (root / "peer" / "1.0.0", "1.0.0")
     assert found.node is not None
-    assert found.node.is_file()
+    assert found.node.stat().st_mode & 0o777 == 0o644, "whoever a session runs as can read it"
+    assert found.node.parent.stat().st_mode & 0o777 == 0o755
     assert found.read_only == (found.prefix, root / "node" / NODE)
     assert not list((root / ".new").iterdir())
     calls = npm.read_text().splitlines()

@@ -232,6 +232,7 @@ async def _run(argv: Sequence[str], env: Mapping[str, str], what: str) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        umask=0o022,  # the server's own would keep out the uid that a session of a server run by root has
     )
     try:
         async with asyncio.timeout(INSTALL_PATIENCE):

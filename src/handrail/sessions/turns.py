@@ -416,7 +416,10 @@ def _warning(near: str) -> Draft:
 
 
 def _named(result: TurnResult, provider: str | None) -> TurnResult:
-    """The result, a failure of the model provider told with its name: an agent only knows the gateway."""
-    if result.error is None or result.error_kind not in ("auth", "limit", "provider"):
+    """The result, a failure of the model provider told with its name: an agent only knows the gateway.
+
+    With a login there is none of ours: what the agent says of its vendor stands as it is.
+    """
+    if result.error is None or provider is None or result.error_kind not in ("auth", "limit", "provider"):
         return result
     return replace(result, error=f"model provider {provider}: {result.error}")
