@@ -45,7 +45,7 @@ def test_a_session_is_promoted_rehearsed_through_a_kill_and_enabled(work: Cli, s
     for name in ("b.py", "c.py"):
         commit(work.cwd, name)
     say("do", GOAL, "--check", "test -f new.txt", "--permissions", "allow", "--turns", "3")
-    assert "- command: test -f new.txt" in say("promote", "last", "--name", "add", "--show")
+    assert "- command: test -f new.txt" in say("promote", "--name", "add", "--show")
     assert "no workflows yet" in say("workflows")
     told = say("promote", "last", "--name", "add")
     assert "+ shell: allow echo new  matches 1 of 1" in told

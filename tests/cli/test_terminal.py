@@ -106,7 +106,7 @@ def test_a_talk_with_a_question_answered_in_place(work: Cli) -> None:
         tty.enter("/diff")
         tty.until("+++ b/new.txt")
         tty.enter("/cost")
-        tty.until("over 1 turns")
+        tty.until("over 1 turn")
         tty.enter("/undo")
         tty.until("at the start")
         tty.enter("/nonsense")

@@ -78,12 +78,18 @@ def money(session: Obj) -> str:
     return cost(session.get("cost_nano"), int(session.get("unpriced") or 0))
 
 
+def bill(session: Obj) -> str:
+    """What a session cost, and over how many turns."""
+    turns = int(session.get("turn") or 0)
+    return f"{money(session)} over {turns} {'turn' if turns == 1 else 'turns'}"
+
+
 async def spent(client: Client, session: str) -> list[Line]:
     """What a session cost so far."""
     told = await client.get(f"/sessions/{session}")
     tokens = told.get("tokens") or {}
     used = ", ".join(f"{tokens.get(key) or 0} {key}" for key in ("input", "cached", "output"))
-    return [line(f"{money(told)} over {told.get('turn')} turns; tokens: {used}")]
+    return [line(f"{bill(told)}; tokens: {used}")]
 
 
 def typed_goal(text: str) -> Obj:

@@ -24,7 +24,7 @@ _NANO = 1_000_000_000
 
 def promote(
     *,
-    session: options.Sure,
+    session: options.Session = "last",
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Name of the workflow (default: from the title).")
     ] = None,

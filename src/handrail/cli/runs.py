@@ -57,7 +57,7 @@ def listed(
         head = ("run", "workflow", "state", "tasks", "started by", "began")
         printed(table(head, rows, limit=columns() if sys.stdout.isatty() else 0))
     else:
-        options.put("no runs yet: start one with `handrail workflows`")
+        options.put("no runs yet: start one with `handrail workflows start NAME`")
     return 0
 
 

@@ -180,7 +180,8 @@ async def _summary(client: Client, session: str) -> list[Line]:
     change = await acts.diff(client, session)
     name = acts.short(told)
     rows = [line(Span("change", "bold")), *acts.stat_lines(change)]
-    rows.append(line(f"cost: {acts.money(told)} over {told.get('turn')} turns"))
+    paid = acts.bill(told)
+    rows.append(line(paid if paid.startswith("cost") else f"cost: {paid}"))
     if change.get("files"):
         rows.append(line(Span(f"see it: handrail diff {name}   take it: handrail apply {name}", "dim")))
     return rows
