@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import subprocess
 import time
@@ -90,9 +89,9 @@ def _parked(folder: Path, model_url: str) -> list[Figure]:
         time.sleep(3)
         server.get("/approvals?limit=100")
         memory = server.memory() - without
-        before, began = _cpu(server.pid), time.monotonic()
+        before, began = server.cpu(), time.monotonic()
         time.sleep(15)
-        used = (_cpu(server.pid) - before) / (time.monotonic() - began)
+        used = (server.cpu() - before) / (time.monotonic() - began)
     return [
         Figure(f"parked_{PARKED}_memory", memory, "MB", None, "< 200 MB"),
         Figure(f"parked_{PARKED}_cpu", 100 * used, "% of a core", None, "none"),
@@ -119,9 +118,3 @@ async def _park(path: Path) -> None:
                 f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {PARKED - 1}) "  # noqa: S608  # of our own names
                 f"INSERT INTO {table} SELECT {values} FROM {table} t, c"
             )
-
-
-def _cpu(pid: int) -> float:
-    """CPU seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

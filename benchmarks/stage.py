@@ -88,6 +88,21 @@ class Server:
             time.sleep(0.02)
         return dict(found)
 
+    def cpu(self) -> float:
+        """CPU seconds of the server process."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def calm(self) -> None:
+        """Wait until the server has done what follows its start, and uses no CPU worth a name for half a second."""
+        time.sleep(1)
+        before = self.cpu()
+        for _ in range(40):
+            time.sleep(0.5)
+            if (now := self.cpu()) - before <= 0.02:
+                return
+            before = now
+
     def memory(self) -> float:
         """Resident memory of the server process, in MB."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text("utf-8").split()[1])

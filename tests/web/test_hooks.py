@@ -62,6 +62,16 @@ async def test_what_proves_nothing_leaves_no_trace(desk: Desk, stranger: httpx2.
     assert await events.listed(desk, OWNER) == []
 
 
+async def test_a_source_that_is_changed_or_removed_is_so_at_once(desk: Desk, stranger: httpx2.AsyncClient) -> None:
+    await source(desk)
+    await post(stranger, github("push", PUSH))
+    await events.set_source(desk, OWNER, "github", kind="github", secret="another secret", settings=Settings())
+    old, new = github("push", PUSH), github("push", PUSH, secret="another secret", delivery="d-2")
+    assert [(await post(stranger, given)).status_code for given in (old, new)] == [401, 202]
+    await events.remove_source(desk, OWNER, "github")
+    assert (await post(stranger, new)).status_code == 404
+
+
 async def test_a_body_that_is_none_or_too_large_has_one_sentence(desk: Desk, stranger: httpx2.AsyncClient) -> None:
     await source(desk)
     broken = github("push", PUSH)

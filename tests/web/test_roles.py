@@ -32,7 +32,7 @@ FILLED = {"tab": "details", "prompt": "p-1", "event": "e-1", "scope": "run:r-1",
 
 def routes(app: Guard) -> Iterator[tuple[str, Route]]:
     """Each method and route of the application, as the application has them."""
-    for route in app._app._app.routes:  # type: ignore[attr-defined]  # behind the door
+    for route in app._app._rest._app.routes:  # type: ignore[attr-defined]  # behind the door
         if isinstance(route, WebSocketRoute):
             continue
         assert isinstance(route, Route)

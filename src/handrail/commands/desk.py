@@ -23,6 +23,7 @@ from handrail.sessions.supervisor import Sessions
 from handrail.store.engine import Store
 from handrail.triggers.dispatch import Dispatcher
 from handrail.triggers.poller import Poller
+from handrail.triggers.sources import Sources
 from handrail.triggers.ticker import Ticker
 
 
@@ -49,6 +50,7 @@ class Desk:
     runs: Runs
     launch: Launch
     ticker: Ticker
+    sources: Sources
     dispatcher: Dispatcher
     poller: Poller
     shelf: Shelf

@@ -89,7 +89,7 @@ async def take_in(desk: Desk, name: str, headers: Mapping[str, str], body: bytes
         Unverified: it does not prove who sent it; nothing is kept.
         InvalidInput: its body cannot be read.
     """
-    source = await rows.source(desk.store, name) if _NAME.fullmatch(name) else None
+    source = await desk.sources.get(name) if _NAME.fullmatch(name) else None
     if source is None:
         raise NotFound("no source of events has this address: `handrail sources` lists them")
     settings = _settings(source)
@@ -206,6 +206,7 @@ async def set_source(desk: Desk, actor: Actor, name: str, *, kind: str, secret: 
     sealed = seal(desk.shelf.master, _row(name), secret.strip())
     row = SourceRow(name, chosen.value, asdict(settings), sealed, now())
     await rows.put_source(desk.store, row)
+    await desk.sources.forget(name)
     return _source(row)
 
 
@@ -224,6 +225,7 @@ async def remove_source(desk: Desk, actor: Actor, name: str) -> None:
         if polled:
             return
         raise NotFound(f"there is no source {name!r}: `handrail sources` lists them") from error
+    await desk.sources.forget(name)
 
 
 def _source(row: SourceRow) -> Source:

@@ -13,7 +13,7 @@ from handrail.automation import ArrivalState
 from handrail.errors import InvalidInput, NotFound
 from handrail.store.automation import arrivals, sources
 from handrail.store.engine import Store
-from handrail.store.log import Prepared, Write
+from handrail.store.log import Prepared, Shared, Write
 from handrail.store.rows import every, first
 from handrail.types import ArrivalId, Json
 
@@ -77,10 +77,12 @@ def _put() -> Insert:
     }
     known = exists().where(c.source == given["source"], c.delivery == given["delivery"])
     columns = [decided.get(name, given[name]) for name in _NAMES]
-    return sql_insert(arrivals).from_select(list(_NAMES), select(*columns).where(~known)).returning(c.id)
+    return sql_insert(arrivals).from_select(list(_NAMES), select(*columns).where(~known))
 
 
-_PUT = _put()
+_TOGETHER = _put()
+_PUT = _TOGETHER.returning(arrivals.c.id)
+_KEPT = select(arrivals.c.id).where(arrivals.c.id.in_(bindparam("these", expanding=True)))
 _SETTLE = (
     update(arrivals)
     .where(arrivals.c.id == bindparam("of_arrival"), arrivals.c.state == ArrivalState.STORED)
@@ -94,9 +96,10 @@ def put(row: ArrivalRow, window: timedelta) -> Write:
     """Guard: keep an event, unless this delivery was kept before.
 
     One that means the same as an earlier one within `window` is kept as ignored. It is decided inside the statement,
-    so that several deliveries at the same moment cannot all be the first.
+    so that several deliveries at the same moment cannot all be the first, be they written one by one or together.
     """
-    return Prepared(_PUT, {name: getattr(row, name) for name in _NAMES} | {"since": row.received - window})
+    values = {name: getattr(row, name) for name in _NAMES} | {"since": row.received - window}
+    return Shared(_PUT, values, _TOGETHER, _KEPT)
 
 
 def settle(arrival: ArrivalId, state: ArrivalState, reason: str) -> Write:

@@ -14,6 +14,7 @@ from handrail.errors import Conflict, HandrailError
 from handrail.store import arrivals
 from handrail.store.arrivals import ArrivalRow
 from handrail.store.engine import Store
+from handrail.store.log import Write
 from handrail.triggers.delivered import consequences
 from handrail.triggers.match import Verdict, Wanted, judge
 from handrail.types import RunId
@@ -109,9 +110,15 @@ class Dispatcher:
         if not batch:
             return 0
         listeners = await self._listeners()
-        for row in batch:
-            await self._work(row, listeners)
-            await self._let_in()
+        nothing: list[tuple[ArrivalRow, str]] = []
+        try:
+            for row in batch:
+                reason = await self._work(row, listeners)
+                if reason is not None:
+                    nothing.append((row, reason))
+                await self._let_in()
+        finally:
+            await asyncio.gather(*(self._settle(row, reason) for row, reason in nothing))
         return len(batch)
 
     async def _let_in(self) -> None:
@@ -120,14 +127,20 @@ class Dispatcher:
         while (at := time.monotonic()) < until and at - self._woken < _CALM:  # noqa: ASYNC110  # calm is no event
             await asyncio.sleep(_CALM)
 
-    async def _work(self, row: ArrivalRow, listeners: Sequence[Listener]) -> None:
-        """Start what wants the event, then note it: a crash in between starts nothing twice, by the run's key."""
+    async def _work(self, row: ArrivalRow, listeners: Sequence[Listener]) -> str | None:
+        """Start what wants the event, then note it: a crash in between starts nothing twice, by the run's key.
+
+        Returns:
+            Why nothing came of it, where nothing did: that is still to be noted, in one transaction with others.
+        """
         said: list[str] = []
+        matched = False
         for listener in listeners:
             verdict = verdicts(listener, row)
             if not verdict.matched:
                 said.append(f"{listener.workflow}: no, {verdict.why}")
                 continue
+            matched = True
             try:
                 run = await self._start(listener.workflow, row)
             except HandrailError as error:
@@ -137,6 +150,12 @@ class Dispatcher:
             else:
                 said.append(f"{listener.workflow}: started {run}")
         reason = "; ".join(said) or "no enabled workflow waits for events"
+        also = await consequences(self._store, row)
+        if not matched and not also:
+            return reason
+        await self._settle(row, reason, *also)
+        return None
+
+    async def _settle(self, row: ArrivalRow, reason: str, *also: Write) -> None:
         with contextlib.suppress(Conflict):  # another server settled it; the run's key kept the run single
-            also = await consequences(self._store, row)
             await self._store.log.write(*also, guard=arrivals.settle(row.id, ArrivalState.WORKED, reason))

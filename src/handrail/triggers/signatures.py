@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from datetime import datetime
 
@@ -46,7 +45,7 @@ def hmac_hex(hook: Hook, name: str, secret: str, *, prefix: str = "") -> None:
         Unverified: it does not.
     """
     given = header(hook, name)
-    wanted = prefix + hmac.new(secret.encode(), hook.body, hashlib.sha256).hexdigest()
+    wanted = prefix + hmac.digest(secret.encode(), hook.body, "sha256").hex()
     if not same(given, wanted):
         raise Unverified(f"The signature in {name} is not that of this body and secret.")
 

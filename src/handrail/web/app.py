@@ -36,7 +36,7 @@ def create_app(desk: Desk, token: str, closing: Closing) -> Guard:
     app = Starlette(
         routes=roles.guarded(
             [
-                *hooks.routes(desk),  # first: what comes in bursts is not compared with every other route
+                *hooks.routes(desk),
                 *(entry.route(desk) for entry in TABLE),
                 *pages.routes(desk, keys),
                 *links.routes(desk),
@@ -54,7 +54,12 @@ def create_app(desk: Desk, token: str, closing: Closing) -> Guard:
     app.state.closing = closing
     # Starlette's outermost layer answers an unforeseen error and raises it again, to be logged: that was done
     return Guard(
-        _Quiet(app), keys=keys, roll=desk.roll, socket=desk.running.socket, host=desk.config.host, refuse=_refuse
+        hooks.Front(desk, _Quiet(app), _failed),
+        keys=keys,
+        roll=desk.roll,
+        socket=desk.running.socket,
+        host=desk.config.host,
+        refuse=_refuse,
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -73,6 +73,8 @@ class Keys:
         digest = hmac.digest(self.token.encode(), f"handrail {purpose}".encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
+
+_RAW = [(name.encode(), value.encode()) for name, value in (*_HEADERS.items(), ("cache-control", "no-store"))]
 
 Refuse = Callable[[Scope, Receive, Send, HandrailError], Awaitable[None]]
 
@@ -224,10 +226,9 @@ def cookie_of(headers: Headers) -> str:
 def _hardened(send: Send) -> Send:
     async def outward(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
-            headers.setdefault("cache-control", "no-store")
+            told = [*message["headers"]]
+            names = {name.lower() for name, _ in told}
+            message = {**message, "headers": [*told, *(pair for pair in _RAW if pair[0] not in names)]}
         await send(message)
 
     return outward

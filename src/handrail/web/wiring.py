@@ -42,6 +42,7 @@ from handrail.store.engine import Store
 from handrail.triggers.dispatch import Dispatcher
 from handrail.triggers.foresight import Foresight
 from handrail.triggers.poller import Poller
+from handrail.triggers.sources import Sources
 from handrail.triggers.ticker import Ticker
 from handrail.types import SandboxKind, SessionId
 
@@ -112,6 +113,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
             runs=runs,
             launch=launch,
             ticker=ticker,
+            sources=Sources(parts.store),
             dispatcher=dispatcher,
             poller=poller,
             shelf=parts.shelf,
