@@ -13,11 +13,11 @@ from enum import StrEnum
 class Kind(StrEnum):
     """Kinds of events, in the order in which a session meets them. Each comment lists the keys of `data`."""
 
-    # agent, model?, repository, base, branch, sandbox, holds: [guarantee names], permissions, control, title,
-    # workspace, network?: [registry or host:port], secrets?: [name],
-    # login?: true where a copy of the user's login is inside, scopes?: [kind:name], turn_budget_nano?,
-    # untrusted?: true where settings for agents in the base are not used, set_aside?: [path of such a file],
-    # branched?: {session, turn} that it goes on from
+    # agent, provider?: `demo` where a script plays the model, model?, repository, base, branch, sandbox,
+    # holds: [guarantee names], permissions, control, title, workspace, network?: [registry or host:port],
+    # secrets?: [name], login?: true where a copy of the user's login is inside, scopes?: [kind:name],
+    # turn_budget_nano?, untrusted?: true where settings for agents in the base are not used,
+    # set_aside?: [path of such a file], branched?: {session, turn} that it goes on from
     SESSION_CREATED = "session.created"
     # agent, version, agent_session, how: new | resumed | loaded | replayed, sandbox, pid
     AGENT_STARTED = "agent.started"

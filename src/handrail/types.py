@@ -37,6 +37,10 @@ class Control(StrEnum):
     AGENT = "agent"
 
 
+SCRIPTED = "demo"
+"""the provider of a session that no model works in: a script plays, while no key is set up (`gateway.demo`)"""
+
+
 class SessionState(StrEnum):
     """What a session is doing now."""
 

@@ -25,6 +25,7 @@ from handrail.cli.layout import (
     line,
 )
 from handrail.kinds import Kind
+from handrail.types import SCRIPTED
 
 Data = Mapping[str, Any]
 
@@ -219,6 +220,9 @@ def walls(data: Data) -> list[Line]:
     else:
         holds = ", ".join(str(name).replace("_", " ") for name in data.get("holds") or [])
         rows.append(line(Span(f"walls: {data.get('sandbox')}" + (f", holding {holds}" if holds else ""), "dim")))
+    if data.get("provider") == SCRIPTED:
+        rows.append(line(Span("NO MODEL: a script plays here, and costs nothing, until a key is set up", "loud")))
+        rows.append(line(Span("  handrail providers set anthropic --wire anthropic --key-stdin", "dim")))
     if data.get("untrusted"):
         rows += _set_aside(data)
     if data.get("login"):

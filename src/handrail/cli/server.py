@@ -125,7 +125,11 @@ def _status_lines(told: Obj) -> list[Line]:
         ("memory", f"{told.get('memory_mb')} MB"),
         ("sessions", ", ".join(f"{sessions.get(key) or 0} {key}" for key in ("total", "running", "waiting"))),
         ("walls", f"{walls.get('kind')}, holding {', '.join(map(str, walls.get('holds') or [])) or 'nothing'}"),
-        ("providers", ", ".join(map(str, told.get("providers") or [])) or "none: see `handrail providers set --help`"),
+        (
+            "providers",
+            ", ".join(map(str, told.get("providers") or []))
+            or "none, so a script plays: see `handrail providers set --help`",
+        ),
     ]
     others = [f"{one['host']} (heard of {duration(one['quiet'])} ago)" for one in told.get("servers") or []]
     rows += [("servers", ", ".join(others))] if others else []

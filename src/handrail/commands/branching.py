@@ -11,6 +11,7 @@ from handrail.commands.sessions import Seen, show
 from handrail.errors import InvalidInput
 from handrail.sessions import origin
 from handrail.sessions.actors import must_be_here
+from handrail.sessions.models import replayed
 from handrail.sessions.origin import Origin
 from handrail.sessions.rooms import NewSession
 from handrail.store import sessions as rows
@@ -67,7 +68,7 @@ async def _new(desk: Desk, row: SessionRow, kept: snapshots.SnapshotRow, title: 
     return NewSession(
         repository=Path(row.repository),
         agent=row.agent,
-        provider=row.provider,
+        provider=replayed(row.provider),
         model=row.model,
         ref=upstream,
         sandbox=row.sandbox,

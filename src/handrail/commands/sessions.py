@@ -21,6 +21,7 @@ from handrail.store.prompts import PromptRow
 from handrail.store.sessions import SessionRow
 from handrail.store.subscription import Subscription
 from handrail.types import Event, Permissions, Role, SandboxKind, SessionId, SessionState
+from handrail.workspaces.sample import sample
 
 MOST_EVENTS = 2000
 """events in one page"""
@@ -109,6 +110,16 @@ async def create(desk: Desk, actor: Actor, wanted: Wanted) -> Seen:
         untrusted=wanted.untrusted,
     )
     return await _seen(desk, await desk.sessions.create(new, actor.name))
+
+
+async def sample_project(desk: Desk, actor: Actor) -> str:
+    """The path of a small project to try an agent on, which is made where it is not there yet.
+
+    Raises:
+        MissingPart: git is not installed.
+    """
+    authorise(actor, Permission.SESSIONS_WRITE)
+    return str(await sample(desk.config.data))
 
 
 async def show(desk: Desk, actor: Actor, word: str) -> Seen:

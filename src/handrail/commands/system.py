@@ -78,7 +78,9 @@ async def doctor(desk: Desk, actor: Actor) -> list[Finding]:
     walls = await desk.probes.held(SandboxKind(desk.config.sandbox))
     free = await asyncio.to_thread(shutil.disk_usage, desk.config.data)
     providers = [provider.name for provider in desk.shelf.registry]
-    agents = [agent.name for agent in await asyncio.to_thread(look, desk) if agent.installed]
+    known = await asyncio.to_thread(look, desk)
+    agents = [agent.name for agent in known if agent.installed]
+    without = "none is set up" + ("" if any(one.login for one in known) else ": a script plays, and no model works")
     return [
         Finding("server", True, f"version {desk.running.version}, process {desk.running.pid}, {memory():.0f} MB"),
         Finding("python", True, f"{sys.version.split()[0]} at {sys.executable}"),
@@ -93,7 +95,7 @@ async def doctor(desk: Desk, actor: Actor) -> list[Finding]:
         Finding(
             "providers",
             bool(providers),
-            ", ".join(providers) or "none is set up",
+            ", ".join(providers) or without,
             None if providers else "set one with `handrail providers set`, or put its key into the environment",
         ),
         Finding(

@@ -8,6 +8,7 @@ from time import monotonic
 
 from handrail.gateway import ModelCall, Provider
 from handrail.gateway.asks import Ask
+from handrail.gateway.demo import Played
 from handrail.gateway.forward import Client, answer_headers
 from handrail.gateway.listener import Connection, Request
 from handrail.gateway.refusals import Reason, refuse
@@ -100,7 +101,7 @@ async def relay(call: Call, out: Connection, *, metered: bool = True) -> None:
         answer.drop()
 
 
-async def _pass_on(call: Call, answer: Answer, out: Connection, *, metered: bool) -> None:
+async def _pass_on(call: Call, answer: Answer | Played, out: Connection, *, metered: bool) -> None:
     call.status = answer.status
     if call.status >= 400:
         await _pass_error(call, answer, out)
@@ -123,7 +124,7 @@ async def _pass_on(call: Call, answer: Answer, out: Connection, *, metered: bool
     out.end()
 
 
-async def _pass_error(call: Call, answer: Answer, out: Connection) -> None:
+async def _pass_error(call: Call, answer: Answer | Played, out: Connection) -> None:
     """An error goes through as it is, except that our key, should the provider repeat it, is struck out."""
     body = b""
     try:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 from handrail.gateway import Provider, Wire
+from handrail.gateway.demo import DEMO, Played, play
 from handrail.gateway.listener import Header, Request
 from handrail.gateway.routes import Route, upstream
 from handrail.gateway.upstream import Answer, Origin, Pool, Timeouts
@@ -33,12 +34,14 @@ class Client:
         """Make ready what takes its time; done by the first request where not before."""
         await self._pool.open()
 
-    async def send(self, provider: Provider, route: Route, request: Request, body: bytes) -> Answer:
+    async def send(self, provider: Provider, route: Route, request: Request, body: bytes) -> Answer | Played:
         """Forward a request with the provider's key; returns once the answer's head is there.
 
         Raises:
             BrokenError: it could not be reached, or broke off before answering.
         """
+        if provider is DEMO:
+            return play(route, body)
         origin, host, target = _place(upstream(provider, route, request.query))
         headers = [
             (b"host", host),
@@ -71,7 +74,7 @@ def _place(url: str) -> tuple[Origin, bytes, bytes]:
     return Origin(host, parts.port or usual, tls), named.encode(), target.encode()
 
 
-def answer_headers(answer: Answer) -> list[Header]:
+def answer_headers(answer: Answer | Played) -> list[Header]:
     """The provider's headers as the agent gets them."""
     return _kept(answer.headers, _DROPPED_FROM_ANSWER)
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from handrail.errors import InvalidInput, NotFound
 from handrail.gateway import Provider, Wire
+from handrail.gateway.demo import DEMO
 
 
 class Providers:
@@ -36,11 +37,13 @@ class Providers:
         self._preferred = {wire: chosen for wire, chosen in self._preferred.items() if chosen != name}
 
     def get(self, name: str) -> Provider:
-        """The provider of that name.
+        """The provider of that name; the script's name (`demo.DEMO`) is always known.
 
         Raises:
             NotFound: there is none.
         """
+        if name == DEMO.name:
+            return DEMO
         if name not in self._providers:
             known = ", ".join(sorted(self._providers)) or "none yet"
             raise NotFound(f"There is no provider {name!r}; known are: {known}")
@@ -57,7 +60,7 @@ class Providers:
     def resolve(self, wire: Wire, named: str | None = None) -> Provider | None:
         """Who serves `wire`: the session's own choice where it speaks it, else the preferred, else the first."""
         for name in (named, self._preferred.get(wire)):
-            found = self._providers.get(name) if name else None
+            found = DEMO if name == DEMO.name else self._providers.get(name) if name else None
             if found and found.wire is wire:
                 return found
         return next((provider for provider in self._providers.values() if provider.wire is wire), None)
@@ -69,6 +72,10 @@ def validate(provider: Provider) -> None:
     Raises:
         InvalidInput: naming the field; the key itself is never shown.
     """
+    if provider.name == DEMO.name:
+        raise InvalidInput(
+            "provider name", provider.name, "choose another: it is the script's that plays without a key"
+        )
     if not provider.name or not provider.name.isprintable() or "/" in provider.name:
         raise InvalidInput("provider name", provider.name, "give a short printable name without a slash")
     try:

@@ -18,7 +18,7 @@ from handrail.sandbox.paths import session_uid
 from handrail.sessions import walling
 from handrail.sessions.budgets import scopes_of
 from handrail.sessions.handover import handed_over
-from handrail.sessions.models import check_model, choose
+from handrail.sessions.models import check_model, choose, played
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.rules import CEILING
 from handrail.sessions.workplace import session_folder
@@ -26,7 +26,7 @@ from handrail.store import budgets, prompts, snapshots
 from handrail.store import sessions as rows
 from handrail.store.log import Draft, Write
 from handrail.store.sessions import SessionRow
-from handrail.types import Control, Json, Permissions, SessionId, SessionState, now
+from handrail.types import SCRIPTED, Control, Json, Permissions, SessionId, SessionState, now
 from handrail.workspaces import Workspace
 from handrail.workspaces.find import find
 from handrail.workspaces.prepare import prepare
@@ -44,10 +44,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
         return there.id
     spec = rooms.roster.spec(new.agent)
     rooms.roster.installed(new.agent)
-    if new.login:
-        _check_login(rooms, spec, new)
-    else:
-        check_model(spec, choose(rooms.gateway.providers, spec, new.provider), new.model)
+    new = await _paid(rooms, spec, new)
     for tool in new.tools:
         _check_tool(tool)
     network = (*new.network, *(spec.login.hosts if new.login and spec.login is not None else ()))
@@ -171,6 +168,7 @@ def _data(row: SessionRow, by: str) -> Json:
     given = {
         "scopes": shared,
         "turn_budget_nano": row.turn_budget_nano,
+        "provider": row.provider,
         "model": row.model,
         "title": row.title,
         "permissions": row.permissions,
@@ -181,6 +179,17 @@ def _data(row: SessionRow, by: str) -> Json:
 
 def _origin(new: NewSession) -> Json:
     return {} if new.branched is None else {"branched": {"session": new.branched[0], "turn": new.branched[1]}}
+
+
+async def _paid(rooms: Rooms, spec: AgentSpec, new: NewSession) -> NewSession:
+    """See that something pays for it: a login, a provider with a model, or the script that costs nothing."""
+    if new.login:
+        _check_login(rooms, spec, new)
+        return new
+    if await asyncio.to_thread(played, rooms.gateway.providers, rooms.roster, new):
+        new = replace(new, provider=SCRIPTED)
+    check_model(spec, choose(rooms.gateway.providers, spec, new.provider), new.model)
+    return new
 
 
 def _check_login(rooms: Rooms, spec: AgentSpec, new: NewSession) -> None:

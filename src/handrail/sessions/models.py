@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from handrail.agents.roster import Roster
 from handrail.agents.spec import AgentSpec
 from handrail.errors import InvalidInput, MissingPart
 from handrail.gateway import Provider, Wire
 from handrail.gateway.providers import Providers
+from handrail.sessions.rooms import NewSession
+from handrail.types import SCRIPTED
 
+OWN = "handrail"
+"""Handrail's own agent, by its name in the catalogue"""
 _HOW = "set its key in the environment before `handrail up`, or run `handrail providers set`"
 
 
@@ -39,3 +44,30 @@ def check_model(spec: AgentSpec, provider: Provider, named: str | None) -> None:
     if spec.wire == "any" and not (named or provider.model or spec.model):
         mend = f"name one with --model, or give provider {provider.name} a model with `handrail providers set`"
         raise InvalidInput("model", named, mend)
+
+
+def played(providers: Providers, roster: Roster, new: NewSession) -> bool:
+    """Whether a script takes the model's place (`gateway.demo`), so that a first session works before any key is there.
+
+    Only where a person prompts Handrail's own agent by hand and names neither provider nor model, and there is neither
+    a key nor a login: what works unwatched never gets it unless it is named. Blocks for a few file lookups.
+    """
+    by_hand = new.goal is None and new.key is None and new.agent == OWN and not new.login
+    named = new.provider is not None or new.model is not None
+    return by_hand and not named and next(iter(providers), None) is None and not _logins(roster)
+
+
+def replayed(provider: str | None) -> str | None:
+    """What a session that begins from another one asks for: a real provider, where there is one by now."""
+    return None if provider == SCRIPTED else provider
+
+
+def _logins(roster: Roster) -> bool:
+    return any(_login(roster, spec.name) for spec in roster.all())
+
+
+def _login(roster: Roster, name: str) -> bool:
+    try:
+        return roster.login(name) is not None
+    except MissingPart:  # it has ended
+        return False

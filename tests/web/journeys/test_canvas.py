@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.sync_api import expect
 
 from tests.fake_provider import prompt
@@ -11,12 +13,39 @@ from tests.whole.house import MODEL, House
 ASKS: list[dict[str, object]] = [{"shell": "touch made"}, {"text": "That was it."}]
 
 
-def test_first_run_a_composer_that_starts_a_session_and_streams(house: House, visit: Open) -> None:
+def test_first_run_a_composer_that_works_before_any_key_is_there(house: House, visit: Open, tmp_path: Path) -> None:
+    house.run("down")
+    house.run("up", ANTHROPIC_API_KEY="", HOME=str(tmp_path))
+    house.ready()
     page = visit()
     expect(page.get_by_text("No session yet")).to_be_visible()
-    expect(page.locator(".ready")).to_contain_text("Models by anthropic")
+    expect(page.locator(".ready")).to_contain_text("A script plays in its place")
+    expect(page.locator(".ready")).to_contain_text("Walls: bubblewrap holds")
     picture(page, "first-run")
     examine(page)
+    page.keyboard.press("n")
+    page.keyboard.type("Greet in English")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".walls.scripted")).to_contain_text("No model: a script plays.")
+    expect(page.locator("#log")).to_contain_text("I am not a model.")
+    expect(page.locator(".approval")).to_contain_text("Write handrail-demo.md")
+    page.keyboard.press("a")
+    expect(page.locator("#log")).to_contain_text("handrail providers set")
+    expect(page.locator("diff-review")).to_contain_text("Greet in English")
+    expect(page.locator("#status")).to_contain_text("$0.00")
+    picture(page, "first-session")
+    examine(page)
+    told = house.run("show", "last").stdout
+    assert "NO MODEL: a script plays" in told
+    assert "a script plays, and no model works" in house.run("doctor", code=1).stdout
+    house.run("down")
+    house.run("up")
+    house.ready()
+
+
+def test_a_session_is_started_and_streams(house: House, visit: Open) -> None:
+    page = visit()
+    expect(page.locator("#list")).to_contain_text("handrail, no model · sample")
     page.keyboard.press("n")
     steps: list[dict[str, object]] = [
         {"text": "Streaming **bold** words, " * 40, "chunks": 60, "delay": 0.02},

@@ -29,9 +29,12 @@ class Acts:
     async def create(self, request: Request, form: Form) -> str:
         """Start a session: with checks or limits it is handed off."""
         prompt = form.get("prompt", "")
+        repository = form.get("repository", "").strip()
+        if not repository and form.get("sample") == "yes":
+            repository = await sessions.sample_project(self._desk, actor_of(request))
         goal = forms.goal({**form, "text": prompt})
         wanted = Wanted(
-            repository=form.get("repository", "").strip(),
+            repository=repository,
             agent=form.get("agent", "") or "handrail",
             model=form.get("model", "").strip() or None,
             login=form.get("login") == "yes",

@@ -15,7 +15,7 @@ from handrail.commands.actor import Actor, Permission
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Seen
 from handrail.store.effects import EffectRow
-from handrail.types import SessionState
+from handrail.types import SCRIPTED, SessionState
 from handrail.web.pages import render
 
 MOST_RUNNING = 7
@@ -84,5 +84,6 @@ def facts(seen: Seen) -> dict[str, Any]:
         "queued": seen.queued,
         "repository_name": Path(seen.row.repository).name,
         "asks": len(seen.approvals),
+        "scripted": seen.row.provider == SCRIPTED,
         "heading": seen.row.title or f"Session {seen.row.id}",
     }

@@ -11,7 +11,9 @@ from starlette.responses import HTMLResponse, Response
 
 from handrail.commands import agents, approvals, budgets, providers, rules, sessions, system
 from handrail.commands.actor import Actor
+from handrail.commands.agents import Known
 from handrail.commands.desk import Desk
+from handrail.commands.providers import Listed
 from handrail.commands.sessions import Seen
 from handrail.errors import InvalidInput
 from handrail.store.approvals import ApprovalRow
@@ -64,6 +66,9 @@ class Pages:
         groups = [(title, [one for one in shown if one["state"] is state]) for title, state in _GROUPS]
         owner = actor.only is None
         started = await system.status(self._desk, actor) if owner and not found and not wanted else None
+        known = await agents.listed(self._desk, actor)
+        given = await providers.listed(self._desk, actor) if owner else []
+        logged_in = [agent for agent in known if agent.login]
         return await self._page(
             request,
             "sessions.html",
@@ -72,8 +77,11 @@ class Pages:
             sessions=shown,
             groups=[(title, rows) for title, rows in groups if rows],
             wanted=wanted,
-            agents=await agents.listed(self._desk, actor),
-            providers=await providers.listed(self._desk, actor) if owner else [],
+            agents=known,
+            providers=given,
+            logged_in=logged_in,
+            chosen=_chosen(given, logged_in) if owner else "handrail",
+            scripted=owner and not given and not logged_in,
             status=started,
             repository=found[0].row.repository if found else "",
         )
@@ -185,6 +193,12 @@ async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
 async def _asked(desk: Desk, actor: Actor, rows: tuple[ApprovalRow, ...] | list[ApprovalRow]) -> list[Any]:
     """Each approval with what "always" would write."""
     return [await approvals.show(desk, actor, row.id) for row in rows]
+
+
+def _chosen(given: list[Listed], logged_in: list[Known]) -> str:
+    """The agent that the composer begins with: Handrail's own, unless a login is all that there is to work with."""
+    ready = [agent.name for agent in logged_in if agent.installed]
+    return "handrail" if given or not ready else ready[0]
 
 
 def _fits(seen: Seen, words: list[str]) -> bool:
