@@ -117,6 +117,17 @@ async def test_a_run_that_goes_on(store: Store) -> None:
     assert len(await started(store)) == 2
 
 
+async def test_a_server_that_comes_late_does_not_cancel_the_run_that_another_began_for_the_tick(store: Store) -> None:
+    watch, starter = Watch(NOON + HOUR), Rows()
+    starter.state = RunState.RUNNING
+    cancels = Rule(HOURLY.cron, overlap=Overlap.CANCEL_RUNNING)
+    before = await workflow_rows.get(store, "nightly")
+    await ticker(store, [cancels], watch.clock, starter).look()
+    late = module.Ticker(store, lambda: _given([module.Scheduled(before, (cancels,))]), starter, watch.clock)
+    assert await late.look() == module.RACE
+    assert (await started(store), starter.cancelled) == ([NOON + HOUR], [])
+
+
 async def test_two_schedules_at_one_moment_are_one_run(store: Store) -> None:
     both = [HOURLY, Rule(cron.parse("0 13 * * *", cron.zone("UTC")))]
     await ticker(store, both, Watch(NOON + HOUR).clock, Rows()).look()

@@ -132,6 +132,8 @@ def upcoming(crons: Sequence[Cron], after: datetime, count: int) -> tuple[dateti
 
 def latest(cron: Cron, after: datetime, until: datetime) -> datetime | None:
     """The last due time in `(after, until]`, None where there is none; cheap however long that is."""
+    if next(upto(cron, after, until), None) is None:  # as nearly always
+        return None
     for window in _WINDOWS:
         start = max(after, until - window)
         found = None
