@@ -26,6 +26,7 @@ from tests.web.pages.test_automation import a_run, effect, task
 
 ALICE = person("alice", Role.MEMBER)
 SOCKET = "/sessions/{id}/terminal/socket"
+SOCKETS = {f"GET {SOCKET}", "GET /api/v1/sessions/{id}/terminal"}
 OWN = {"sessions": "s-{}", "runs": "r-{}", "tasks": "t-{}", "approvals": "a-{}", "effects": "f-{}"}
 FILLED = {"tab": "details", "prompt": "p-1", "event": "e-1", "scope": "run:r-1", "source": "none", "name:path": "x.css"}
 
@@ -117,7 +118,7 @@ async def test_every_route_as_owner_member_and_stranger(desk: Desk, app: Guard, 
             if path == "/signout":
                 await sign_in_again(desk, member, "alice")
                 await sign_in_again(desk, owner, YOU)
-    assert set(PLACES) <= {*placed, f"GET {SOCKET}"}, "some of these are routes no longer"
+    assert set(PLACES) <= {*placed} | SOCKETS, "some of these are routes no longer"
 
 
 async def sign_in_again(desk: Desk, client: httpx2.AsyncClient, name: str) -> None:

@@ -58,6 +58,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "Begin a new session from where another one was after a turn: the same files, told what happened there.",
             "handrail branch last --at 2",
         ),
+        Verb(
+            "shell",
+            "shell:shell",
+            "Open a shell inside the walls of a session that you hold, or watch what the agent's own shell says.",
+            "handrail shell last",
+        ),
         Verb("end", "sessions:end", "End a session for good; its change stays.", "handrail end 3f2a"),
     ),
     "Look": (

@@ -85,6 +85,7 @@ GET /api/v1/sessions/{id}
 GET /api/v1/sessions/{id}/events
 GET /api/v1/sessions/{id}/stream
 GET /api/v1/sessions/{id}/diff
+GET /api/v1/sessions/{id}/terminal
 GET /api/v1/sessions/{id}/files
 POST /api/v1/sessions/{id}/branch
 POST /api/v1/sessions/{id}/prompts

@@ -1,4 +1,4 @@
-"""The one WebSocket of the pages: the terminal of a session.
+"""The one WebSocket: the terminal of a session, for its page and for `handrail shell`.
 
 Without `shell` it shows what the agent's shell says, as it comes; with `shell=new` it is a shell of the person's own
 inside the same walls, with the id of one it is the shell whose line was lost. Bytes are what a terminal shows; the
@@ -24,8 +24,11 @@ from handrail.kinds import Kind
 from handrail.sessions.shells import Shell
 from handrail.types import Json
 from handrail.web.pages.playback import Playback
+from handrail.web.table import PREFIX
 
 PATH = "/sessions/{id}/terminal/socket"
+API_PATH = f"{PREFIX}/sessions/{{id}}/terminal"
+"""the same for programs"""
 TAIL = 1500
 """events that whoever begins to watch is shown the shell's part of"""
 REFUSED = 4000
@@ -35,7 +38,7 @@ _DIGITS = 12
 
 
 def routes(desk: Desk) -> list[WebSocketRoute]:
-    """The route; the guard has seen to cookie and origin."""
+    """The routes; the guard has seen to cookie and origin, or to the token."""
 
     async def opened(socket: WebSocket) -> None:
         await socket.accept()
@@ -47,7 +50,7 @@ def routes(desk: Desk) -> list[WebSocketRoute]:
         except HandrailError as error:
             await line.refuse(error.message)
 
-    return [WebSocketRoute(PATH, opened)]
+    return [WebSocketRoute(path, opened) for path in (PATH, API_PATH)]
 
 
 class Line:
