@@ -16,12 +16,18 @@ from handrail.types import Permissions
 ROUNDS = 3000
 TARGET = "< 100 µs"
 COMMANDS = (
-    "pytest -q tests/test_{}.py",
-    "cd src && pytest -x 2>&1 | tail -{}",
-    "git diff HEAD~{} -- src && git status",
-    "timeout 60 bash -lc 'make test-{}'",
-    "for f in a{} b; do echo $f; done",
+    "pytest -q tests/test_{0}.py",
+    "cd src && pytest -x 2>&1 | tail -{0}",
+    "git diff HEAD~{0} -- src && git status",
+    "timeout 60 bash -lc 'make test-{0}'",
+    "for f in a{0} b; do echo $f; done",
+    "git log --oneline -n {0} | grep -E 'fix|mend' | head -5",
+    "grep -rn \"def handle_{0}\" src --include=*.py | wc -l && sed -n '1,20p' 'src/a_{0}.py'",
+    'echo "branch $(git rev-parse --abbrev-ref HEAD) at {0}" && git log -1 --format="%h %s"',
+    "python - <<'E'\nprint({0})\nE",
+    "find . -name '*_{0}.py' -not -path './.venv/*' -exec grep -l TODO {{}} \\;",
 )
+"""what agents run: with pipes, quotes, substitutions and other programs that run them; each number makes a new one"""
 
 
 def _policy() -> Policy:

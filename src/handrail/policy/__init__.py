@@ -66,4 +66,6 @@ class Decision:
 
 def strictest(decisions: list[Decision]) -> Decision:
     """The strictest of several decisions; the first one of equals. `decisions` is not empty."""
+    if len(decisions) == 1:
+        return decisions[0]
     return max(decisions, key=lambda decision: STRICTNESS[decision.verdict])

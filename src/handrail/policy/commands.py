@@ -45,6 +45,7 @@ _SAME = {"r": ("R", "--recursive"), "R": ("r", "--recursive"), "f": ("--force",)
          "--recursive": ("r", "R")}  # fmt: skip
 _CLUSTER = re.compile(r"-[A-Za-z0-9]{1,4}", re.ASCII)
 _LETTERS = re.compile(r"-[A-Za-z0-9]+", re.ASCII)
+_VERSION = re.compile(r"(?<=\d)\.\d+$")
 _MOST_STEPS = 2000
 
 
@@ -116,6 +117,8 @@ class CommandRule:
     """ends in `*`: any more arguments"""
     options: tuple[Glob, ...]
     operands: tuple[Glob, ...]
+    names: frozenset[str] = frozenset()
+    """operands that stand to the letter in whatever the rule forbids"""
 
     @property
     def anything(self) -> bool:
@@ -147,10 +150,13 @@ class CommandRule:
         """Whether it may name this: options in any order, other spellings of the program, more arguments."""
         if self.anything:
             return Match.YES
-        found = self._from(form.words)
+        words = form.words
+        if not self.names.issubset([word.text for word in words]) and all(word.sure for word in words):
+            return Match.NO
+        found = self._from(words)
         if found is Match.NO and program(form.words[0]) not in _WORDS_ARE_DATA:
-            for at in range(1, len(form.words)):
-                if self.words[0].fits(program(form.words[at])) and self._from(form.words[at:]):
+            for at in range(1, len(words)):
+                if self.words[0].fits(program(words[at])) and self._from(words[at:]):
                     return Match.MAYBE
         return found
 
@@ -162,8 +168,9 @@ class CommandRule:
     def _from(self, words: tuple[Word, ...]) -> Match:
         first = words[0]
         name = program(first)
-        if not any(self.words[0].fits(text) for text in (first.text, name, name.casefold())):
-            return Match.MAYBE if not first.sure and self.words[0].may_fit(first) else Match.NO
+        mine = self.words[0]
+        if not (mine.fits(first.text) or mine.fits(name) or mine.fits(name.casefold())):
+            return Match.MAYBE if not first.sure and mine.may_fit(first) else Match.NO
         if not first.sure:
             return Match.MAYBE
         if self._literally(words):
@@ -176,8 +183,11 @@ class CommandRule:
     def _literally(self, words: tuple[Word, ...]) -> bool:
         if len(words) < len(self.words):
             return False
-        pairs = zip(self.words[1:], words[1:], strict=False)
-        return all(not word.many and glob.fits(word.text) for glob, word in pairs)
+        for at in range(1, len(self.words)):
+            word = words[at]
+            if word.many or not self.words[at].fits(word.text):
+                return False
+        return True
 
     def _options(self, words: tuple[Word, ...]) -> Match:
         if not self.options:
@@ -244,21 +254,27 @@ class CommandRules:
     def __iter__(self) -> Iterator[CommandRule]:
         return iter(self.every)
 
-    def near(self, form: Form) -> Iterator[CommandRule]:
-        """The rules that can name this command at all."""
-        if not self.every:
-            return
-        first = form.words[0]
-        if not first.sure:
-            yield from self.every
-            return
-        name = program(first)
-        names = dict.fromkeys((first.text, name, name.casefold()))
-        if name not in _WORDS_ARE_DATA:
-            names |= dict.fromkeys(program(word) for word in form.words[1:])
-        for key in names:
-            yield from self.by_name.get(key, ())
-        yield from self.by_glob
+    def near(self, names: tuple[str, ...] | None) -> tuple[CommandRule, ...]:
+        """The rules that can name a command of these `names_of` at all."""
+        if names is None or not self.by_name:
+            return self.every
+        found = self.by_glob
+        for name in reversed(names):
+            if name in self.by_name:
+                found = self.by_name[name] + found
+        return found
+
+
+def names_of(form: Form) -> tuple[str, ...] | None:
+    """The names by which a rule may know a command's program, its own first; None where that is not certain."""
+    first = form.words[0]
+    if not first.sure:
+        return None
+    name = program(first)
+    names = {first.text: None, name: None, name.casefold(): None}
+    if name not in _WORDS_ARE_DATA:
+        names |= dict.fromkeys([word.text.rsplit("/", 1)[-1] for word in form.words[1:]])
+    return tuple(names)
 
 
 def command_rules(texts: Iterable[str], *, allows: bool) -> CommandRules:
@@ -295,7 +311,7 @@ def _climbs(glob: Glob, word: Word) -> bool:
 
 def _family(name: str) -> str:
     """`python3.12` is a `python3`."""
-    return re.sub(r"(?<=\d)\.\d+$", "", name)
+    return _VERSION.sub("", name) if name[-1:].isdigit() else name
 
 
 def _has_letter(text: str, letter: str) -> bool:
@@ -341,4 +357,5 @@ def command_rule(text: str, *, allows: bool) -> CommandRule:
     globs = tuple(Glob(word, any(mark in word for mark in "*?[")) for word in (words[:-1] if more else words))
     options = tuple(glob for glob in globs[1:] if glob.text.startswith("-") and glob.text not in {"-", "--"})
     operands = tuple(glob for glob in globs[1:] if not glob.text.startswith("-") or glob.text == "-")
-    return CommandRule(text, globs, more, options, operands)
+    names = frozenset(glob.text for glob in operands if not glob.wild and not _is_path(glob.text))
+    return CommandRule(text, globs, more, options, operands, names)

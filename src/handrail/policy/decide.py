@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from handrail.policy import Action, Decision, Request, Verdict, strictest
-from handrail.policy.commands import CommandRule, Match
+from handrail.policy.commands import CommandRule, Match, names_of
 from handrail.policy.layers import BUILT_IN, SESSION, Layer, Policy
 from handrail.policy.places import FileRule, Host, Place, host, place
 from handrail.policy.script import HOLE, Redirect
@@ -113,30 +113,34 @@ def _shell(policy: Policy, request: Request) -> Decision:
 
 def _form(policy: Policy, form: Form, *, alone: bool) -> Decision | None:
     """The answer for one command; None where there is nothing to say about it."""
-    what = f"`{_short(' '.join(word.text for word in form.words))}`"
-    answers = [(layer, _judged(layer, form, what)) for layer in policy.layers]
-    if not form.acts or (not alone and inert(form)):
+    names = names_of(form)
+    beside = not form.acts or (not alone and inert(form))
+    if beside and all(layer.silent(names) for layer in policy.layers):
+        return None
+    what = f"`{_short(' '.join([word.text for word in form.words]))}`"
+    answers = [(layer, None if layer.silent(names) else _judged(layer, form, names, what)) for layer in policy.layers]
+    if beside:
         said = [answer for _, answer in answers if answer is not None]
         strict = [answer for answer in said if answer.verdict is not Verdict.ALLOW]
         return strictest(strict) if strict else None
     return _layered(policy, answers, "shell", what)
 
 
-def _judged(layer: Layer, form: Form, what: str) -> Decision | None:
+def _judged(layer: Layer, form: Form, names: tuple[str, ...] | None, what: str) -> Decision | None:
     best: tuple[CommandRule, Match] | None = None
-    for rule in layer.shell[Verdict.DENY].near(form):
+    for rule in layer.shell[Verdict.DENY].near(names):
         match = rule.forbids(form)
         if match is Match.YES:
             return _said(Verdict.DENY, rule.text, layer, what)
         if match is Match.MAYBE and best is None:
             best = (rule, match)
-    for rule in layer.shell[Verdict.ASK].near(form):
+    for rule in layer.shell[Verdict.ASK].near(names):
         if best is None and rule.forbids(form) is not Match.NO:
             best = (rule, Match.YES)
     if best is not None:
         return _said(Verdict.ASK, best[0].text, layer, what, unsure=best[1] is Match.MAYBE)
     if form.acts:
-        for rule in layer.shell[Verdict.ALLOW].near(form):
+        for rule in layer.shell[Verdict.ALLOW].near(names):
             if rule.allows(form):
                 return _said(Verdict.ALLOW, rule.text, layer, what)
     return None
@@ -254,5 +258,5 @@ def _effect(layer: Layer, name: str) -> Decision | None:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.replace(HOLE, "…").split())
+    line = " ".join((text.replace(HOLE, "…") if HOLE in text else text).split())
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"

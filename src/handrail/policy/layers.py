@@ -29,11 +29,18 @@ class Layer:
     shell: dict[Verdict, CommandRules]
     files: dict[Verdict, tuple[FileRule, ...]]
     network: dict[Verdict, tuple[HostRule, ...]]
+    programs: frozenset[str] | None
+    """which rules of the section `shell` name; None where one of the rules names others as well"""
+    rests: dict[str, Verdict]
+    """what sections say to the rest, where they say it themselves"""
+
+    def silent(self, names: tuple[str, ...] | None) -> bool:
+        """Whether no rule can name a command of these `names_of`."""
+        return names is not None and self.programs is not None and self.programs.isdisjoint(names)
 
     def rest(self, section: str) -> Verdict | None:
         """What this layer says to what no rule of a section names."""
-        found: Section | None = getattr(self.document, section, None) if section else None
-        return self.document.rest if found is None or found.rest is None else found.rest
+        return self.rests.get(section, self.document.rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +88,25 @@ class Policy:
 def layer(name: str, document: Document) -> Layer:
     """Make the rules of a policy ready to match."""
     lists = {verdict: verdict.value for verdict in Verdict}
+    shell = {
+        verdict: command_rules(getattr(document.shell, key), allows=verdict is Verdict.ALLOW)
+        for verdict, key in lists.items()
+    }
+    sections = {
+        "shell": document.shell,
+        "files": document.files,
+        "network": document.network,
+        "effects": document.effects,
+    }
+    wild = any(rules.by_glob for rules in shell.values())
     return Layer(
         name,
         document,
-        {
-            verdict: command_rules(getattr(document.shell, key), allows=verdict is Verdict.ALLOW)
-            for verdict, key in lists.items()
-        },
+        shell,
         {verdict: tuple(map(file_rule, getattr(document.files, key))) for verdict, key in lists.items()},
         {verdict: tuple(map(host_rule, getattr(document.network, key))) for verdict, key in lists.items()},
+        None if wild else frozenset(name for rules in shell.values() for name in rules.by_name),
+        {name: section.rest for name, section in sections.items() if section.rest is not None},
     )
 
 

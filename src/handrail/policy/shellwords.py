@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from handrail.policy.quoting import Unclear, ansi, backslash, parameter, single
 from handrail.policy.script import HOLE, Redirect, Script, Simple, Word, may_tell
@@ -28,20 +27,25 @@ _STRANGE = re.compile(
     "|[\U000e0000-\U0010ffff]"
 )
 _PLAIN = re.compile(r"[^\s\\'\"`$&|;<>()*?\[{}#!~\n]+")
+# words side by side in which no character means anything to a shell; each ends where it can be seen
+_RUN = re.compile(r"[^\\'\"`$&|;<>()*?\[{}#!~\n]+(?:(?<=[ \t])|(?=[\n;|)])|\Z)")
+_QUOTED = re.compile(r"""(?:'([^']*+)'|"([^"\\$`]*+)")(?=[ \t\n;|)]|\Z)""")
+_DUPLICATE = re.compile(r"\d*[<>]&(?:\d+-?|-)(?=[ \t\n;|)]|\Z)")
+_DOUBLE = re.compile(r'[^"\\$`]+')
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
 _OPERATOR = re.compile(r"&&|\|\||\|&|;;&|;;|;&|[;&|\n]")
 _REDIRECT = re.compile(r"(\d*)(<<<|<<-|<<|<>|<&|>\||>>|>&|&>>|&>|<|>)")
+_NUMBER = re.compile(r"\d+-?|-")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FUNCTION = re.compile(r"[A-Za-z_][\w.-]*[ \t]*\([ \t]*\)")
 _BRACES = re.compile(r"\{[^{}\s$`\\'\"<>();|&]*(?:,|\.\.)[^{}\s$`\\'\"<>();|&]*\}")
-
 _BRACKET = re.compile(r"\[{1,2}(?=\s|$)")
 
 # words that begin or go on with a compound command: a new command may follow each
 _LEADS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "time"})
 _CLOSES = frozenset({"fi", "done", "}", "esac"})
-
+_RESERVED = _LEADS | _CLOSES | {"function", "for", "case", "coproc", "select"}
 
 _BY_ITSELF = {"'": single, "\\": backslash}
 
@@ -53,13 +57,12 @@ class _Found:
     doubts: list[str] = field(default_factory=list)
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> Script:
     """Take `text` apart. Never raises."""
     found = _Found()
     if len(text) > LONGEST:
         found.doubts.append(f"it is longer than {LONGEST} characters")
-    elif strange := _STRANGE.search(text):
+    elif not (text.isascii() and text.isprintable()) and (strange := _STRANGE.search(text)):
         found.doubts.append(f"it holds the unusual character U+{ord(strange[0]):04X}")
     else:
         try:
@@ -95,23 +98,25 @@ class _Reader:
     def list_until(self, end: str) -> None:
         """Read commands up to `end` (`)` or the end of the text), which is eaten."""
         went: str | None = None
+        text, length = self.text, len(self.text)
         while True:
-            self._skip()
-            if self.at >= len(self.text):
+            if self.at < length and text[self.at] in " \t\\#":
+                self._skip()
+            if self.at >= length:
                 if end:
                     raise Unclear("a bracket is open")
-                self._bodies(last=True)
+                if self._heredocs:
+                    self._bodies(last=True)
                 return
-            if end and self.text[self.at] == end:
+            if end and text[self.at] == end:
                 self.at += 1
                 return
-            operator = _OPERATOR.match(self.text, self.at)
-            if operator is not None:
+            if text[self.at] in ";&|\n" and (operator := _OPERATOR.match(text, self.at)) is not None:
                 self.at = operator.end()
                 self._after(operator[0], went)
                 went = None
                 continue
-            if self.text[self.at] == ")":
+            if text[self.at] == ")":
                 raise Unclear("a bracket is closed that was not open")
             went = self._command()
 
@@ -126,33 +131,27 @@ class _Reader:
             raise Unclear("a `case` is not taken apart")
 
     def _skip(self) -> None:
-        blanks = _BLANKS.match(self.text, self.at)
-        if blanks is not None:
+        text = self.text
+        if text.startswith((" ", "\t", "\\\n"), self.at) and (blanks := _BLANKS.match(text, self.at)) is not None:
             self.at = blanks.end()
-        if self.text.startswith("#", self.at):
+        if text.startswith("#", self.at):
             newline = self.text.find("\n", self.at)
             self.at = len(self.text) if newline < 0 else newline
 
     def _command(self) -> str | None:
         """Read one command, simple or compound; returns the directory it changes to, if it does."""
         text = self.text
-        if text[self.at] == "(":
-            if text.startswith("((", self.at):
-                raise Unclear("`((` is not taken apart")
-            self.at += 1
-            before = self._folder
-            self.list_until(")")
-            self._folder = before
-            self._redirects_only()
-            return None
-        if (function := _FUNCTION.match(text, self.at)) is not None:
-            self.at = function.end()
+        if "(" in text and self._brackets():
             return None
         words: list[Word] = []
         assigns: list[str] = []
         fresh = True
         both = False
-        while self._more():
+        while True:
+            if not both and self._run(words, fresh=fresh):
+                fresh = False
+            if not self._more():
+                break
             marked = self.at
             if self._redirect():
                 fresh = False
@@ -175,17 +174,49 @@ class _Reader:
         self._found.commands.append(Simple(tuple(words), tuple(assigns)))
         return _destination(words)
 
+    def _brackets(self) -> bool:
+        """Read `(…)` or the head of a function, if one stands here."""
+        if self.text.startswith("((", self.at):
+            raise Unclear("`((` is not taken apart")
+        if self.text[self.at] == "(":
+            self.at += 1
+            before = self._folder
+            self.list_until(")")
+            self._folder = before
+            self._redirects_only()
+            return True
+        function = _FUNCTION.match(self.text, self.at)
+        if function is not None:
+            self.at = function.end()
+        return function is not None
+
+    def _run(self, words: list[Word], *, fresh: bool) -> bool:
+        """Read words in which nothing but quotes round all of one means anything: most words are such."""
+        text, at, before = self.text, self.at, len(words)
+        while (run := _RUN.match(text, at)) is not None:
+            plain = run[0].split()
+            if not words and plain and ("=" in plain[0] or (fresh and plain[0] in _RESERVED)):
+                break
+            words += map(Word, plain)
+            at = run.end()
+            if not text.startswith(("'", '"'), at) or (quoted := _QUOTED.match(text, at)) is None:
+                break
+            words.append(Word(quoted[quoted.lastindex or 1]))
+            at = quoted.end()
+        self.at = at
+        return len(words) > before
+
     def _more(self) -> bool:
         """Whether the command under way goes on here."""
-        blanks = _BLANKS.match(self.text, self.at)
-        if blanks is not None:
+        text = self.text
+        if text.startswith((" ", "\t", "\\\n"), self.at) and (blanks := _BLANKS.match(text, self.at)) is not None:
             self.at = blanks.end()
-        if self.at >= len(self.text) or self.text[self.at] in ";|\n)":
+        if self.at >= len(text) or text[self.at] in ";|\n)":
             return False
-        character = self.text[self.at]
+        character = text[self.at]
         if character == "&":
-            return self.text.startswith("&>", self.at)
-        if character == "#" and (self.at == 0 or self.text[self.at - 1] in " \t\n;|&()<>"):
+            return text.startswith("&>", self.at)
+        if character == "#" and (self.at == 0 or text[self.at - 1] in " \t\n;|&()<>"):
             self._skip()
             return False
         if character == "(":
@@ -194,6 +225,8 @@ class _Reader:
 
     def _keyword(self, raw: str) -> bool:
         """Step over a reserved word; True where a new command may follow."""
+        if raw not in _RESERVED:
+            return False
         if raw == "function":
             self._more()
             self._word()
@@ -251,6 +284,9 @@ class _Reader:
         found = _REDIRECT.match(self.text, self.at)
         if found is None:
             return False
+        if (duplicate := _DUPLICATE.match(self.text, self.at)) is not None:
+            self.at = duplicate.end()
+            return True
         operator = found[2]
         if self.text.startswith("(", found.end()) and operator in {"<", ">"}:
             return False  # process substitution: part of a word
@@ -268,8 +304,7 @@ class _Reader:
         word = self._word()
         if operator == "<<<":
             return True
-        duplicate = operator in {">&", "<&"} and re.fullmatch(r"\d*-?", word.text) is not None and word.text != ""
-        if not duplicate:
+        if operator not in {">&", "<&"} or _NUMBER.fullmatch(word.text) is None:
             self._found.redirects.append(Redirect(word, operator != "<", self._folder))
         return True
 
@@ -381,6 +416,10 @@ class _Reader:
         out: list[str] = []
         many = False
         while self.at < len(self.text):
+            if (plain := _DOUBLE.match(self.text, self.at)) is not None:
+                out.append(plain[0])
+                self.at = plain.end()
+                continue
             character = self.text[self.at]
             if character == '"':
                 self.at += 1
@@ -396,12 +435,9 @@ class _Reader:
                 start = self.at
                 out.append(self._dollar()[0])
                 many = many or "@" in self.text[start : self.at]
-            elif character == "`":
+            else:
                 self._backquote()
                 out.append(HOLE)
-            else:
-                out.append(character)
-                self.at += 1
         raise Unclear("a quote is open")
 
     def _dollar(self) -> tuple[str, bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from handrail.policy.script import HOLE, Redirect, Script, Simple, Word, telling
+from handrail.policy.script import HOLE, Redirect, Script, Word, telling
 from handrail.policy.shellwords import parse
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash", "fish"})
@@ -77,7 +77,13 @@ _MEANING = frozenset({"source", ".", "alias", "unalias", "shopt", "enable", "has
 """builtins of some shell that change what later words mean, or run what cannot be seen"""
 
 _SETTING = frozenset({"export", "readonly", "local"})
+_TELLING = _SETTING | {"set", "read", "printf", "test", "[", "[["}
+"""builtins that do so only with some arguments"""
 _SET = re.compile(r"[-+][euxoEC]+|pipefail|errexit|nounset|xtrace|posix", re.ASCII)
+_SPECIAL = frozenset(
+    {"find", "eval", "trap", *SHELLS, *LOOKED_THROUGH, *_RAISING, *_TEXTS, *_MEANING, *_TELLING},
+)
+"""every name that means more here than a program that does something of its own"""
 _EXEC = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _NAMED = re.compile(r"([A-Za-z_]\w*)=", re.ASCII)
 _OPTION_C = re.compile(r"-[A-Za-z]*c", re.ASCII)
@@ -154,13 +160,10 @@ class _Gathered:
             self.doubts += script.doubts
         self.redirects += script.redirects
         for simple in script.commands:
-            self.simple(simple, depth, assigns, acts=acts)
-
-    def simple(self, simple: Simple, depth: int, assigns: tuple[str, ...], *, acts: bool) -> None:
-        if simple.words:
-            self.command(simple.words, assigns + simple.assigns, depth, acts=acts)
-        elif acts and (name := telling(simple.assigns)) is not None:
-            self.doubts.append(f"it sets {name} for what follows")
+            if simple.words:
+                self.command(simple.words, assigns + simple.assigns, depth, acts=acts)
+            elif acts and (name := telling(simple.assigns)) is not None:
+                self.doubts.append(f"it sets {name} for what follows")
 
     def command(self, words: tuple[Word, ...], assigns: tuple[str, ...], depth: int, *, acts: bool) -> None:
         """One command and whatever it runs in turn."""
@@ -171,6 +174,9 @@ class _Gathered:
         name = program(first)
         if acts and (not first.sure or first.text.startswith(("=", "~")) or not name):
             self.doubts.append("the name of the program is only known when it runs")
+        if name not in _SPECIAL:
+            self.forms.append(Form(words, assigns, acts))
+            return
         if acts and (doubt := _doubt(name, words)) is not None:
             self.doubts.append(doubt)
         if name in SHELLS:
@@ -300,9 +306,11 @@ def _until_end(words: tuple[Word, ...]) -> tuple[Word, ...]:
 
 def _doubt(name: str, words: tuple[Word, ...]) -> str | None:
     """Why a command leaves open what it, or what follows it, means."""
-    texts = [word.text for word in words[1:]]
     if name in _MEANING:
         return f"`{name}` can change what is run"
+    if name not in _TELLING:
+        return None
+    texts = [word.text for word in words[1:]]
     if name == "set" and not all(_SET.fullmatch(text) for text in texts):
         return "`set` can change what words mean"
     if name in _SETTING:
