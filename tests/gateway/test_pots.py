@@ -239,7 +239,7 @@ async def test_a_refused_account_stays_so_until_limits_change(lab: Lab) -> None:
     lab.gateway.revoke(SESSION)
     lab.gateway.grant(SESSION, budget=None, spent=NanoUSD(0), on_call=lab.note, scopes=(RUN,))
     account = lab.gateway.accounts[SESSION]
-    with pytest.raises(BudgetSpentError, match=r"spent but for \$0.00000001, and this call may cost up to"):
+    with pytest.raises(BudgetSpentError, match=r"has only \$0.00000001 left, and this call may cost up to"):
         await account.reserve(11, 5)
     with pytest.raises(BudgetSpentError):
         await account.reserve(1, 5)
@@ -247,6 +247,53 @@ async def test_a_refused_account_stays_so_until_limits_change(lab: Lab) -> None:
     lab.gateway.accounts[SESSION].open()
     held = await account.reserve(10, 5)
     assert [hold for pot, hold in held.holds if pot.hard] == [Hold(10, 5, None)]
+
+
+async def test_a_scope_that_was_said_to_be_spent_is_closed_for_everybody_and_every_size(lab: Lab) -> None:
+    kept: list[Budget] = []
+
+    async def keep(budget: Budget) -> None:
+        await asyncio.sleep(0.01)
+        kept.append(budget)
+
+    pots = lab.gateway.pots
+    pots.keep = keep
+    pot = await pots.put(Budget(RUN, money=NanoUSD(100)), nothing)
+    accounts = []
+    for name in ("a", "b", "c", "d"):
+        lab.gateway.grant(SessionId(name), budget=None, spent=NanoUSD(0), on_call=lab.note, scopes=(RUN,))
+        accounts.append(lab.gateway.accounts[SessionId(name)])
+    with pytest.raises(BudgetSpentError, match="has only"):
+        await accounts[0].reserve(101, 0)
+    held = await accounts[1].reserve(69, 0)
+    assert kept == [], "a call that is too large for a budget that is hardly used stops nobody else"
+    pot.settle(dict(held.holds)[pot], 70, 0)
+    under_way = await accounts[1].reserve(20, 0)
+    waits = asyncio.create_task(accounts[2].reserve(15, 0))
+    await asyncio.sleep(0)
+    assert not waits.done(), "what the other has reserved may come back"
+    too_large = asyncio.create_task(accounts[3].reserve(31, 0))
+    tiny = asyncio.create_task(accounts[1].reserve(1, 0))
+    told = await asyncio.gather(waits, too_large, tiny, return_exceptions=True)
+    assert [type(one) for one in told] == [BudgetSpentError] * 3
+    assert "spent but for $0.00000003, and this call may cost up to $0.000000031" in str(told[1])
+    assert kept == [Budget(RUN, money=NanoUSD(100))], "it is written down before it is said, and once"
+    pot.settle(dict(under_way.holds)[pot], 0, 0)
+    with pytest.raises(BudgetSpentError, match=r"is spent \("):
+        await accounts[2].reserve(1, 0)
+    await pots.put(Budget(RUN, money=NanoUSD(200)), nothing)
+    accounts[2].open()
+    assert (await accounts[2].reserve(1, 0)).holds, "it was raised"
+
+
+async def test_a_day_that_was_spent_is_spent_after_a_restart_and_the_next_one_is_whole() -> None:
+    clock = Clock()
+    pot = await Pots(clock).put(Budget(RUN, Period.DAY, NanoUSD(100)), nothing, spent=NOON)
+    assert pot.full()
+    clock.now += timedelta(days=1)
+    assert not pot.full()
+    clock.now -= timedelta(days=2)
+    assert pot.full(), "a clock that is set back opens nothing"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (720, "12 min"), (9000, "2.5 h")])

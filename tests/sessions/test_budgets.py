@@ -92,6 +92,20 @@ class Crowd:
                 return
             self.paid.append(cost)
 
+    async def ask_for_little(self, number: int) -> None:
+        """A call of an agent that comes late, so small that it would fit into what is left."""
+        (pot,) = self.gateway.pots.of([RUN])
+        little = json.dumps(json.loads(FORM.body("x")) | {"max_tokens": 1})
+        assert pot.money + 3_000 * len(little) < FIVE_DOLLARS
+        session = await insert(self.store, f"s-{number}", RUN)
+        grant = self.gateway.grant(session, budget=None, spent=NanoUSD(0), on_call=_nowhere, scopes=(RUN,))
+        answer = await self.client.post(self.url, content=little, headers=FORM.headers(grant.token))
+        assert answer.json()["error"]["message"].startswith("Handrail: the budget of run:r-1 is spent (")
+
+
+async def _nowhere(call: ModelCall) -> None:
+    raise AssertionError(call)
+
 
 @pytest.mark.timeout(300)  # on a very busy machine
 async def test_thirty_agents_of_one_run_spend_their_five_dollars_to_the_nano_and_no_more(
@@ -102,6 +116,7 @@ async def test_thirty_agents_of_one_run_spend_their_five_dollars_to_the_nano_and
         httpx2.AsyncClient(trust_env=False, timeout=None, limits=httpx2.Limits(max_connections=AGENTS)) as client,
     ):
         gateway = Gateway(provider(fake))
+        await budgets.load(store, gateway)
         await budgets.put(store, gateway, Budget(RUN, money=FIVE_DOLLARS))
         sock = listening()
         await gateway.serve(sock)
@@ -119,6 +134,7 @@ async def test_thirty_agents_of_one_run_spend_their_five_dollars_to_the_nano_and
         assert spent.total.calls == len(crowd.paid)
         assert spent.total.unpriced == 0
         assert await kept.used(store, RUN, None) == pot.used
+        await crowd.ask_for_little(AGENTS)
         await gateway.close()
 
         again = Gateway(provider(fake))  # after kill -9: what is known is what the ledger holds
@@ -128,8 +144,9 @@ async def test_thirty_agents_of_one_run_spend_their_five_dollars_to_the_nano_and
         sock = listening()
         await again.serve(sock)
         late = Crowd(store, again, client, f"http://127.0.0.1:{sock.getsockname()[1]}")
-        await late.join(AGENTS)
+        await late.join(AGENTS + 1)
         assert late.paid == []
+        await late.ask_for_little(AGENTS + 2)
         assert len(fake.calls) == len(crowd.paid)
         await again.close()
 

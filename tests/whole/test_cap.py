@@ -38,12 +38,12 @@ def test_a_cap_outlives_kill_9_and_nothing_leaves_after_it(house: House) -> None
     (budget,) = house.json("budgets")["budgets"]
     assert budget["used_nano"] == told
 
-    house.run("budgets", "set", "member:you", "--money", "0.40")  # what was left admitted a small call
     pid = house.ready()
     house.kill(pid)
     house.ready(but=pid)
     (budget,) = house.json("budgets")["budgets"]
-    assert budget["used_nano"] == told, "the pot is what the ledger says"
+    assert budget["used_nano"] == told < CAP, "the pot is what the ledger says"
+    assert budget["spent"], "and spent, since that was said, though a small call would fit into what is left"
     again = house.hand_off(steps, "--check", "false")
     assert house.wait(again, "outcome.reached")["data"]["cause"] == "budget_spent"
     time.sleep(0.5)

@@ -107,6 +107,9 @@ def _spent(told: Obj, by: list[By]) -> list[Line]:
     return rows
 
 
+_COLUMNS = ("scope", "period", "money", "tokens", "time", "state")
+
+
 @budgets.callback(invoke_without_command=True)
 def listed(context: typer.Context, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """List the budgets that sessions share, and what is used of each."""
@@ -117,7 +120,7 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
         options.put_json(told)
         return 0
     rows = [_budget(item) for item in told.get("budgets") or []]
-    _table(("scope", "period", "money", "tokens", "time"), rows, "no budgets yet: see `handrail budgets set --help`")
+    _table(_COLUMNS, rows, "no budgets yet: see `handrail budgets set --help`")
     return 0
 
 
@@ -132,6 +135,7 @@ def _budget(item: Obj) -> tuple[str, ...]:
         of(dollars(item.get("used_nano")), None if money is None else dollars(money)),
         of(f"{item.get('used_tokens') or 0:,}", None if tokens is None else f"{tokens:,}"),
         of(duration(item.get("used_seconds")), None if seconds is None else duration(seconds)),
+        "spent" if item.get("spent") else "open",
     )
 
 
@@ -157,7 +161,7 @@ def put(
         "seconds": options.seconds(time),
     }
     told = calls.put(data, f"/budgets/{quote(scope, safe='')}", body)
-    _table(("scope", "period", "money", "tokens", "time"), [_budget(told)], "")
+    _table(_COLUMNS, [_budget(told)], "")
     return 0
 
 

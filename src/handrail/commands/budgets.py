@@ -37,6 +37,8 @@ class Shown:
 
     budget: Budget
     used: Used
+    spent: bool = False
+    """no call leaves any more, until it is set anew or its next period begins"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ async def load_prices(store: Store, prices_: Prices) -> None:
 
 def _shown(desk: Desk, budget: Budget) -> Shown:
     pot = desk.gateway.pots.find(budget.scope, budget.period)
-    return Shown(budget, Used() if pot is None else pot.used)
+    return Shown(budget, Used()) if pot is None else Shown(budget, pot.used, pot.full())
 
 
 def _price(field: str, value: str) -> str:

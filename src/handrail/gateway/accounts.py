@@ -6,7 +6,8 @@ request, and the output that it allows (where it sets no maximum: the longest th
 4,096 tokens), at list price. After the call, its true cost takes the reservation's place.
 
 - A budget of a *scope* is hard: a call leaves only if its whole estimate fits into what is left. It waits while what
-  others have reserved may come back, and is refused when no wait can help. So it can end with a little money left.
+  others have reserved may come back, and is refused when no wait can help. So it can end with a little money left:
+  from the first refusal on it is spent, for everybody and every size of call (see `pots`).
 - The session's *own* budget and its turn's are soft: while other calls are under way a call leaves only if it fits, and
   waits otherwise; alone, it leaves as long as anything is left, since most calls cost far less than their estimate, and
   a small budget would else be none. So spending passes such a cap by what the last call costs beyond what was left.
@@ -32,7 +33,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from handrail.gateway import ModelCall, OnCall
-from handrail.gateway.pots import Hold, Pot, Pots, Standing, dollars
+from handrail.gateway.pots import WRAP_UP, Hold, Pot, Pots, Standing, dollars
 from handrail.types import Budget, NanoUSD, Scope, SessionId, Used
 
 BEHIND = 8
@@ -163,7 +164,7 @@ class Account:
         try:
             while True:
                 bound = self._bound()
-                self._admit(bound, money or 0, tokens)
+                await self._admit(bound, money or 0, tokens)  # gives way to others only when it refuses
                 if all(pot.fits(money or 0, tokens, ticket) for pot in bound):
                     return Reservation(tuple((pot, pot.hold(money or 0, tokens)) for pot in bound))
                 for pot in bound:
@@ -177,18 +178,22 @@ class Account:
             if lines:
                 self._pots.wake()
 
-    def _admit(self, bound: Sequence[Pot], money: int, tokens: int) -> None:
+    async def _admit(self, bound: Sequence[Pot], money: int, tokens: int) -> None:
         """Refuse what no wait can help.
 
         Raises:
             BudgetSpentError: a cap is reached, or the call cannot fit.
+            Exception: it cannot be written down that a cap is reached.
         """
         if self._no is not None:
             raise BudgetSpentError(self._no)
         for pot in bound:
             if not pot.loading and pot.hopeless(money, tokens):
-                self._no = _spent(pot) if pot.full() else _no_room(pot, money, tokens)
-                raise BudgetSpentError(self._no)
+                why = _spent(pot) if pot.full() else _no_room(pot, money, tokens)
+                if pot.hard and (pot.full() or pot.standing().share >= WRAP_UP):
+                    await self._pots.close(pot)
+                self._no = why
+                raise BudgetSpentError(why)
 
     def settle(self, reserved: Reservation, call: ModelCall) -> None:
         """The call has ended: what it used takes the place of what was reserved."""
@@ -255,4 +260,6 @@ def _no_room(pot: Pot, money: int, tokens: int) -> str:
         left, wanted = dollars(limit.money - pot.money), f"may cost up to {dollars(money)}"
     else:
         left, wanted = f"{(limit.tokens or 0) - pot.tokens:,} tokens", f"may use up to {tokens:,}"
-    return f"{pot.title} is spent but for {left}, and this call {wanted}"
+    spent = "is spent but for" if pot.standing().share >= WRAP_UP else "has only"
+    rest = ", and" if spent != "has only" else " left, and"
+    return f"{pot.title} {spent} {left}{rest} this call {wanted}"

@@ -2,6 +2,11 @@
 
 A shared pot is *hard*: a call leaves only if its whole estimate fits into what is left. It waits while what others have
 reserved may come back, and is refused once no wait can help. A session's own pots are *soft* (see `accounts`).
+
+A shared pot that was once said to be *spent* is closed: nothing leaves any more, however small, until the budget is set
+anew or its next period begins, and the saying is kept before anybody hears it. It is spent when it is used up, and as
+well when a call does not fit in once `WRAP_UP` of it is used. Before that, a call that is larger than all that is left
+is refused alone.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from handrail.types import Budget, NanoUSD, Period, Scope, SessionId, Used, now
 
@@ -26,6 +31,7 @@ class Standing:
     text: str
 
 
+_EVER = datetime.max.replace(tzinfo=UTC)
 _WINDOWS = 100
 """periods that a pot remembers, for a clock that is set back"""
 
@@ -56,6 +62,7 @@ class Pot:
         title: what people read, such as `the budget of run:r-1`.
         used: what was used before.
         hard: whether a call must fit in as a whole.
+        spent: when it was said to be spent, if it was.
         clock: tells the time that periods go by.
     """
 
@@ -66,6 +73,7 @@ class Pot:
         *,
         used: Used = Used(),  # noqa: B008  # a frozen value
         hard: bool = True,
+        spent: datetime | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self.budget = budget
@@ -82,6 +90,9 @@ class Pot:
         self._window = window(budget.period, clock())
         self._amounts = {self._window: _Amount(int(used.money), used.tokens, used.seconds)}
         self._sum()
+        self._closed = None if spent is None else window(budget.period, spent) or _EVER
+        self._kept = self._closed
+        self.keeping = asyncio.Lock()
         self._working: set[SessionId] = set()
         self._since = 0.0
 
@@ -98,11 +109,30 @@ class Pot:
         self._since = time.monotonic()
         self._sum()
 
+    def close(self) -> None:
+        """It is said to be spent."""
+        self._roll()
+        self._closed = self._window or _EVER
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was said to be spent in this period, or in a later one before the clock was set back."""
+        self._roll()
+        return self._closed is not None and (self._window or _EVER) <= self._closed
+
+    async def keep(self, write: Callable[[Budget], Awaitable[None]]) -> None:
+        """Have the saying written down, once."""
+        async with self.keeping:
+            if self._kept != (closed := self._closed):
+                await write(self.budget)
+                self._kept = closed
+
     def full(self) -> bool:
         """Whether nothing may leave any more."""
         limit, used = self.budget, self.used
         return (
-            (limit.money is not None and used.money >= limit.money)
+            self.closed
+            or (limit.money is not None and used.money >= limit.money)
             or (limit.tokens is not None and used.tokens >= limit.tokens)
             or (limit.seconds is not None and used.seconds >= limit.seconds)
         )
@@ -242,6 +272,8 @@ class Pots:
     """Every shared pot of a server, and who works."""
 
     clock: Callable[[], datetime] = now
+    keep: Callable[[Budget], Awaitable[None]] | None = None
+    """writes down that a budget is spent; None: nobody does"""
     _pots: dict[Scope, dict[Period, Pot]] = field(default_factory=dict)
     _working: dict[SessionId, tuple[Sequence[Scope], float]] = field(default_factory=dict)
     """the scopes of those who work, and since when"""
@@ -251,14 +283,17 @@ class Pots:
         """The pots that bind these scopes."""
         return [pot for scope in scopes for pot in self._pots.get(scope, {}).values()]
 
-    async def put(self, budget: Budget, read: Callable[[datetime | None], Awaitable[Used]]) -> Pot:
+    async def put(
+        self, budget: Budget, read: Callable[[datetime | None], Awaitable[Used]], *, spent: datetime | None = None
+    ) -> Pot:
         """Bind a scope, in place of its budget of that period. Until what was used is known, its calls wait.
 
         Args:
             budget: what binds.
             read: tells what the ledger holds since a time, once every ended call of the scope is in it.
+            spent: when it was said to be spent, if it was.
         """
-        pot = Pot(budget, f"the budget of {budget.scope}", clock=self.clock)
+        pot = Pot(budget, f"the budget of {budget.scope}", spent=spent, clock=self.clock)
         pot.loading = True
         before = self._pots.setdefault(budget.scope, {}).get(budget.period)
         self._pots[budget.scope][budget.period] = pot
@@ -280,6 +315,17 @@ class Pots:
         pot.loading = False
         self.wake()
         return pot
+
+    async def close(self, pot: Pot) -> None:
+        """A shared pot is spent; returns once that is written down.
+
+        Raises:
+            Exception: whatever the writer raised; the pot is closed all the same.
+        """
+        pot.close()
+        self.wake()
+        if self.keep is not None:
+            await pot.keep(self.keep)
 
     def remove(self, scope: Scope, period: Period | None = None) -> None:
         """Unbind a scope, or one period of it. Idempotent."""

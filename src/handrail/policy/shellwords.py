@@ -183,7 +183,8 @@ class _Reader:
             before = self._folder
             self.list_until(")")
             self._folder = before
-            self._redirects_only()
+            while self._more() and self._redirect():
+                pass
             return True
         function = _FUNCTION.match(self.text, self.at)
         if function is not None:
@@ -236,7 +237,8 @@ class _Reader:
                 raise Unclear("options of `time` are not taken apart")
             return True
         if raw in _CLOSES:
-            self._redirects_only()
+            while self._more() and self._redirect():
+                pass
             return True
         if raw == "for":
             self._for()
@@ -244,11 +246,6 @@ class _Reader:
         if raw in {"case", "coproc", "select"}:
             raise Unclear(f"a `{raw}` is not taken apart")
         return False
-
-    def _redirects_only(self) -> None:
-        while self._more():
-            if not self._redirect():
-                return
 
     def _for(self) -> None:
         self._more()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 
 from handrail.errors import InvalidInput, NotFound
 from handrail.gateway.server import Gateway
@@ -75,7 +76,8 @@ async def told(gateway: Gateway, word: Scope) -> None:
 
 
 async def load(store: Store, gateway: Gateway) -> None:
-    """Bind every budget that is kept, with what the ledger says is used of it."""
+    """Bind every budget that is kept, with what the ledger says is used of it, and keep what is spent from now on."""
+    gateway.pots.keep = partial(_spend, store)
     for budget in await rows.everything(store):
         await _bind(store, gateway, budget)
 
@@ -85,4 +87,9 @@ async def _bind(store: Store, gateway: Gateway, budget: Budget) -> None:
         await told(gateway, budget.scope)
         return await rows.used(store, budget.scope, since, gateway.pots.working)
 
-    await gateway.pots.put(budget, read)
+    spent = await rows.spent(store, budget.scope, budget.period)
+    await gateway.pots.put(budget, read, spent=spent)
+
+
+async def _spend(store: Store, budget: Budget) -> None:
+    await store.log.write(rows.spend(budget))

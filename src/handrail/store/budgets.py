@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from handrail.store.engine import Store
 from handrail.store.log import Write
@@ -24,6 +24,7 @@ def put(budget: Budget) -> tuple[Write, Write]:
         "money_nano": budget.money,
         "tokens": budget.tokens,
         "seconds": budget.seconds,
+        "spent": None,
         "created": now(),
     }
     same = (budgets.c.scope == budget.scope, budgets.c.period == budget.period)
@@ -36,6 +37,20 @@ def remove(scope: Scope, period: Period | None = None) -> Write:
     if period is not None:
         statement = statement.where(budgets.c.period == period)
     return statement.returning(budgets.c.scope)
+
+
+def spend(budget: Budget) -> Write:
+    """Keep that a budget, as long as its limits are these, was said to be spent."""
+    limits = {"money_nano": budget.money, "tokens": budget.tokens, "seconds": budget.seconds}
+    same = [budgets.c[name].is_not_distinct_from(value) for name, value in limits.items()]
+    whose = (budgets.c.scope == budget.scope, budgets.c.period == budget.period)
+    return update(budgets).where(*whose, *same).values(spent=now())
+
+
+async def spent(store: Store, scope: Scope, period: Period) -> datetime | None:
+    """When a budget was said to be spent; None where it was not, or is not kept."""
+    found = await store.rows(select(budgets.c.spent).where(budgets.c.scope == scope, budgets.c.period == period))
+    return found[0][0] if found else None
 
 
 async def everything(store: Store) -> list[Budget]:

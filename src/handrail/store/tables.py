@@ -269,6 +269,7 @@ budgets = Table(
     Column("money_nano", Big),
     Column("tokens", Big),
     Column("seconds", Float),
+    Column("spent", UtcDateTime),
     Column("created", UtcDateTime, nullable=False),
 )
 

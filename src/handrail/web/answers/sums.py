@@ -98,6 +98,7 @@ class BudgetShown(Answer):
     used_nano: Nano
     used_tokens: int
     used_seconds: Seconds
+    spent: Annotated[bool, Field(description="no call leaves until it is set anew or its next period begins")]
 
 
 class BudgetList(Answer):

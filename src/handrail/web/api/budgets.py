@@ -71,6 +71,7 @@ def _budget(item: Shown) -> Json:
         "used_nano": used.money,
         "used_tokens": used.tokens,
         "used_seconds": round(used.seconds, 3),
+        "spent": item.spent,
     }
 
 

@@ -211,6 +211,7 @@ def _budgets() -> None:
         sa.Column("money_nano", _BIG),
         sa.Column("tokens", _BIG),
         sa.Column("seconds", sa.Float()),
+        sa.Column("spent", _TIME),
         sa.Column("created", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("scope", "period", name=op.f("pk_budgets")),
     )
