@@ -44,7 +44,7 @@ class Fault:
         times: how often; None for ever.
         headers: of the answer.
         message: of the answer.
-        after: the act is carried out all the same, and only its answer is lost.
+        after: the act is carried out all the same, and only its answer is lost; with status 200 it is but late.
         delay: seconds before the answer.
     """
 
@@ -56,6 +56,11 @@ class Fault:
     after: bool = False
     delay: float = 0.0
     seen: int = 0
+
+    @property
+    def late(self) -> bool:
+        """The true answer is given, after `delay`."""
+        return self.after and self.status == 200
 
     def hits(self, call: str) -> bool:
         """Whether it happens to this call; counts."""
@@ -168,7 +173,7 @@ class FakeGitHub:
         answer = await self._answered(request, method, path, body)
         if fault:
             await asyncio.sleep(fault.delay)
-        return _broken(fault) if fault else answer
+        return _broken(fault) if fault and not fault.late else answer
 
     async def _answered(self, request: Request, method: str, path: str, body: bytes) -> Response:
         served = next(((route, found) for route in _ROUTES if (found := route.match(method, path)) is not None), None)

@@ -15,7 +15,7 @@ from handrail.automation import EffectKind, EffectState, RunState, TaskState, Tr
 from handrail.notify import Notice
 from handrail.runs.local import LocalCarrier, LocalSources
 from handrail.runs.plan import Plan, PlannedEffect, Stage, Target
-from handrail.runs.rooms import Carried, Carrier, Refused, Rooms
+from handrail.runs.rooms import Carried, Carrier, Refused, Rooms, Sources
 from handrail.runs.supervisor import NewRun, Runs
 from handrail.runs.verdict import Pace
 from handrail.store import effects, runs, tasks
@@ -138,6 +138,7 @@ def open_works(open_house: Open) -> OpenWorks:
         ledger: Ledger | None = None,
         pace: Pace | None = None,
         clock: Callable[[], datetime] = now,
+        sources: Sources | None = None,
         **settings: object,
     ) -> AsyncIterator[Works]:
         told: list[Notice] = []
@@ -156,7 +157,7 @@ def open_works(open_house: Open) -> OpenWorks:
 
         async with open_house(settled=settled, **settings) as house:
             kept = ledger or Ledger()
-            rooms = Rooms(house.config, house.store, house.sessions, kept, LocalSources(), tell,
+            rooms = Rooms(house.config, house.store, house.sessions, kept, sources or LocalSources(), tell,
                           clock, pace or Pace(0.05, 0.05, 0.05, 0.05))  # fmt: skip
             made = Runs(rooms)
             heard.append(made)

@@ -18,8 +18,9 @@ from handrail.automation import EffectState, Step, TaskState, TriggerKind
 from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
 from handrail.notify import Notice, Occasion
 from handrail.runs import adopt, caps, evidence, gate, hands, likeness, proposals, results, trust, verdict
+from handrail.runs.delivery import Delivery, Fenced
 from handrail.runs.plan import Plan, Stage
-from handrail.runs.rooms import Carried, Refused, Rooms
+from handrail.runs.rooms import Refused, Rooms
 from handrail.runs.spread import stage_of
 from handrail.runs.verdict import Again, Ended
 from handrail.sessions.rooms import NewSession
@@ -42,10 +43,6 @@ _SETTINGS = frozenset({"secrets", "network", "policy", "provider", "model", "age
 """fields of a session whose fault is the workflow's, not its repository's"""
 
 
-class Fenced(Exception):  # no error: the task is well, in another hand
-    """Another hand has claimed the task since: whoever sees this lets go of it."""
-
-
 class Course:
     """Carries one claimed task as far as it goes now.
 
@@ -61,6 +58,7 @@ class Course:
         self._run = run
         self._plan = plan
         self.task = task
+        self.delivery = Delivery(rooms, run)
         self._steps: Mapping[Step, Callable[[], Awaitable[bool]]] = {
             Step.PREPARE: self._prepare,
             Step.WORK: self._work,
@@ -197,6 +195,8 @@ class Course:
 
     async def _propose(self) -> bool:
         """Write down the effects that the workflow names, and take over those that its agents proposed."""
+        if not await self._carry_out(EffectState.CARRYING):  # begun before a person took the task: what came of it?
+            return False
         made, work = results.change(self.task), results.work(self.task)
         before = proposals.delivered(await effect_rows.of_task(self._rooms.store, self.task.id))
         proposed = await self._proposed()
@@ -266,51 +266,36 @@ class Course:
         await self._rooms.store.log.write(*writes, guard=change)
 
     async def _deliver(self) -> bool:
-        """Carry out what was approved, in order; each is noted as under way first, by the hand that holds the task."""
+        """Carry out what was approved."""
         if self.task.session is None:
             return await self._end(Ended(Outcome.LOST, "session", "its session is not there any more"))
+        if not await self._carry_out(EffectState.APPROVED, EffectState.CARRYING):
+            return False
+        await self._write(step=Step.REPORT)
+        return True
+
+    async def _carry_out(self, *states: EffectState) -> bool:
+        """Carry out the effects in these states, in order; False where the task rests, or begins again."""
+        rows = [row for row in await effect_rows.of_task(self._rooms.store, self.task.id) if row.state in states]
+        if not rows:
+            return True
         session = await self._at_work()
         source = results_of(self._rooms.config.data, session.repository_key)
         foreign = session.server != self._rooms.store.server
         if foreign:  # what it made is on another disk: what the world has already is found, the rest is made again
             await ensure_empty(source, session.base)
-        for row in await effect_rows.of_task(self._rooms.store, self.task.id):
-            if row.state not in (EffectState.APPROVED, EffectState.CARRYING):
-                continue
-            try:
-                await self._rooms.store.log.write(guard=effect_rows.begin(row.id, self.task.id, self.task.epoch))
-            except Conflict as error:
-                raise Fenced from error
-            match await self._rooms.carrier.carry(row, source):
-                case Carried() as done:
-                    await self._came(row, done)
-                case Refused() as refused:
-                    if foreign and row.kind in proposals.OF_CHANGE:
-                        told, moot = await hands.made_again(self._rooms.store, self.task, refused.reason)
-                        await self._write(told, writes=moot, **hands.from_the_beginning(self.task))
-                        return False
-                    if refused.passing and row.tries < self._plan.retries.forge:
-                        return await self._later(row, refused)
-                    await self._came(row, refused)
-                    break
-        await self._write(step=Step.REPORT)
+        stopped = await self.delivery.carry_out(self.task, rows, source)
+        if stopped is None:
+            return True
+        row, refused = stopped
+        if foreign and row.kind in proposals.OF_CHANGE:
+            told, moot = await hands.made_again(self._rooms.store, self.task, refused.reason)
+            await self._write(told, writes=moot, **hands.from_the_beginning(self.task))
+            return False
+        if refused.passing and row.tries < self._plan.retries.forge:
+            return await self._later(row, refused)
+        await self.delivery.came(self.task, row, refused)
         return True
-
-    async def _came(self, row: EffectRow, of: Carried | Refused) -> None:
-        """Keep the receipt of an effect, or why it was refused for good."""
-        said: Json = {"effect": row.id, "kind": row.kind, "target": row.target}
-        if isinstance(of, Carried):
-            kind, said = "effect.carried", said | {"receipt": of.receipt}
-            at = self._rooms.clock()
-            change = effect_rows.change(
-                row.id, EffectState.CARRYING, state=EffectState.CARRIED, receipt=of.receipt, carried=at, due=None
-            )
-        else:
-            kind, said = "effect.failed", said | {"cause": of.cause, "reason": of.reason}
-            change = effect_rows.change(
-                row.id, EffectState.CARRYING, state=EffectState.FAILED, cause=of.cause, reason=of.reason
-            )
-        await self._rooms.store.log.write(run_rows.told(self._run.id, kind, said, self.task.id), guard=change)
 
     async def _later(self, row: EffectRow, refused: Refused) -> bool:
         wait = max(refused.wait or 0.0, self._rooms.pace.of(verdict.FORGE, row.tries + 1))

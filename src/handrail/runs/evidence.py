@@ -190,10 +190,22 @@ def names(task: TaskRow) -> list[str]:
     return [path.name.removesuffix(".git"), str(path)]
 
 
+UNKNOWN = "unknown"
+"""cause of an effect that was begun and of which nobody knows what came"""
+
+
 def moot(effects: Sequence[EffectRow], at: datetime) -> tuple[Write, ...]:
     """Effects of a task that has ended and that nobody will carry out any more."""
     open_states = (EffectState.PROPOSED, EffectState.WAITING, EffectState.APPROVED)
-    return tuple(
+    doubtful = tuple(
+        effect_rows.adjust(
+            row.id, EffectState.CARRYING, state=EffectState.FAILED, cause=UNKNOWN,
+            reason=f"its task ended before an answer came: it may have been carried out, look at {row.target}",
+        )
+        for row in effects
+        if row.state is EffectState.CARRYING
+    )  # fmt: skip
+    return doubtful + tuple(
         effect_rows.adjust(
             row.id,
             *open_states,

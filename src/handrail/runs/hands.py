@@ -252,12 +252,16 @@ def _begin_again(task: TaskRow) -> Step:
 
 
 def superseded(effects: list[EffectRow], why: str) -> list[Write]:
-    """Effects that no longer say what the task is about; what was carried out stays."""
+    """Effects that no longer say what the task is about; what was carried out, or may have been, stays."""
     states = (*_OPEN, EffectState.FAILED, EffectState.REJECTED, EffectState.RECORDED)
+    doubtful = [row for row in effects if row.state is EffectState.FAILED and row.cause == evidence.UNKNOWN]
     return [
+        effect_rows.adjust(row.id, EffectState.FAILED, state=EffectState.CARRYING, cause=None, tries=0)
+        for row in doubtful
+    ] + [
         effect_rows.adjust(row.id, *states, state=EffectState.REJECTED, cause=adopt.SUPERSEDED, reason=why)
         for row in effects
-        if row.state in states
+        if row.state in states and row not in doubtful
     ]
 
 

@@ -92,7 +92,7 @@ class Runs:
         self.ready = partial(ready, rooms)
         """see `ready`"""
         self._store = rooms.store
-        self._going: dict[TaskId, asyncio.Task[None]] = {}
+        self._going: dict[TaskId, tuple[Course, asyncio.Task[None]]] = {}
         self._dirty: set[RunId] = set()
         self._held: set[RunId] = set()
         """runs that may begin more once other runs leave an agent or provider to them"""
@@ -157,7 +157,7 @@ class Runs:
         if row.state is RunState.ENDED:
             raise Conflict(f"run {row.number} has ended: there is nothing to cancel")
         tasks = [task for task in await task_rows.of_run(self._store, run) if task.state is not TaskState.ENDED]
-        await self._halt(*(task.id for task in tasks))
+        await self._halt(*(task.id for task in tasks), answered=True)
         await asyncio.gather(*(hands.cancel(self._rooms, task.id, by) for task in tasks))
         await self._store.log.write(run_rows.told(run, "run.cancelled", {"by": by}))
         if row.state is not RunState.RUNNING:
@@ -182,7 +182,7 @@ class Runs:
         """
         if (its := (await task_rows.get(self._store, task)).session) is not None:
             await must_be_here(self._store, await session_rows.get(self._store, its))
-        await self._halt(task)
+        await self._halt(task, answered=True)
         session = await hands.take(self._rooms, task, by)
         self.poke((await task_rows.get(self._store, task)).run)
         return session
@@ -308,7 +308,7 @@ class Runs:
         run = run or await run_rows.get(self._store, task.run)
         course = Course(self._rooms, run, plan or plans.from_json(run.plan), task)
         self._at_work = True
-        self._going[task.id] = asyncio.create_task(self._run(course), name=f"task {task.id}")
+        self._going[task.id] = course, asyncio.create_task(self._run(course), name=f"task {task.id}")
 
     async def _run(self, course: Course) -> None:
         task = course.task
@@ -330,9 +330,14 @@ class Runs:
             self._held.clear()
             self.poke(task.run)
 
-    async def _halt(self, *tasks: TaskId) -> None:
-        """Stop carrying tasks; what was under way is found again by whoever goes on."""
-        going = [self._going[task] for task in tasks if task in self._going]
+    async def _halt(self, *tasks: TaskId, answered: bool = False) -> None:
+        """Stop carrying tasks; what was under way is found again by whoever goes on.
+
+        Where a person wants them (`answered`), the answer to an effect under way is waited for a while first.
+        """
+        if answered:
+            await asyncio.gather(*(self._going[task][0].delivery.let_go() for task in tasks if task in self._going))
+        going = [self._going[task][1] for task in tasks if task in self._going]
         for one in going:
             one.cancel()
         await asyncio.gather(*going, return_exceptions=True)
