@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
+import yaml
 
-from handrail.automation import EffectState, RunState, TriggerKind
-from handrail.commands import promotion, rehearsal, sessions, workflows
+from handrail.automation import EffectKind, EffectState, RunState, TaskState, TriggerKind
+from handrail.commands import approvals, promotion, rehearsal, sessions, workflows
 from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
+from handrail.commands.proposing import Proposing
 from handrail.commands.rehearsal import Rehearsed, Wanted
 from handrail.errors import Conflict, InvalidInput, NotFound
+from handrail.forges import mcp
 from handrail.kinds import Kind
 from handrail.store import arrivals, effects, runs, tasks
 from handrail.store.arrivals import ArrivalRow
@@ -28,7 +32,8 @@ from tests.sessions.conftest import git, repository
 
 __all__ = ["repository"]
 
-MEND: list[dict[str, object]] = [{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"shell": "sh check.sh"}]
+Step: TypeAlias = dict[str, object]
+MEND: list[Step] = [{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"shell": "sh check.sh"}]
 
 
 @dataclass
@@ -171,6 +176,38 @@ async def test_what_goes_beyond_the_policy_is_refused_in_a_rehearsal_and_told(li
     session = (await tasks.of_run(desk.store, RunId(card.runs[0])))[0].session
     assert session is not None
     assert "case 1</data-" in str((await sessions.show(desk, OWNER, session)).row.goal)
+
+
+async def test_what_lies_outside_the_mined_policy_asks_and_what_lies_inside_does_not(live: Live) -> None:
+    """A command and an effect on either side of a policy that was mined from a session, not written by hand."""
+    desk = live.desk
+    desk.gateway.mounted[mcp.PATH] = Proposing(desk.store, desk.forges, desk.post.writes).serve
+    report: Step = {"tool": "propose_report", "args": {"title": "Greeting", "body": "It is mended."}}
+    message: Step = {"tool": "propose_message", "args": {"channel": "ops", "title": "Mended", "text": "It is."}}
+    session = await live.session([*MEND, report], "Mend the greeting.")
+    seen = await promotion.draft(desk, OWNER, session, name="greet", keep=False)
+    given = yaml.safe_load(seen.promoted.text)
+    assert (given["policy"]["rest"], given["effects"]) == ("ask", {"propose": ["report"]})
+    goal = prompt([*MEND, {"shell": "touch more"}, report, message], "Mend it.")
+    given |= {"on": given.pop(True), "goal": goal, "checks": ["sh check.sh"]}  # YAML 1.1 reads `on` as a truth value
+    await workflows.add(desk, OWNER, yaml.safe_dump(given, sort_keys=False))
+    run = (await workflows.start(desk, OWNER, "greet", inputs={})).run
+    async with asyncio.timeout(60):
+        while not (asked := await approvals.waiting(desk, OWNER)):  # noqa: ASYNC110 - the agent asks
+            await asyncio.sleep(0.05)
+        assert [one.input for one in asked] == [{"command": "touch more"}]
+        await approvals.answer(desk, OWNER, asked[0].id, "allow", option=None, because=None)
+        while (task := (await tasks.of_run(desk.store, run))[0]).state is not TaskState.PARKED:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert {row.kind: (row.state, row.reason) for row in await effects.of_run(desk.store, run)} == {
+        EffectKind.REPORT: (EffectState.APPROVED, "it stays inside Handrail"),
+        EffectKind.MESSAGE: (
+            EffectState.WAITING, "no rule of the session policy names the effect message: it says ask to the rest"
+        ),
+    }  # fmt: skip
+    assert task.session is not None
+    events = await desk.store.log.read(task.session, limit=1000)
+    assert sum(event.kind == Kind.APPROVAL_ASKED for event in events) == 1
 
 
 async def test_a_session_without_a_prompt_is_refused(desk: Desk) -> None:
