@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from handrail.automation import TaskState
-from handrail.kinds import Kind
 from handrail.runs.plan import Retries, Spread
 from handrail.runs.verdict import Pace
 from handrail.store.tasks import TaskRow
@@ -138,7 +137,9 @@ async def test_a_task_is_given_up_at_its_timeout_and_goes_on_when_a_person_says_
     async with open_works(clock=clock) as works:
         run = await works.begin(works.plan(stage(LONG, MEND, turns=9), timeout=600.0))
         session = await works.at_work(run)
-        await works.house.until(session, Kind.TOOL_STARTED)
+        async with asyncio.timeout(60):
+            while not any(works.house.config.data.glob(f"sessions/{session}/**/begun")):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # that it was told of does not say that it has begun
         assert (await works.tasks(run))[0].state is TaskState.RUNNING
         await _later(works, run, clock, 601)
         assert (await works.ended(run, 20)).outcome is Outcome.FAILED
