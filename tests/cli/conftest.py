@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from handrail.cli import finding
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,16 +45,8 @@ class Cli:
         )
 
     def run(self, *words: str, stdin: str | None = "", code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "handrail.cli", *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=55,
-            check=False,
-            cwd=self.cwd,
-            env=self.environment,
-        )
+        raw = forked.run(words, stdin=(stdin or "").encode(), cwd=self.cwd, env=self.environment, seconds=55)
+        done = subprocess.CompletedProcess(words, raw.returncode, raw.stdout.decode(), raw.stderr.decode())
         assert code is None or done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
         return done
 

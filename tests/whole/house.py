@@ -1,6 +1,8 @@
 """A whole Handrail as a user has it: the real command line, keeper, server, walls and agent; only the model is played.
 
-Nothing here reaches into a process: what is known is known by the command line, the HTTP API, `/proc` and files.
+Nothing here reaches into a process: what is known is known by the command line, the HTTP API, `/proc` and files. A
+command that is run to its end is a fork of a process that has imported the command line (`tests.forked`); one that is
+left running, the keeper and the server are started as always.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any, Self
 
 import httpx2
 
+from tests import forked
 from tests.fake_provider import FakeProvider, prompt
 
 Obj = dict[str, Any]
@@ -129,15 +132,12 @@ class House:
         self, *words: str, stdin: bytes = b"", code: int | None = 0, cwd: Path | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end, which must have this exit status."""
-        raw = subprocess.run(
-            [*self.prefix, self.python, "-m", "handrail.cli", *words],
-            input=stdin,
-            capture_output=True,
-            timeout=55,
-            check=False,
-            cwd=cwd or self.repository,
-            env=self.environment | env,
-        )
+        where, env = cwd or self.repository, self.environment | env
+        if self.prefix or self.python != sys.executable:
+            command = [*self.prefix, self.python, "-m", "handrail.cli", *words]
+            raw = subprocess.run(command, input=stdin, capture_output=True, timeout=55, check=False, cwd=where, env=env)
+        else:
+            raw = forked.run(words, stdin=stdin, cwd=where, env=env, seconds=55)
         done = subprocess.CompletedProcess(
             words, raw.returncode, raw.stdout.decode("utf-8", "replace"), raw.stderr.decode("utf-8", "replace")
         )
@@ -186,9 +186,10 @@ class House:
 
     def wait(self, session: str, kind: str, count: int = 1, seconds: float = PATIENCE) -> Obj:
         """The `count`-th event of this kind, as soon as it is in the log."""
-        with Face(self, session) as face:
-            until(lambda: len(face.of(kind)) >= count, seconds, f"{count} {kind} of {session}")
-            return face.of(kind)[count - 1]
+        face, end = Face(self, session), time.monotonic() + seconds
+        face.follow(lambda: len(face.of(kind)) >= count or time.monotonic() > end)
+        assert len(face.of(kind)) >= count, f"not {count} {kind} of {session} within {seconds} s"
+        return face.of(kind)[count - 1]
 
     def show(self, session: str = "last") -> Obj:
         """What a session is."""
@@ -235,7 +236,10 @@ class House:
             if not told or told["pid"] == but or not alive(int(told["pid"])):
                 return None
             with suppress(httpx2.TransportError):
-                if httpx2.get(f"{told['url']}/health", timeout=5, trust_env=False).status_code == httpx2.codes.OK:
+                if (
+                    httpx2.get(f"{told['url']}/health", timeout=5, trust_env=False, verify=False).status_code
+                    == httpx2.codes.OK
+                ):
                     return int(told["pid"])
             return None
 
@@ -276,7 +280,7 @@ class Face:
         self.seen: list[Obj] = []
         self.connections = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread = threading.Thread(target=self.follow, args=(self._stop.is_set,), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -290,25 +294,26 @@ class Face:
         """What it was shown of one kind."""
         return [event for event in self.seen if event["kind"] == kind]
 
-    def _follow(self) -> None:
-        while not self._stop.is_set():
+    def follow(self, enough: Callable[[], bool]) -> None:
+        """Read until it is enough, which is asked at each event and each second."""
+        while not enough():
             address = self._house.address()
             if address:
                 with suppress(httpx2.TransportError, httpx2.StreamError, ValueError):
-                    self._read(address)
+                    self._read(address, enough)
             self._stop.wait(0.02)
 
-    def _read(self, address: Obj) -> None:
+    def _read(self, address: Obj, enough: Callable[[], bool]) -> None:
         last = self.seen[-1]["seq"] if self.seen else 0
         headers = {"Authorization": f"Bearer {address['token']}", "Last-Event-ID": str(last)}
         url = f"{address['url']}/api/v1/sessions/{self._session}/stream"
         timeout = httpx2.Timeout(5.0, read=1.0)
-        with httpx2.stream("GET", url, headers=headers, timeout=timeout, trust_env=False) as answer:
+        with httpx2.stream("GET", url, headers=headers, timeout=timeout, trust_env=False, verify=False) as answer:
             if answer.status_code != httpx2.codes.OK:
                 return
             self.connections += 1
             for line in answer.iter_lines():
                 if line.startswith("data: "):
                     self.seen.append(json.loads(line[6:]))
-                if self._stop.is_set():
+                if enough():
                     return
