@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,17 +77,42 @@ def provider() -> Iterator[str]:
         process.stdout.read()
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory, provider: str) -> Iterator[Path]:
+    """A data directory with a provider, whose server goes on for all tests of a file: starting one is dear."""
+    command = Cli(tmp_path_factory.mktemp("lasting") / "data", tmp_path_factory.mktemp("nowhere"))
+    address = ["--base-url", f"{provider}/v1", "--model", "fake-1"]
+    command.run("providers", "set", "fake", "--wire", "openai", "--key-stdin", *address, stdin="key\n")
+    yield command.data
+    asyncio.run(finding.stop(command.data))
+
+
 @pytest.fixture
-def work(cli: Cli, provider: str) -> Cli:
-    """A command line in a repository, with a provider set."""
+def living(tmp_path: Path, lasting: Path) -> Cli:
+    """A command line in a folder of its own, with the server of the file's tests."""
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    return Cli(lasting, cwd)
+
+
+@pytest.fixture
+def work(living: Cli) -> Cli:
+    """The same in a repository of its own: `last` is the last session of all of the file's tests."""
     for words in (
         ["init", "-q", "-b", "main"],
         ["config", "user.email", "alice@example.org"],
         ["config", "user.name", "Alice"],
     ):
-        subprocess.run(["git", *words], cwd=cli.cwd, check=True, timeout=20)
-    (cli.cwd / "a.py").write_text("a = 1\n")
-    subprocess.run("git add . && git commit -qm start", shell=True, cwd=cli.cwd, check=True, timeout=20)  # noqa: S602
-    address = ["--base-url", f"{provider}/v1", "--model", "fake-1"]
-    cli.run("providers", "set", "fake", "--wire", "openai", "--key-stdin", *address, stdin="key\n")
-    return cli
+        subprocess.run(["git", *words], cwd=living.cwd, check=True, timeout=20)
+    (living.cwd / "a.py").write_text("a = 1\n")
+    subprocess.run("git add . && git commit -qm start", shell=True, cwd=living.cwd, check=True, timeout=20)  # noqa: S602
+    return living
+
+
+def begun(cli: Cli) -> str:
+    """The session of this repository, as soon as there is one."""
+    end = time.monotonic() + 30
+    while not (found := [one for one in cli.json("sessions")["sessions"] if one["repository"] == str(cli.cwd)]):
+        assert time.monotonic() < end, "no session was begun"
+        time.sleep(0.05)
+    return str(found[0]["id"])

@@ -129,58 +129,60 @@ def test_bad_configuration_is_one_sentence(cli: Cli) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_tcp_and_the_token_are_the_way_without_a_socket(cli: Cli) -> None:
-    cli.run("up")
-    file = cli.data / "server.json"
+def test_tcp_and_the_token_are_the_way_without_a_socket(living: Cli) -> None:
+    living.run("up")
+    file = living.data / "server.json"
     told = json.loads(file.read_text())
-    file.write_text(json.dumps(told | {"socket": str(cli.data / "gone.sock")}))
-    assert cli.json("status")["pid"] == told["pid"]
+    file.write_text(json.dumps(told | {"socket": str(living.data / "gone.sock")}))
+    assert living.json("status")["pid"] == told["pid"]
     file.write_text(json.dumps(told | {"socket": None, "token": "wrong"}))
-    done = cli.run("sessions", code=2)
+    done = living.run("sessions", code=2)
     assert done.stderr.count("\n") == 1
     file.write_text(json.dumps(told))
 
 
-def test_doctor_names_what_it_looked_at(cli: Cli) -> None:
-    done = cli.run("doctor", "--json", code=None)
+def test_doctor_names_what_it_looked_at(living: Cli) -> None:
+    done = living.run("doctor", "--json", code=None)
     checks = json.loads(done.stdout)["checks"]
     assert checks
     assert done.returncode == int(not all(check["ok"] for check in checks))
 
 
-def test_what_is_not_there_is_one_sentence(cli: Cli) -> None:
+def test_what_is_not_there_is_one_sentence(living: Cli) -> None:
     for words in (["show", "nosuch"], ["diff", "nosuch"], ["end", "nosuch"], ["approve", "nosuch"], ["take"]):
-        done = cli.run(*words, code=2)
+        done = living.run(*words, code=2)
         assert done.stderr.startswith("handrail: ")
         assert done.stderr.count("\n") == 1
-    assert cli.run("agents", "check", "nosuch", code=2).stderr.count("\n") == 1
+    assert living.run("agents", "check", "nosuch", code=2).stderr.count("\n") == 1
 
 
-def test_secrets_are_set_from_stdin_and_never_shown(cli: Cli) -> None:
+def test_secrets_are_set_from_stdin_and_never_shown(living: Cli) -> None:
     how = ("--host", "api.example.com", "--header", "X-Api-Key: {}", "--allow", "GET /v1")
-    said = cli.run("secrets", "set", "SEARCH_KEY", *how, "--value-stdin", stdin="live-secret-1\n").stdout
-    shown = cli.run("secrets").stdout
+    said = living.run("secrets", "set", "SEARCH_KEY", *how, "--value-stdin", stdin="live-secret-1\n").stdout
+    shown = living.run("secrets").stdout
     assert "SEARCH_KEY" in shown
     assert "api.example.com:443" in shown
-    assert "live-secret" not in said + shown + cli.run("secrets", "--json").stdout
-    assert "name:" in cli.run("secrets", "set", "PATH", *how, "--value-stdin", stdin="live-secret-1\n", code=2).stderr
-    cli.run("secrets", "remove", "SEARCH_KEY")
-    assert "no secrets yet" in cli.run("secrets").stdout
+    assert "live-secret" not in said + shown + living.run("secrets", "--json").stdout
+    assert (
+        "name:" in living.run("secrets", "set", "PATH", *how, "--value-stdin", stdin="live-secret-1\n", code=2).stderr
+    )
+    living.run("secrets", "remove", "SEARCH_KEY")
+    assert "no secrets yet" in living.run("secrets").stdout
 
 
-def test_providers_are_set_from_stdin_or_a_variable_and_never_show_the_key(cli: Cli) -> None:
-    cli.run("providers", "set", "work", "--wire", "anthropic", "--key-stdin", "--model", "m", stdin="sk-secret-1\n")
-    shown = cli.run("providers").stdout
+def test_providers_are_set_from_stdin_or_a_variable_and_never_show_the_key(living: Cli) -> None:
+    living.run("providers", "set", "work", "--wire", "anthropic", "--key-stdin", "--model", "m", stdin="sk-secret-1\n")
+    shown = living.run("providers").stdout
     assert "work" in shown
-    assert "sk-secret" not in shown + cli.run("providers", "--json").stdout
-    assert cli.run("providers", "set", "w", "--wire", "anthropic", "--key-stdin", stdin="", code=2).stderr
-    cli.run("providers", "remove", "work")
-    assert "work" not in cli.run("providers").stdout
-    secret = (cli.data / "handrail.db").read_bytes() + (cli.data / "logs" / "server.log").read_bytes()
+    assert "sk-secret" not in shown + living.run("providers", "--json").stdout
+    assert living.run("providers", "set", "w", "--wire", "anthropic", "--key-stdin", stdin="", code=2).stderr
+    living.run("providers", "remove", "work")
+    assert "work" not in living.run("providers").stdout
+    secret = (living.data / "handrail.db").read_bytes() + (living.data / "logs" / "server.log").read_bytes()
     assert b"sk-secret-1" not in secret
 
 
-def test_reading_verbs_print_json_and_nothing_else(cli: Cli) -> None:
+def test_reading_verbs_print_json_and_nothing_else(living: Cli) -> None:
     for words, key in (
         (["agents"], "agents"),
         (["providers"], "providers"),
@@ -188,4 +190,4 @@ def test_reading_verbs_print_json_and_nothing_else(cli: Cli) -> None:
         (["sessions"], "sessions"),
         (["inbox"], "approvals"),
     ):
-        assert key in cli.json(*words)
+        assert key in living.json(*words)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, begun
 from tests.fake_provider import prompt
 
 BARE = ("--sandbox", "none")
@@ -20,16 +20,24 @@ FREE = (*BARE, "--permissions", "allow")
 WRITE = prompt([{"write": {"path": "new.txt", "content": "x\n"}}, {"text": "written"}])
 
 
-def kinds(cli: Cli, session: str = "last") -> list[str]:
-    return [json.loads(row)["kind"] for row in cli.run("log", session, "--json", code=None).stdout.splitlines()]
+def kinds(cli: Cli) -> list[str]:
+    return [json.loads(row)["kind"] for row in cli.run("log", begun(cli), "--json").stdout.splitlines()]
 
 
 def open_question(cli: Cli) -> str:
-    end = time.monotonic() + 20
-    while not (found := cli.json("inbox")["approvals"]):
+    session, end = begun(cli), time.monotonic() + 20
+    while not (found := [one for one in cli.json("inbox")["approvals"] if one["session"] == session]):
         assert time.monotonic() < end
-        time.sleep(0.1)
+        time.sleep(0.05)
     return str(found[0]["id"])
+
+
+def running(cli: Cli) -> None:
+    """Wait until the tool of the session runs."""
+    end = time.monotonic() + 20
+    while "tool.started" not in kinds(cli):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_each_line_of_a_pipe_is_a_prompt(work: Cli) -> None:
@@ -167,8 +175,7 @@ def test_an_option_of_the_agent_lasts(work: Cli) -> None:
 def test_prompt_queues_and_cancel_cancels(work: Cli) -> None:
     slow = prompt([{"shell": "sleep 20"}, {"text": "late"}])
     with work.start("chat", *FREE, slow) as talk:
-        while work.run("show", code=None).stdout.count("running") == 0:
-            time.sleep(0.1)
+        running(work)
         assert "queued" in work.run("prompt", "last", prompt([{"text": "after"}])).stdout
         assert work.run("prompt", "last", "-", stdin="from stdin").returncode == 0
         work.run("cancel")
@@ -180,8 +187,7 @@ def test_prompt_queues_and_cancel_cancels(work: Cli) -> None:
 def test_ctrl_c_cancels_the_turn_and_twice_leaves(work: Cli) -> None:
     slow = prompt([{"shell": "sleep 20"}, {"text": "late"}])
     with work.start("chat", *FREE, slow) as talk:
-        while work.run("show", code=None).stdout.count("running") == 0:
-            time.sleep(0.1)
+        running(work)
         talk.send_signal(signal.SIGINT)
         assert talk.stdout is not None
         while "cancelling the turn" not in talk.stdout.readline():
@@ -197,9 +203,11 @@ def test_a_talk_goes_on_when_the_server_is_killed(work: Cli) -> None:
     with work.start("chat", *BARE, prompt([{"text": "before"}])) as talk:
         assert talk.stdin is not None
         while "turn.ended" not in kinds(work):
-            time.sleep(0.1)
-        os.kill(work.json("status")["pid"], signal.SIGKILL)
-        time.sleep(1.5)
+            time.sleep(0.05)
+        pid = work.json("status")["pid"]
+        os.kill(pid, signal.SIGKILL)
+        while work.json("status").get("pid") in {None, pid}:
+            time.sleep(0.05)
         out, told = talk.communicate(prompt([{"text": "after the fall"}]) + "\n", timeout=40)
     assert talk.returncode == 0, (out, told)
     assert out.count("before") == 2  # in the prompt's script, and once as the answer
@@ -223,8 +231,7 @@ def test_a_log_is_filtered_and_pages(work: Cli) -> None:
 
 def test_a_killed_talk_ends_no_session(work: Cli) -> None:
     with work.start("do", prompt([{"shell": "sleep 1"}, {"text": "x"}]), "--check", "true", *FREE) as talk:
-        while not work.json("sessions")["sessions"]:
-            time.sleep(0.1)
+        begun(work)
         talk.kill()
         talk.communicate(timeout=20)
     end = time.monotonic() + 20

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,10 +31,9 @@ def test_lint_and_schema_need_no_server(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def say(cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def say(living: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """The command line in this process, against a server in its own: a process for each verb costs a busy machine."""
-    cli.run("up")
-    for key, value in cli.environment.items():
+    for key, value in living.environment.items():
         monkeypatch.setenv(key, value)
 
     def run(*words: str, code: int = 0) -> str:
@@ -59,25 +59,25 @@ def test_a_workflow_by_its_verbs(say: Callable[..., str], tmp_path: Path) -> Non
     sample.write_text("[1")
     assert "give a file with one JSON object" in say(*asked, code=2)
     listed = say("workflows")
-    assert "nightly   yes" in listed
+    assert re.search(r"^nightly +yes ", listed, re.MULTILINE)
     assert "at 03:00 every day (Asia/Tokyo)" in listed
     assert say("workflows", "disable", "nightly") == "nightly is disabled\n"
     assert say("workflows", "remove", "nightly") == "nightly is removed\n"
 
 
 def test_a_change_waits_for_a_person(say: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "nightly.yaml"
-    file.write_text(TEXT)
+    file = tmp_path / "daily.yaml"
+    file.write_text(TEXT.replace("nightly", "daily"))
     say("workflows", "add", str(file))
-    say("workflows", "enable", "nightly", "--unproven")
+    say("workflows", "enable", "daily", "--unproven")
     editor = tmp_path / "editor"
     editor.write_text("#!/bin/sh\necho 'agent: claude' >> \"$1\"\n")
     editor.chmod(0o755)
     monkeypatch.setenv("VISUAL", str(editor))
-    assert "version 2 is kept; version 1 goes on until" in say("workflows", "edit", "nightly")
+    assert "version 2 is kept; version 1 goes on until" in say("workflows", "edit", "daily")
     assert "yes (version 2 waits)" in say("workflows")
-    assert "version 2 waits until it is enabled" in say("workflows", "show", "nightly")
-    assert len(say("workflows", "versions", "nightly").splitlines()) == 3
+    assert "version 2 waits until it is enabled" in say("workflows", "show", "daily")
+    assert len(say("workflows", "versions", "daily").splitlines()) == 3
 
 
 def test_repositories_and_the_gallery(say: Callable[..., str], tmp_path: Path) -> None:
