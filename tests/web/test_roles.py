@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Match, Mount, Route, WebSocketRoute
 
+from handrail.commands import workflows
 from handrail.commands.actor import OWNER, person
 from handrail.commands.desk import Desk
 from handrail.identity import YOU
@@ -28,6 +29,15 @@ ALICE = person("alice", Role.MEMBER)
 SOCKET = "/sessions/{id}/terminal/socket"
 SOCKETS = {f"GET {SOCKET}", "GET /api/v1/sessions/{id}/terminal"}
 OWN = {"sessions": "s-{}", "runs": "r-{}", "tasks": "t-{}", "approvals": "a-{}", "effects": "f-{}"}
+PAGES = (
+    "/", "/inbox", "/spend", "/runs", "/runs/r-alice", "/effects/f-alice", "/workflows", "/workflows/nightly",
+    "/approvals/a-alice/always", "/sessions/s-alice", "/sessions/s-alice/timeline",
+    "/sessions/s-alice/terminal", "/sessions/s-alice/details",
+)  # fmt: skip
+"""all that a member may see, with things of their own on them"""
+WORKFLOW = (
+    "name: nightly\non: {schedule: {cron: '0 3 * * *'}}\nmodel: m\nrepositories: /x\ngoal: Mend it\nchecks: ['true']\n"
+)
 FILLED = {"tab": "details", "prompt": "p-1", "event": "e-1", "scope": "run:r-1", "source": "none", "name:path": "x.css"}
 
 
@@ -119,6 +129,24 @@ async def test_every_route_as_owner_member_and_stranger(desk: Desk, app: Guard, 
                 await sign_in_again(desk, member, "alice")
                 await sign_in_again(desk, owner, YOU)
     assert set(PLACES) <= {*placed} | SOCKETS, "some of these are routes no longer"
+
+
+async def test_no_page_shows_a_member_what_only_an_owner_may_do(desk: Desk, app: Guard) -> None:
+    await desk.roll.add("alice", Role.MEMBER, "you")
+    await things(desk, "alice")
+    await workflows.add(desk, OWNER, WORKFLOW)
+    places = [(route, *roles.needs(route)) for _, route in routes(app)]
+    async with seat(app, await desk.roll.sign_in("alice")) as member:
+        for path in PAGES:
+            shown = await member.get(path)
+            assert shown.status_code == 200, path
+            posts = {("POST", where) for where in re.findall(r'<form method="post" action="([^"]+)"', shown.text)}
+            gets = {("GET", where) for where in re.findall(r'(?:href|hx-get)="(/[^"#?]*)', shown.text)}
+            for method, where in posts | gets:
+                scope = {"type": "http", "method": method, "path": where.partition("?")[0], "root_path": ""}
+                found = [least for route, least, _ in places if route.matches(scope)[0] is Match.FULL]
+                assert found, f"{path} leads to {method} {where}, which is no route"
+                assert found[0] is not Least.OWNER, f"{path} shows a member {method} {where}"
 
 
 async def sign_in_again(desk: Desk, client: httpx2.AsyncClient, name: str) -> None:

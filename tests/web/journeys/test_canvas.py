@@ -142,6 +142,10 @@ def test_comments_on_lines_reach_the_agent_in_one_batch(visit: Open, api: Api, h
     api.rest(session)
     page = visit(f"/sessions/{session}")
     expect(page.locator("diff-review")).to_contain_text('return "Hello "')
+    expect(page.locator(".strip")).to_contain_text(
+        "The agent ran sed -i s/Hallo/Hello/ greet.py: completed its own word"
+    )
+    expect(page.locator(".strip")).to_contain_text("Nobody checked this change")
     picture(page, "session-changes")
     examine(page)
     page.locator("button[data-side=old]").first.focus()

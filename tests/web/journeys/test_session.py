@@ -83,7 +83,7 @@ def test_a_branch_goes_on_from_here(visit: Open, api: Api, house: House) -> None
     api.rest(session)
     page = visit(f"/sessions/{session}")
     expect(page.get_by_role("button", name="Branch", exact=True)).to_be_visible()
-    press(page, "b")
+    page.get_by_role("button", name="Branch after turn 1").click()
     page.wait_for_url(re.compile(r"/sessions/s-(?!" + session[2:] + ")"))
     expect(page.locator("#log")).to_contain_text(f"Branched from session {session} after its turn 1")
     press(page, "v d")

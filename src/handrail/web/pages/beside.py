@@ -19,10 +19,11 @@ from handrail.commands.files import Looked
 from handrail.commands.sessions import Seen
 from handrail.errors import InvalidInput, NotFound
 from handrail.kinds import Kind
-from handrail.types import Event, Json
+from handrail.types import Event, Json, SessionState
 from handrail.web import views
 from handrail.web.guard import Keys
 from handrail.web.pages import patch, render, timeline
+from handrail.web.pages.evidence import evidence
 from handrail.web.pages.frame import as_json, document, facts
 from handrail.web.pages.playback import SHELL
 from handrail.web.pages.transcript import Tool, folded
@@ -82,6 +83,7 @@ class Beside:
             return reply(told)
         context |= {
             "session": facts(seen),
+            "owner": actor.only is None,
             "tab": name,
             "tabs": TABS,
             "here": "sessions",
@@ -102,11 +104,11 @@ class Beside:
     async def _diff(self, actor: Actor, seen: Seen, request: Request) -> tuple[Json, dict[str, Any]]:
         found = await self._events(actor, seen)
         change = await changes.diff(self._desk, actor, seen.row.id, None, None)
-        checks = last_checks(found)
+        seen_to = evidence(found, working=seen.row.state in (SessionState.RUNNING, SessionState.WAITING))
         shown, cut = patch.files(change.patch)
         split = request.query_params.get("view") == "split"
-        context = {"change": change, "files": shown, "cut": cut, "checks": checks, "split": split}
-        return views.change(change) | {"checks": checks}, context
+        context = {"change": change, "files": shown, "cut": cut, "evidence": seen_to, "split": split}
+        return views.change(change) | seen_to.told, context
 
     async def _timeline(self, actor: Actor, seen: Seen, _: Request) -> tuple[Json, dict[str, Any]]:
         bars = timeline.bars(await self._events(actor, seen))
@@ -139,19 +141,6 @@ class Beside:
         first = max(0, seen.last_seq - sessions.MOST_EVENTS)
         found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=sessions.MOST_EVENTS)
         return found
-
-
-def last_checks(events: list[Event]) -> list[Json]:
-    """The last result of each check, where no turn was begun after it: a later turn makes it say nothing."""
-    results: dict[str, Json] = {}
-    for event in events:
-        if event.kind == Kind.TURN_STARTED:
-            results.clear()
-        elif event.kind == Kind.CHECK_ENDED:
-            command = str(event.data.get("command", ""))
-            output = str(event.data.get("output") or "")[-4000:]
-            results[command] = {"command": command, "passed": event.data.get("passed") is True, "output": output}
-    return list(results.values())
 
 
 def _shown(looked: Looked, marked: dict[str, str]) -> dict[str, Any]:

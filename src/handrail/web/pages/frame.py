@@ -43,7 +43,7 @@ OWNERS_ENTRIES = (
     Entry("agents", "Agents", "/agents", "g a"),
     Entry("admin", "Admin", "/admin", "g d"),
 )
-EMPTY: dict[str, Any] = {"entries": ENTRIES, "waiting": 0, "running": [], "csrf": "", "who": None}
+EMPTY: dict[str, Any] = {"entries": ENTRIES, "waiting": 0, "running": [], "csrf": "", "who": None, "owner": False}
 """a frame for pages of nobody: an error, the answer behind a link"""
 
 
@@ -61,7 +61,13 @@ async def frame(desk: Desk, actor: Actor) -> dict[str, Any]:
     held = await sessions.newest(desk, actor, SessionState.WAITING, _LIST)
     now = [facts(seen) for seen in [*held, *running]]
     entries = ENTRIES + OWNERS_ENTRIES if actor.only is None else ENTRIES
-    return {"entries": entries, "waiting": waiting, "running": now[:MOST_RUNNING], "who": actor}
+    return {
+        "entries": entries,
+        "waiting": waiting,
+        "running": now[:MOST_RUNNING],
+        "who": actor,
+        "owner": actor.only is None,
+    }
 
 
 async def undecided(desk: Desk, actor: Actor) -> list[EffectRow]:

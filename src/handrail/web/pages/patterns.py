@@ -76,6 +76,7 @@ def specimens(csrf: str) -> dict[str, Any]:
         "running": states[:2],
         "csrf": csrf,
         "who": OWNER,
+        "owner": True,
         "here": "",
         "refresh": None,
         "states": states,

@@ -185,6 +185,7 @@ async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
     """What the live parts of a session's page show beside its transcript."""
     return {
         "session": facts(seen),
+        "owner": actor.only is None,
         "asked": await _asked(desk, actor, seen.approvals),
         "queue": await sessions.queue(desk, actor, seen.row.id),
     }
