@@ -1,20 +1,28 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
+from sqlalchemy import update
 
 from handrail.automation import EffectKind, EffectState, Trust
 from handrail.commands import effects
 from handrail.commands.actor import NOBODY, OWNER
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, Forbidden, HandrailError, InvalidInput, NotFound
+from handrail.notify import Notice, Occasion
 from handrail.runs.plan import Target
+from handrail.runs.rooms import Carried, Refused
 from handrail.store import effects as rows
-from handrail.store import workflows
+from handrail.store import outbox, tables, workflows
+from handrail.store.tables import Delivery
 from handrail.store.workflows import WorkflowRow
 from handrail.types import Json, RunId, now
 from handrail.workspaces.layout import results_of
 from tests.commands.desks import begin, proposed, settled
 from tests.fake_github import FakeGitHub
+from tests.notify.servers import Hook, hook
 
 
 async def test_what_a_person_approves_is_carried_out(desk: Desk, github: FakeGitHub) -> None:
@@ -69,21 +77,60 @@ async def test_a_failure_has_its_cause(desk: Desk, github: FakeGitHub) -> None:
     assert (await effects.decide(desk, OWNER, lone.id, "approve", None)).state is EffectState.FAILED
 
 
-async def test_a_message_goes_into_the_outbox_once(desk: Desk) -> None:
-    (desk.config.data / "notify.toml").write_text('[team]\nkind = "desktop"\n')
-    body: Json = {"channel": "team", "title": "Done", "text": "All\nof it"}
-    row = await proposed(desk, EffectKind.MESSAGE, body, await begin(desk), forge=None)
-    done = await effects.decide(desk, OWNER, row.id, "approve", None)
-    assert done.state is EffectState.CARRIED
-    await desk.outward.carry(row, desk.config.data)
-    kept = (
-        [line for line in await desk.post.recent() if line.key == f"message:{row.id}"]
-        if hasattr(desk.post, "recent")
-        else [1]
-    )
-    assert len(kept) == 1
-    hook = await proposed(desk, EffectKind.WEBHOOK, body, await begin(desk, "s-2"), forge=None)
-    assert (await effects.decide(desk, OWNER, hook.id, "approve", None)).cause == "unsupported"
+SAID: Json = {"channel": "team", "title": "Done", "text": "All\nof it"}
+
+
+def channels(desk: Desk, far: Hook, kind: str) -> None:
+    told = f'secret = "whsec_{"a" * 32}"\nurl' if kind == "webhook" else 'token = "xoxb-1"\nchannel = "#ops"\napi'
+    (desk.config.data / "notify.toml").write_text(f'[team]\nkind = "{kind}"\n{told} = "{far.url}"\n')
+
+
+async def test_a_message_is_carried_out_when_it_was_delivered(desk: Desk) -> None:
+    async with hook() as far:
+        channels(desk, far, "slack")
+        far.answers = [(503, b"")]
+        row = await proposed(desk, EffectKind.MESSAGE, SAID, await begin(desk), forge=None)
+        done = await effects.decide(desk, OWNER, row.id, "approve", None)
+        assert (done.state, done.cause, len(far.got)) == (EffectState.APPROVED, "not_delivered", 1)
+        assert "it waits for the channel team: 127.0.0.1 answered 503" in str(done.reason)
+        (waiting,) = await outbox.newest(desk.store, 1)
+        assert waiting.due is not None
+        desk.post.clock = lambda: now() + timedelta(minutes=1)
+        again = await desk.outward.carry(replace(row, tries=2), desk.config.data)
+        assert isinstance(again, Carried)
+        assert (len(far.got), again.receipt["ids"]) == (2, {"outbox": f"message:{row.id}", "channel": "team"})
+        other = await proposed(desk, EffectKind.WEBHOOK, SAID, await begin(desk, "s-2"), forge=None)
+        assert (await effects.decide(desk, OWNER, other.id, "approve", None)).cause == "unsupported"
+
+
+@pytest.mark.parametrize("kind", ["slack", "webhook"])
+async def test_a_message_whose_answer_was_lost_is_repeated_only_where_it_would_be_known_again(
+    desk: Desk, kind: str
+) -> None:
+    """The server died, or the far side was silent, after the message had left."""
+    async with hook() as far:
+        channels(desk, far, kind)
+        row = await proposed(desk, EffectKind.MESSAGE, SAID, await begin(desk), forge=None)
+        at = now()
+        notice = Notice(Occasion.MESSAGE, "Done", "All of it", row.session).as_json()
+        put = outbox.put(f"message:{row.id}", "team", notice, created=at, due=at)
+        begun = update(tables.outbox).values(state=Delivery.SENDING)  # as the sending of it notes beforehand
+        await desk.store.log.write(put, *([begun] if kind == "slack" else []))
+        (kept,) = await outbox.newest(desk.store, 1)
+        came = await desk.outward.carry(replace(row, tries=2), desk.config.data)
+        if kind == "webhook":
+            assert isinstance(came, Carried)
+            assert [got.headers["webhook-id"] for got in far.got] == [f"msg_{int(at.timestamp() * 1e6):x}_{kept.id}"]
+            return
+        assert isinstance(came, Refused)
+        assert (came.cause, came.passing, far.got) == ("unknown", False, [])
+        assert came.reason == "team: it may have been delivered: the server ended while it was being sent"
+        far.answers = [(0, b"")]
+        assert isinstance(
+            await desk.outward.carry(replace(row, tries=1), desk.config.data), Refused
+        )  # a person said so
+        assert isinstance(await desk.outward.carry(replace(row, tries=1), desk.config.data), Carried)
+        assert len(far.got) == 2
 
 
 async def test_a_repository_is_brought_from_its_forge(desk: Desk, github: FakeGitHub) -> None:

@@ -75,7 +75,7 @@ async def test_a_wait_that_is_asked_for_is_kept(far: Hook) -> None:
 async def test_silence_and_absence_are_told(far: Hook) -> None:
     far.answers = [None]
     failure = await web.post(far.url, b"x", {}, patience=0.3)
-    assert failure == Failure("127.0.0.1 did not answer within 0 s")
+    assert failure == Failure("127.0.0.1 did not answer within 0 s", unsure=True)
     failure = await web.post("http://127.0.0.1:1/secret", b"x", {})
     assert isinstance(failure, Failure)
     assert not failure.lasting

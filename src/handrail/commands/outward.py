@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,11 +16,15 @@ from handrail.forges import ForgeKind, faults
 from handrail.forges import effects as e
 from handrail.forges.deliver import Patience, carry_out
 from handrail.notify import Notice, Occasion
-from handrail.notify.post import Post
+from handrail.notify.post import MAYBE, Post
+from handrail.runs.evidence import UNKNOWN
 from handrail.runs.plan import Target
 from handrail.runs.rooms import Carried, Refused
+from handrail.store import outbox
 from handrail.store.effects import EffectRow
 from handrail.store.engine import Store
+from handrail.store.outbox import OutboxRow
+from handrail.store.tables import Delivery
 from handrail.types import now
 from handrail.workspaces import push
 from handrail.workspaces.bring import bring
@@ -27,6 +33,8 @@ _PULLS = {ForgeKind.GITHUB: "refs/pull/{}/head", ForgeKind.GITEA: "refs/pull/{}/
 _PULLS[ForgeKind.GITLAB] = "refs/merge-requests/{}/head"
 _PATIENCE = Patience(tries=2, longest=2.0)
 """whoever has something carried out tries again later, and meanwhile keeps nobody waiting"""
+_DELIVERY = 5.0
+"""seconds that a message is waited for until it was delivered"""
 _PLACE = re.compile(r"([a-z0-9][a-z0-9._-]{0,63}):([A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+)")
 
 
@@ -65,7 +73,10 @@ class Outward:
         return Carried(asdict(receipt))
 
     async def _tell(self, effect: EffectRow, said: e.Message | e.Webhook) -> Carried | Refused:
-        """Into the outbox, which has one row for it; from there it is delivered."""
+        """Into the outbox, which has one row for it; it is carried out when it was delivered from there.
+
+        One that may have been delivered is sent again only when a person has the effect tried anew.
+        """
         kind = self._post.settings().channels.get(said.channel)
         if kind is None:
             return Refused("not_found", f"there is no channel {said.channel!r} in notify.toml")
@@ -76,9 +87,28 @@ class Outward:
             facts["run"] = effect.run
         notice = Notice(Occasion.MESSAGE, said.title, said.text, effect.session, facts=facts)
         key = f"message:{effect.id}"
-        await self._store.log.write(self._post.one(notice, key, said.channel))
+        there = await outbox.find(self._store, key, said.channel)
+        again = () if there is None or effect.tries > 1 else (outbox.again(there, now()),)
+        await self._store.log.write(*again, self._post.one(notice, key, said.channel))
+        row = await self._delivered(key, said.channel)
+        if row is None or row.state not in (Delivery.SENT, Delivery.DEAD):
+            why = f"it waits for the channel {said.channel}" + (f": {row.error}" if row and row.error else "")
+            return Refused("not_delivered", why, passing=True, waits=True)
+        if row.state is Delivery.DEAD:
+            maybe = str(row.error).startswith(MAYBE)
+            return Refused(UNKNOWN if maybe else "not_delivered", f"{said.channel}: {row.error}")
         receipt: dict[str, object] = {"kind": effect.kind, "url": None, "hash": e.digest(said)}
-        return Carried({**receipt, "ids": {"outbox": key, "channel": said.channel}, "time": now().isoformat()})
+        at = (row.ended or now()).isoformat()
+        return Carried({**receipt, "ids": {"outbox": key, "channel": said.channel}, "time": at})
+
+    async def _delivered(self, key: str, channel: str) -> OutboxRow | None:
+        """The message once it is on its end, or after a while as it is."""
+        until = time.monotonic() + _DELIVERY
+        while True:
+            row = await outbox.find(self._store, key, channel)
+            if row is None or row.due is None or time.monotonic() > until:
+                return row
+            await asyncio.sleep(0.05)
 
     async def bring(self, target: Target) -> tuple[Path, str | None]:
         """See `Sources.bring`: `FORGE:owner/name`, or a clone URL that lies under a forge that is set up."""

@@ -99,6 +99,8 @@ class Failure:
     """another try would fail as well"""
     wait: float = 0.0
     """seconds that the far side asks us to wait"""
+    unsure: bool = False
+    """no answer came: it may have been taken all the same"""
 
 
 class Channel(Protocol):

@@ -63,6 +63,8 @@ class Email:
         except aiosmtplib.SMTPRecipientsRefused as error:
             lasting = all(item.code >= 500 for item in error.recipients)
             return Failure(f"{self.host} refused every address", lasting=lasting)
+        except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPReadTimeoutError) as error:
+            return Failure(f"{self.host} gave no answer: {str(error)[:300] or type(error).__name__}", unsure=True)
         except (aiosmtplib.SMTPException, ssl.SSLError, OSError) as error:
             return Failure(f"{self.host} could not be used: {str(error)[:300] or type(error).__name__}")
         if refused:  # the others have it: another try would send it to them twice

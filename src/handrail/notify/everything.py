@@ -36,7 +36,7 @@ class Everything:
                     notify_type=apprise.NotifyType.WARNING if message.urgent else apprise.NotifyType.INFO,
                 )
         except TimeoutError:
-            return Failure(f"apprise did not end within {_PATIENCE:.0f} s")
+            return Failure(f"apprise did not end within {_PATIENCE:.0f} s", unsure=True)
         return None if taken else Failure("apprise could not deliver it; it does not say why")
 
     def _target(self) -> apprise.Apprise:

@@ -1,7 +1,9 @@
 """The post: puts notices into the outbox and delivers what is there, until it was taken or is given up.
 
-Every message is delivered at least once: where the server dies between the far side's yes and our note of it, the far
-side gets it again, with the same id. One task does it; what waits costs a row and nothing else.
+What tells people of something that waits or ended is delivered at least once: where the server dies between the far
+side's yes and our note of it, the far side gets it again, with the same id. A message that is an effect is sent again
+only where the far side knows it by that id; elsewhere it is given up as one that may have been delivered, and a person
+decides. One task does it; what waits costs a row and nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from handrail.store import approvals, outbox
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.outbox import OutboxRow
-from handrail.store.tables import ApprovalState
+from handrail.store.tables import ApprovalState, Delivery
 from handrail.types import now
 
 LOG = logging.getLogger("handrail.notify")
@@ -31,6 +33,10 @@ LOG = logging.getLogger("handrail.notify")
 FIRST_WAIT = 5.0
 """seconds before the second try; each later one waits four times as long, an hour at the most"""
 LONGEST_WAIT = 3600.0
+KNOWS = frozenset({"webhook"})
+"""kinds of channels whose far side can tell a second delivery from a second message (`webhook-id`)"""
+MAYBE = "it may have been delivered"
+"""begins the reason for which a message was given up that nobody knows to have arrived or not"""
 KEPT = timedelta(days=30)
 """how long ended messages stay on record"""
 _PATIENCE = 30.0
@@ -197,11 +203,21 @@ class Post:
             elif await self._answered(notice):
                 write = outbox.moot(row, self.clock())
             else:
-                message = self._worded(notice, _id(row), channel, row.created)
-                write = self._noted(row, await _deliver(channel, message))
+                write = await self._tried(row, notice, channel)
             self._unnoted[row.id] = write
             await self._store.log.write(write)
             del self._unnoted[row.id]
+
+    async def _tried(self, row: OutboxRow, notice: Notice, channel: Configured) -> Write:
+        once = notice.occasion is Occasion.MESSAGE and channel.kind not in KNOWS
+        if once and row.state is Delivery.SENDING:
+            return outbox.given_up(row, f"{MAYBE}: the server ended while it was being sent", self.clock())
+        if once:
+            await self._store.log.write(outbox.sending(row))
+        failure = await _deliver(channel, self._worded(notice, _id(row), channel, row.created))
+        if once and failure is not None and failure.unsure:
+            failure = Failure(f"{MAYBE}: {failure.reason}", lasting=True)
+        return self._noted(row, failure)
 
     def _noted(self, row: OutboxRow, failure: Failure | None) -> Write:
         at = self.clock()
@@ -285,7 +301,7 @@ async def _deliver(channel: Configured, message: Message) -> Failure | None:
         async with asyncio.timeout(_PATIENCE):
             return await channel.channel.send(message)
     except TimeoutError:
-        return Failure(f"{channel.kind} did not end within {_PATIENCE:.0f} s")
+        return Failure(f"{channel.kind} did not end within {_PATIENCE:.0f} s", unsure=True)
     except Exception as error:  # the edge to libraries of others: what they throw must not stop the post
         LOG.exception("channel %s", channel.name)
         return Failure(f"{channel.kind} failed ({type(error).__name__}); the log of the server tells more")

@@ -47,10 +47,12 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], *, patience: f
             if answer.is_success:
                 return taken[:_LONGEST]
             return _refused(answer, taken)
-    except httpx2.TimeoutException:
-        return Failure(f"{_host(url)} did not answer within {patience:.0f} s")
-    except httpx2.HTTPError as error:
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         return Failure(f"{_host(url)} cannot be reached: {error or type(error).__name__}")
+    except httpx2.TimeoutException:
+        return Failure(f"{_host(url)} did not answer within {patience:.0f} s", unsure=True)
+    except httpx2.HTTPError as error:
+        return Failure(f"{_host(url)} gave no answer: {error or type(error).__name__}", unsure=True)
 
 
 def _refused(answer: httpx2.Response, taken: bytes) -> Failure:

@@ -292,7 +292,7 @@ class Course:
             told, moot = await hands.made_again(self._rooms.store, self.task, refused.reason)
             await self._write(told, writes=moot, **hands.from_the_beginning(self.task))
             return False
-        if refused.passing and row.tries < self._plan.retries.forge:
+        if refused.passing and (refused.waits or row.tries < self._plan.retries.forge):
             return await self._later(row, refused)
         await self.delivery.came(self.task, row, refused)
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from handrail.automation import EffectState, Step
@@ -76,7 +77,7 @@ class Delivery:
                 await self._rooms.store.log.write(guard=effect_rows.begin(row.id, task.id, task.epoch))
             except Conflict as error:
                 raise Fenced from error
-            came = await self._rooms.carrier.carry(row, source)
+            came = await self._rooms.carrier.carry(replace(row, tries=row.tries + 1), source)
             if isinstance(came, Carried):
                 await self.came(task, row, came)
             return came

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from handrail.automation import EffectState, RunState, Step, TaskState
+from handrail.automation import EffectKind, EffectState, RunState, Step, TaskState
 from handrail.errors import Conflict, InvalidInput
 from handrail.runs import adopt, evidence, results
 from handrail.runs import plan as plans
@@ -24,6 +24,8 @@ from handrail.store.log import Write
 from handrail.store.tasks import TaskChanges, TaskRow
 from handrail.types import Json, Outcome, RunId, SessionId, TaskId
 
+_TOLD = (EffectKind.MESSAGE, EffectKind.WEBHOOK)
+"""nobody can look whether they arrived"""
 _OPEN = (EffectState.PROPOSED, EffectState.WAITING, EffectState.APPROVED)
 AGENT_GRACE = 3.0
 """seconds that a cancelled agent has until its process is ended"""
@@ -254,7 +256,11 @@ def _begin_again(task: TaskRow) -> Step:
 def superseded(effects: list[EffectRow], why: str) -> list[Write]:
     """Effects that no longer say what the task is about; what was carried out, or may have been, stays."""
     states = (*_OPEN, EffectState.FAILED, EffectState.REJECTED, EffectState.RECORDED)
-    doubtful = [row for row in effects if row.state is EffectState.FAILED and row.cause == evidence.UNKNOWN]
+    doubtful = [
+        row
+        for row in effects
+        if row.state is EffectState.FAILED and row.cause == evidence.UNKNOWN and row.kind not in _TOLD
+    ]
     return [
         effect_rows.adjust(row.id, EffectState.FAILED, state=EffectState.CARRYING, cause=None, tries=0)
         for row in doubtful

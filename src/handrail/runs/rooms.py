@@ -35,12 +35,14 @@ class Refused:
         reason: a sentence.
         passing: another try may succeed, with nothing changed.
         wait: seconds after which that is worth it, where it is known.
+        waits: it is under way elsewhere; to look for its end is no try.
     """
 
     cause: str
     reason: str
     passing: bool = False
     wait: float | None = None
+    waits: bool = False
 
 
 class Carrier(Protocol):

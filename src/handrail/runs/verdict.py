@@ -76,8 +76,10 @@ def of_session(stage: Stage, reached: Ended, tries: Mapping[str, int], retries: 
     return reached
 
 
-_BLOCKED = frozenset({"token_refused", "not_permitted", "no_forge", "forge_down", "rate_limited"})
-_PERSON = frozenset({"merge_conflict", "protected_branch", "stale_head", "already_exists", "not_supported", "conflict"})
+_BLOCKED = frozenset({"token_refused", "not_permitted", "no_forge", "forge_down", "rate_limited", "not_delivered"})
+_PERSON = frozenset(
+    {"merge_conflict", "protected_branch", "stale_head", "already_exists", "not_supported", "conflict", "unknown"}
+)
 
 
 def of_refusal(kind: str, cause: str, reason: str) -> Ended:

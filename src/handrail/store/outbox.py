@@ -13,7 +13,7 @@ from sqlalchemy import Update, and_, delete, exists, insert, literal, or_, selec
 from handrail.clock import JUMP
 from handrail.store.engine import Store
 from handrail.store.log import Write
-from handrail.store.rows import every
+from handrail.store.rows import every, first
 from handrail.store.tables import Delivery, links, outbox
 from handrail.types import ApprovalId, Json
 
@@ -58,6 +58,17 @@ def claim(row: OutboxRow, due: datetime) -> Write:
     return _of(row).where(outbox.c.due == row.due).values(due=due).returning(outbox.c.id)
 
 
+def sending(row: OutboxRow) -> Write:
+    """Note that it is handed over now, to a far side that would not know it again."""
+    return _of(row).values(state=Delivery.SENDING)
+
+
+def again(row: OutboxRow, at: datetime) -> Write:
+    """Send once more what was given up, because a person said so."""
+    given_up = (outbox.c.id == row.id, outbox.c.state == Delivery.DEAD)
+    return update(outbox).where(*given_up).values(state=Delivery.PENDING, tries=0, due=at, ended=None, error=None)
+
+
 def sent(row: OutboxRow, at: datetime) -> Write:
     """Note that it was delivered."""
     return _of(row).values(state=Delivery.SENT, tries=row.tries + 1, due=None, ended=at, error=None)
@@ -65,7 +76,7 @@ def sent(row: OutboxRow, at: datetime) -> Write:
 
 def failed(row: OutboxRow, error: str, due: datetime) -> Write:
     """Note a try that failed, and when the next one is."""
-    return _of(row).values(tries=row.tries + 1, due=due, error=error)
+    return _of(row).values(state=Delivery.PENDING, tries=row.tries + 1, due=due, error=error)
 
 
 def given_up(row: OutboxRow, error: str, at: datetime) -> Write:
@@ -97,6 +108,11 @@ async def next_due(store: Store) -> datetime | None:
     return found[0][0] if found else None
 
 
+async def find(store: Store, key: str, channel: str) -> OutboxRow | None:
+    """The message of that key to that channel, if there is one."""
+    return await first(store, OutboxRow, select(outbox).where(outbox.c.key == key, outbox.c.channel == channel))
+
+
 async def newest(store: Store, limit: int = 50) -> list[OutboxRow]:
     """Messages of every state, the newest first."""
     return await every(store, OutboxRow, select(outbox).order_by(outbox.c.id.desc()).limit(limit))
@@ -108,4 +124,4 @@ def spend(nonce: str, approval: ApprovalId, at: datetime) -> Write:
 
 
 def _of(row: OutboxRow) -> Update:
-    return update(outbox).where(outbox.c.id == row.id, outbox.c.state == Delivery.PENDING)
+    return update(outbox).where(outbox.c.id == row.id, outbox.c.state.in_([Delivery.PENDING, Delivery.SENDING]))

@@ -55,6 +55,7 @@ class Delivery(StrEnum):
     """Where a message of the outbox is now."""
 
     PENDING = "pending"
+    SENDING = "sending"  # handed to a far side that would not know it again
     SENT = "sent"
     DEAD = "dead"  # it was given up; the row says why
     MOOT = "moot"  # what it asks was answered before it left
