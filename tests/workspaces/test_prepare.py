@@ -11,6 +11,7 @@ from handrail.errors import Conflict, InvalidInput
 from handrail.types import SessionId
 from handrail.workspaces import Repository, Workspace
 from handrail.workspaces.find import find
+from handrail.workspaces.mirror import own_refs, upstream_refs
 from handrail.workspaces.prepare import prepare
 from handrail.workspaces.protect import verify
 from tests.workspaces.conftest import SESSION, make_dirty, print_of, sh, tree_of
@@ -35,6 +36,21 @@ async def test_only_upstream_refs_reach_the_mirror(checkout: Path, workspace: Wo
     assert sh("git", "cat-file", "-t", stash, cwd=checkout).strip() == "blob"
     objects = sh("git", "cat-file", "--batch-all-objects", "--batch-check", cwd=workspace.path)
     assert stash not in objects
+
+
+async def test_refs_are_read_as_git_lists_them(workspace: Workspace) -> None:
+    mirror = workspace.mirror
+    for name in ("heads/a/b", "heads/a-b", "tags/v1", "remotes/origin/main", "handrail/commits/x"):
+        sh("git", "update-ref", f"refs/{name}", workspace.base, cwd=mirror)
+    sh("git", "tag", "-a", "-m", "x", "v2", workspace.base, cwd=mirror)
+    assert await own_refs(mirror) == await upstream_refs(mirror)
+    sh("git", "pack-refs", "--all", cwd=mirror)
+    sh("git", "update-ref", "refs/heads/a/b", f"{workspace.base}~1", cwd=mirror)
+    sh("git", "update-ref", "refs/heads/late", workspace.base, cwd=mirror)
+    assert b"refs/heads/late" in await own_refs(mirror)
+    assert await own_refs(mirror) == await upstream_refs(mirror)
+    sh("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=mirror)
+    assert await own_refs(mirror) == await upstream_refs(mirror)
 
 
 async def test_the_users_checkout_is_untouched(data: Path, checkout: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import Any
 
 from handrail import __version__
@@ -97,6 +98,7 @@ async def _one(message: Any, propose: Propose) -> Json | None:
     return {"jsonrpc": "2.0", "id": message["id"], "result": result}
 
 
+@cache
 def _tool(name: str) -> Json:
     kind, means, left_out = TOOLS[name]
     return {"name": name, "description": f"{means} Nothing happens before it is decided.",

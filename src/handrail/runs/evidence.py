@@ -137,8 +137,9 @@ async def of_change(rooms: Rooms, run: RunRow, task: TaskRow, work: Work) -> Mad
     session = await session_rows.get(rooms.store, last.session)
     repository = results_of(rooms.config.data, session.repository_key)
     made = await change(repository, last.upstream, last.head)
-    commit = None
+    commit = branch = None
     if made.files:
+        branch = task.ref or await begun_from(Path(session.repository), last.upstream)
         commit = await collect(
             repository,
             base=last.upstream,
@@ -156,7 +157,7 @@ async def of_change(rooms: Rooms, run: RunRow, task: TaskRow, work: Work) -> Mad
         base=last.upstream,
         head=last.head,
         commit=commit,
-        branch=task.ref or await begun_from(Path(session.repository), last.upstream),
+        branch=branch,
         files=files,
         flagged=tuple(f"{file.path}: {file.flag}" for file in made.files if file.flag),
         verified=verified,

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from handrail.automation import RunState, TaskState, TriggerKind, Trust
@@ -100,6 +101,8 @@ class Runs:
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._at_work = False
+        self._due: datetime | None = datetime.min.replace(tzinfo=UTC)
+        """when something is due, as the last look found; before the first, at once"""
 
     async def start(self) -> None:
         """Take up every run where the last server left it."""
@@ -240,6 +243,17 @@ class Runs:
             found = await task_rows.worked_out(self._store)
             for task in found:
                 await self._go(task)
+        if self._due is not None and self._due <= self._rooms.clock():
+            await self._see_to_due()
+        dirty, self._dirty = self._dirty, set()
+        for run in dirty:
+            await self._advance(run)
+        self._due, self._at_work = await task_rows.outlook(self._store)
+        wait = LONGEST_SLEEP if self._due is None else (self._due - self._rooms.clock()).total_seconds()
+        return max(0.05, min(wait, FALLBACK if self._at_work else LONGEST_SLEEP))
+
+    async def _see_to_due(self) -> None:
+        """Give up what is late, and go on with what waited for its time."""
         for task in await task_rows.overdue(self._store, self._rooms.clock()):
             await self._halt(task.id)
             await hands.give_up(self._rooms, task.id)
@@ -249,13 +263,6 @@ class Runs:
                 queued = task_rows.update(task.id, task.epoch, state=TaskState.QUEUED, due=None)
                 await self._store.log.write(guard=queued)
             self._dirty.add(task.run)
-        dirty, self._dirty = self._dirty, set()
-        for run in dirty:
-            await self._advance(run)
-        self._at_work = bool(await task_rows.in_state_count(self._store, TaskState.RUNNING))
-        due = await task_rows.next_due(self._store)
-        wait = LONGEST_SLEEP if due is None else (due - self._rooms.clock()).total_seconds()
-        return max(0.05, min(wait, FALLBACK if self._at_work else LONGEST_SLEEP))
 
     async def _advance(self, run: RunId) -> None:
         """Begin what may begin of a run, or end it."""
@@ -278,9 +285,10 @@ class Runs:
             self._wake.set()
             return
         plan = plans.from_json(row.plan)
-        agents, providers = await busy(self._store)
+        limited = plan.spread.per_agent is not None or plan.spread.per_provider is not None
+        agents, providers = await busy(self._store) if limited else (Counter[str](), Counter[str]())
         verdict = choose(plan, tasks, agents=agents, providers=providers)
-        if plan.spread.per_agent is not None or plan.spread.per_provider is not None:
+        if limited:
             self._held.add(run)
         if verdict.stop is not None and not any(task.state is TaskState.RUNNING for task in tasks):
             await closing.stop(self._rooms, row, verdict.stop)

@@ -113,7 +113,9 @@ def _check(walls: Walls) -> None:
 
 
 def _inside(path: PurePath, parents: Iterable[PurePath]) -> bool:
-    return any(path == parent or parent in path.parents for parent in parents)
+    """Whether a path is one of `parents` or below one: compared as text, which is many times as fast."""
+    text = str(path)
+    return any(text == (top := str(parent)) or text.startswith(top.rstrip("/") + "/") for parent in parents)
 
 
 def descriptor(name: str) -> str:

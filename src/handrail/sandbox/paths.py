@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 from handrail.errors import SandboxError
@@ -14,6 +15,7 @@ from handrail.sandbox import Walls
 FIRST_UID, LAST_UID = 200_000, 265_535
 
 
+@cache
 def python_paths() -> tuple[Path, ...]:
     """What must be visible inside for `sys.executable` to import Handrail and all it depends on.
 

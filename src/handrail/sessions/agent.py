@@ -28,6 +28,7 @@ class Transcript:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
+        self._size = 0
         self.heard = time.monotonic()
         """when the agent last said anything (monotonic seconds)"""
 
@@ -42,9 +43,12 @@ class Transcript:
         if self._file is None:
             self._file = self._path.open("ab", buffering=0)
             self._path.chmod(0o600)
-        if self._file.tell() > TRANSCRIPT_LIMIT:
+            self._size = self._file.tell()
+        if self._size > TRANSCRIPT_LIMIT:
             self._file.truncate(0)
-        self._file.write(b'{"%s":%.3f,"message":%s}\n' % (direction.encode(), time.time(), line.strip() or b"null"))
+            self._size = 0
+        said = b'{"%s":%.3f,"message":%s}\n' % (direction.encode(), time.time(), line.strip() or b"null")
+        self._size += self._file.write(said)
 
     def close(self) -> None:
         """Close the file; the next message opens it again."""

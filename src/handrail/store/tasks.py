@@ -195,13 +195,15 @@ async def overdue(store: Store, at: datetime) -> list[TaskRow]:
     return await every(store, TaskRow, select(tasks).where(*late))
 
 
-async def next_due(store: Store) -> datetime | None:
-    """When the next task of this server goes on by itself, or is given up; None when none does."""
+async def outlook(store: Store) -> tuple[datetime | None, bool]:
+    """When the next task of this server goes on by itself, or is given up, if any does; and whether one is at work."""
     mine = tasks.c.server == store.server
     goes_on = select(func.min(tasks.c.due)).where(mine, tasks.c.state == TaskState.PARKED)
     given_up = select(func.min(tasks.c.deadline)).where(mine, *_WORKING)
-    found = [(await store.rows(statement))[0][0] for statement in (goes_on, given_up)]
-    return min((moment for moment in found if moment is not None), default=None)
+    at_work = select(func.count()).where(mine, tasks.c.state == TaskState.RUNNING)
+    asked = (goes_on.scalar_subquery(), given_up.scalar_subquery(), at_work.scalar_subquery())
+    *moments, running = (await store.rows(select(*asked)))[0]
+    return min((moment for moment in moments if moment is not None), default=None), bool(running)
 
 
 async def counts(store: Store, of: Sequence[RunId]) -> dict[RunId, dict[tuple[TaskState, Outcome | None], int]]:
@@ -215,9 +217,3 @@ async def counts(store: Store, of: Sequence[RunId]) -> dict[RunId, dict[tuple[Ta
     for run, state, outcome, number in await store.rows(statement):
         found[run][state, outcome] = number
     return found
-
-
-async def in_state_count(store: Store, state: TaskState) -> int:
-    """How many tasks of this server are in a state."""
-    statement = select(func.count()).where(tasks.c.server == store.server, tasks.c.state == state)
-    return int((await store.rows(statement))[0][0])

@@ -137,6 +137,8 @@ def _run(options: argparse.Namespace) -> int:
     token = listen.token(data)
     tcp = listen.listen_tcp(config.host, config.port, explicit=explicit)
     unix, path = listen.listen_unix(data, os.environ)
+    if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):  # else each process that git is costs a thread too
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
     try:
         asyncio.run(serve(config, token, Place(unix, path, tcp)))
     finally:

@@ -38,8 +38,6 @@ class Repository:
     """commit of HEAD"""
     branch: str | None
     """branch of HEAD, None when detached"""
-    dirty: bool
-    """there are uncommitted or untracked files"""
 
 
 @dataclass(frozen=True, slots=True)

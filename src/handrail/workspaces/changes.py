@@ -40,6 +40,8 @@ async def change(results: Path, base: str, head: str, *, limit: int = PATCH_LIMI
     Raises:
         HandrailError: the results hold no such commit.
     """
+    if base == head:  # a session that changed nothing gets the snapshot before again
+        return Change(base=base, head=head, files=(), patch="", truncated=False)
     listed, patch = await asyncio.gather(
         git("diff", *PLAIN, "--raw", "--numstat", "-z", "--no-abbrev", base, head, "--",
             cwd=results, limit=LIST_LIMIT, timeout=TIMEOUT),

@@ -1,21 +1,26 @@
 """A private clone's `.git`, written by Handrail from trusted parts only.
 
 It is what `git clone --shared` makes (https://git-scm.com/docs/gitrepository-layout), made by hand: no template, no
-transport, one git process, the same for a shallow mirror.
+transport, no git process but for the first of all clones, the same for a shallow mirror.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from handrail.types import SessionId
 from handrail.workspaces import aside
 from handrail.workspaces.git import IDENTITY, git
-from handrail.workspaces.layout import GIT_CONFIG_COPY
+from handrail.workspaces.layout import GIT_CONFIG_COPY, empty_beside
 from handrail.workspaces.mirror import copy_shallow
+from handrail.workspaces.owner import give
 from handrail.workspaces.protect import DIRECTORIES, EXCLUDE, FILES, SPARSE
+from handrail.workspaces.remove import remove_tree
 
 CONFIG = f"""\
 [core]
@@ -53,12 +58,37 @@ async def make_git_directory(
         untrusted: a checkout leaves out what steers agents.
     """
     kind = "sha256" if len(commit) == 64 else "sha1"
-    await git("init", "--quiet", "--template=", f"--object-format={kind}", place, cwd=place, uid=uid)
-    await asyncio.to_thread(_furnish, place / ".git", mirror, refs, commit, branch_of(session))
-    if untrusted:
-        await asyncio.to_thread(_leave_out, place / ".git")
+    empty = empty_beside(mirror, kind)
+    if not empty.exists():
+        await _make_empty(empty)
+
+    def made() -> None:
+        _copy(empty / ".git", place / ".git", uid)
+        _furnish(place / ".git", mirror, refs, commit, branch_of(session))
+        if untrusted:
+            _leave_out(place / ".git")
+        if uid is not None:
+            _give_away(place / ".git", branch_of(session), uid)
+
+    await asyncio.to_thread(made)
+
+
+async def _make_empty(place: Path) -> None:
+    """Make it beside its place and move it in: two sessions may be the first at the same time."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=place.parent))
+    try:
+        await git("init", "--quiet", "--template=", f"--object-format={place.name}", draft, cwd=draft)
+        with contextlib.suppress(OSError):  # another was faster
+            draft.rename(place)
+    finally:
+        await remove_tree(draft)
+
+
+def _copy(source: Path, target: Path, uid: int | None) -> None:
+    shutil.copytree(source, target)
     if uid is not None:
-        await asyncio.to_thread(_give_away, place / ".git", branch_of(session), uid)
+        give(target, uid)
 
 
 def _furnish(directory: Path, mirror: Path, refs: bytes, commit: str, branch_name: str) -> None:

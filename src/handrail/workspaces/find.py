@@ -21,27 +21,29 @@ async def find(path: Path) -> Repository:
         MissingPart: git is not installed.
     """
     path = _directory(path)
-    common, top = await _places(path)
-    status = await attempt(
-        ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=normal", "--ignore-submodules=all"],
-        cwd=top,
+    ran = await attempt(
+        [
+            "rev-parse",
+            "--path-format=absolute",
+            "--is-bare-repository",
+            "--is-inside-work-tree",
+            "--git-common-dir",
+            "--show-toplevel",
+            "HEAD",
+            "--symbolic-full-name",
+            "HEAD",
+        ],
+        cwd=path,
         home=Home.THEIRS,
-        limit=1 << 20,
     )
-    if status.code != 0 and not status.truncated:
-        raise failure(f"git status in {top}", status.err)
-    head, branch, dirty = "", None, False
-    for line in status.out.decode("utf-8", "replace").split("\0"):
-        if line.startswith("# branch.oid "):
-            head = line.removeprefix("# branch.oid ")
-        elif line.startswith("# branch.head "):
-            name = line.removeprefix("# branch.head ")
-            branch = None if name == "(detached)" else name
-        elif line and not line.startswith("#"):
-            dirty = True
-    if head in {"", "(initial)"}:
-        raise InvalidInput(FIELD, str(top), "it has no commit yet: make a first one (`git commit`)")
-    return Repository(path=top, key=_key(top, common), head=head, branch=branch, dirty=dirty)
+    lines = ran.out.decode("utf-8", "surrogateescape").splitlines()
+    if lines[4:] == ["HEAD"] and ran.code != 0:  # it is said back where it names no commit
+        raise InvalidInput(FIELD, lines[3], "it has no commit yet: make a first one (`git commit`)")
+    if ran.code != 0 or len(lines) != 6:
+        raise _refusal(path, ran, lines)
+    common, top, head, named = Path(lines[2]), Path(lines[3]), lines[4], lines[5]
+    branch = named.removeprefix("refs/heads/") if named.startswith("refs/heads/") else None
+    return Repository(path=top, key=_key(top, common), head=head, branch=branch)
 
 
 def _directory(path: Path) -> Path:
@@ -57,26 +59,6 @@ def _directory(path: Path) -> Path:
         mend = "it is a file: give its directory" if path.exists() else "there is no such directory"
         raise InvalidInput(FIELD, str(path), mend)
     return path
-
-
-async def _places(path: Path) -> tuple[Path, Path]:
-    """The common git directory and the top of the working tree."""
-    ran = await attempt(
-        [
-            "rev-parse",
-            "--path-format=absolute",
-            "--is-bare-repository",
-            "--is-inside-work-tree",
-            "--git-common-dir",
-            "--show-toplevel",
-        ],
-        cwd=path,
-        home=Home.THEIRS,
-    )
-    lines = ran.out.decode("utf-8", "surrogateescape").splitlines()
-    if ran.code == 0 and len(lines) == 4:
-        return Path(lines[2]), Path(lines[3])
-    raise _refusal(path, ran, lines)
 
 
 def _refusal(path: Path, ran: Ran, lines: list[str]) -> Exception:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Required, TypedDict, Unpack
 
@@ -130,9 +131,7 @@ async def attempt(arguments: Sequence[str | Path], **how: Unpack[How]) -> Ran:
         HandrailError: the time is up.
     """
     cwd, stdin, uid, timeout = how["cwd"], how.get("stdin", b""), how.get("uid"), how.get("timeout", 60.0)
-    program = shutil.which("git")
-    if program is None:
-        raise MissingPart("git is not installed: install the package `git`")
+    program = _program(os.environ.get("PATH", os.defpath))
     process = await asyncio.create_subprocess_exec(
         program,
         *map(str, arguments),
@@ -159,6 +158,15 @@ async def attempt(arguments: Sequence[str | Path], **how: Unpack[How]) -> Ran:
     finally:
         await _end(process)
     return Ran(code, out, err.decode("utf-8", "replace"), truncated)
+
+
+@cache
+def _program(path: str) -> str:
+    """Where git is."""
+    program = shutil.which("git", path=path)
+    if program is None:
+        raise MissingPart("git is not installed: install the package `git`")
+    return program
 
 
 async def git(*arguments: str | Path, **how: Unpack[How]) -> bytes:

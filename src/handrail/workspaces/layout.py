@@ -23,6 +23,11 @@ def results_of(data: Path, key: str) -> Path:
     return data / "results" / f"{key}.git"
 
 
+def empty_beside(mirror: Path, kind: str) -> Path:
+    """A repository without a commit, as git makes one here: what every clone of that kind begins as."""
+    return mirror.parent.parent / "empty" / kind
+
+
 def session_directory(data: Path, session: SessionId) -> Path:
     """The directory of a session.
 

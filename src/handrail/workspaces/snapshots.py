@@ -8,6 +8,7 @@ object on its way into the results repository; from then on the host never needs
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from importlib.resources import files
@@ -19,7 +20,7 @@ from handrail.workspaces import Snapshot, Workspace
 from handrail.workspaces.clone import keep_config_copy, make_git_directory
 from handrail.workspaces.git import IDENTITY, SETTINGS, attempt, failure, first_line, git, settings_environment
 from handrail.workspaces.layout import STAGING, own_directory, session_ref
-from handrail.workspaces.mirror import upstream_refs
+from handrail.workspaces.mirror import own_refs
 from handrail.workspaces.owner import can_reach, give
 from handrail.workspaces.prepare import SNAPSHOT_INDEX
 from handrail.workspaces.protect import verify
@@ -53,7 +54,7 @@ async def snapshot(workspace: Workspace, session: SessionId, run: RunInside, lab
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", label) or label in RESERVED:
         raise InvalidInput("label", label, "give letters, digits, `-` and `_`, and no name that Handrail uses itself")
-    previous, refs = await asyncio.gather(_last(workspace, session), upstream_refs(workspace.mirror))
+    previous, refs = await asyncio.gather(_last(workspace, session), own_refs(workspace.mirror))
     known = b"".join(b"^" + line.split(b" ", 1)[0] + b"\n" for line in refs.splitlines())
     done = await run(
         ["/bin/sh", "-c", SCRIPT, "handrail", "snapshot"],
@@ -114,7 +115,7 @@ async def repair(workspace: Workspace, session: SessionId) -> None:
     uid = owner if owner is not None and can_reach(staging, owner) else None
     if uid is not None:
         os.chown(staging, uid, uid)
-    refs, last = await asyncio.gather(upstream_refs(workspace.mirror), _last(workspace, session))
+    refs, last = await asyncio.gather(own_refs(workspace.mirror), _last(workspace, session))
     await make_git_directory(
         staging,
         mirror=workspace.mirror,
@@ -197,7 +198,12 @@ def _notice(lines: list[str], done: Completed) -> str | None:
 
 async def _last(workspace: Workspace, session: SessionId) -> str:
     """The latest snapshot that the results hold, else the base."""
-    ran = await attempt(["rev-parse", "--verify", "--quiet", session_ref(session, "last")], cwd=workspace.results)
+    ref = session_ref(session, "last")
+    with contextlib.suppress(OSError):  # as git writes it; one that was packed is asked for
+        said = (workspace.results / ref).read_text("ascii", "replace").strip()
+        if COMMIT.fullmatch(said):
+            return said
+    ran = await attempt(["rev-parse", "--verify", "--quiet", ref], cwd=workspace.results)
     return ran.out.decode().strip() if ran.code == 0 else workspace.base
 
 
