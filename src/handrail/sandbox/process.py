@@ -414,7 +414,7 @@ async def close_all(processes: Sequence[BoxProcess]) -> None:
 
 def door_socket(port: int = 0) -> socket.socket:
     """A listening socket on loopback for a backend without a network of its own."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so asyncio sets TCP_NODELAY
     listener.bind(("127.0.0.1", port))
     listener.listen(128)
     return listener

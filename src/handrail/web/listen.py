@@ -170,7 +170,8 @@ def listen_tcp(host: str, port: int, *, explicit: bool) -> socket.socket:
         raise InvalidInput("port", port, "give a number from 0 to 65535")
     tries = [port] if explicit or port == 0 else [*range(port, min(port + PORTS_TRIED, 65536)), 0]
     for candidate in tries:
-        made = socket.socket(family, socket.SOCK_STREAM)
+        # Named by its protocol: without, asyncio does not set TCP_NODELAY, and each answer waits 40 ms for an ACK.
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((address, candidate))
