@@ -7,15 +7,18 @@ from pathlib import Path
 
 from handrail.workspaces.find import find
 from handrail.workspaces.sample import sample
+from tests.workspaces.conftest import sh
 
 
 async def test_it_is_made_once_whole_with_a_test_that_fails(tmp_path: Path) -> None:
-    places = await asyncio.gather(sample(tmp_path), sample(tmp_path))
-    assert set(places) == {tmp_path / "sample"}
+    data = tmp_path / "data"
+    data.mkdir()
+    places = await asyncio.gather(sample(data), sample(data))
+    assert set(places) == {data / "sample"}
     found = await find(places[0])
-    assert not found.dirty
-    assert await sample(tmp_path) == places[0]
+    assert sh("git", "status", "--porcelain", cwd=places[0]) == ""
+    assert await sample(data) == places[0]
     assert (await find(places[0])).head == found.head
-    assert [entry.name for entry in tmp_path.iterdir()] == ["sample"]
+    assert [entry.name for entry in data.iterdir()] == ["sample"]
     process = await asyncio.create_subprocess_exec(sys.executable, "test_greet.py", cwd=places[0], stderr=PIPE)
     assert b"Hallo Ada" in (await process.communicate())[1]

@@ -141,6 +141,16 @@ def _is_of(work: results.Work, stage: str, session: SessionId | None) -> bool:
     return any(one.name == stage and one.session == session for one in work.ended)
 
 
+async def take_up(rooms: Rooms) -> set[RunId]:
+    """Queue the tasks that waited for a time which has come; returns whose they are."""
+    found = await task_rows.due(rooms.store, rooms.clock())
+    for task in found:
+        with contextlib.suppress(Conflict):
+            queued = task_rows.update(task.id, task.epoch, state=TaskState.QUEUED, due=None)
+            await rooms.store.log.write(guard=queued)
+    return {task.run for task in found}
+
+
 async def unpark(rooms: Rooms, task: TaskId) -> bool:
     """Let a task go on that waited for people, once all of its effects are decided."""
     row = await task_rows.get(rooms.store, task)

@@ -244,25 +244,17 @@ class Runs:
             for task in found:
                 await self._go(task)
         if self._due is not None and self._due <= self._rooms.clock():
-            await self._see_to_due()
+            for task in await task_rows.overdue(self._store, self._rooms.clock()):
+                await self._halt(task.id)
+                await hands.give_up(self._rooms, task.id)
+                self._dirty.add(task.run)
+            self._dirty |= await hands.take_up(self._rooms)
         dirty, self._dirty = self._dirty, set()
         for run in dirty:
             await self._advance(run)
         self._due, self._at_work = await task_rows.outlook(self._store)
         wait = LONGEST_SLEEP if self._due is None else (self._due - self._rooms.clock()).total_seconds()
         return max(0.05, min(wait, FALLBACK if self._at_work else LONGEST_SLEEP))
-
-    async def _see_to_due(self) -> None:
-        """Give up what is late, and go on with what waited for its time."""
-        for task in await task_rows.overdue(self._store, self._rooms.clock()):
-            await self._halt(task.id)
-            await hands.give_up(self._rooms, task.id)
-            self._dirty.add(task.run)
-        for task in await task_rows.due(self._store, self._rooms.clock()):
-            with contextlib.suppress(Conflict):
-                queued = task_rows.update(task.id, task.epoch, state=TaskState.QUEUED, due=None)
-                await self._store.log.write(guard=queued)
-            self._dirty.add(task.run)
 
     async def _advance(self, run: RunId) -> None:
         """Begin what may begin of a run, or end it."""
