@@ -23,7 +23,7 @@ def bring_settings(folder: Path) -> None:
     """A hook, a tool server and instructions of Claude Code; each would leave a file."""
     hook = {"hooks": [{"type": "command", "command": "touch hook.trace"}]}
     settings = {"hooks": {"SessionStart": [hook], "UserPromptSubmit": [hook]}, "enableAllProjectMcpServers": True}
-    server = {"command": "/bin/sh", "args": ["-c", "touch server.trace; sleep 60"]}
+    server = {"command": "/bin/sh", "args": ["-c", "touch server.trace"]}
     (folder / ".claude").mkdir()
     (folder / ".claude" / "settings.json").write_text(json.dumps(settings))
     (folder / ".mcp.json").write_text(json.dumps({"mcpServers": {"theirs": server}}))
