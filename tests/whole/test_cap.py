@@ -18,7 +18,7 @@ CAP = 1_000_000_000
 def test_a_cap_outlives_kill_9_and_nothing_leaves_after_it(house: House) -> None:
     house.run("budgets", "set", "member:you", "--money", "1")
     steps: list[dict[str, object]] = [
-        {"repeat": 300, "step": {"shell": "sleep 0.4; echo {i} >> made.txt", "usage": USAGE}}
+        {"repeat": 300, "step": {"shell": "sleep 0.2; echo {i} >> made.txt", "usage": USAGE}}
     ]
     sessions = [house.hand_off(steps, "--check", "false", "--turns", "50") for _ in range(2)]
     heard = house.model.fake

@@ -176,9 +176,11 @@ def test_what_programs_read(house: House) -> None:
 def test_a_prompt_that_waits_is_taken_in_its_turn(house: House) -> None:
     session = house.hand_off([{"text": "hm"}])
     house.wait(session, "outcome.reached")
-    house.run("prompt", session, prompt([{"shell": "sleep 15"}, {"text": "first"}]))
+    house.run("prompt", session, prompt([{"shell": "until test -e go; do sleep 0.1; done"}, {"text": "first"}]))
     house.wait(session, "tool.started")
     house.run("prompt", session, prompt([{"text": "second"}]))
-    assert house.show(session)["queued"] == 1
+    told = house.show(session)
+    assert told["queued"] == 1
+    (Path(told["workspace"]) / "go").touch()
     house.wait(session, "turn.ended", count=3)
     assert [event["data"]["text"] for event in house.events(session, "agent.text")][-2:] == ["first", "second"]
