@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from handrail.commands.walls import PROBING, Probes
-from handrail.errors import MissingPart
+from handrail.errors import MissingPart, SandboxError
 from handrail.sandbox import Box, Guarantee, Walls
 from handrail.types import SandboxKind
 
@@ -50,13 +50,15 @@ async def test_walls_are_tried_once_and_a_caller_waits_for_it() -> None:
     assert trial.tries == 1
 
 
-async def test_what_was_missing_is_tried_again_for_the_next_caller() -> None:
+@pytest.mark.parametrize("error", [MissingPart("bwrap is not installed"), SandboxError("busy"), BlockingIOError()])
+async def test_what_failed_is_told_to_all_who_wait_and_tried_again_for_the_next_caller(error: Exception) -> None:
     trial = Trial()
-    trial.go.set()
-    trial.error = MissingPart("bwrap is not installed: install Debian's package `bubblewrap`")
+    trial.error = error
     probes = Probes({KIND: trial})
-    with pytest.raises(MissingPart, match="bubblewrap"):
-        await probes.backend(KIND)
+    waiting = [asyncio.create_task(probes.backend(KIND)) for _ in range(3)]
+    await asyncio.sleep(0)
+    trial.go.set()
+    assert await asyncio.gather(*waiting, return_exceptions=True) == [error] * 3
     trial.error = None
     assert await probes.backend(KIND) is trial
     assert trial.tries == 2

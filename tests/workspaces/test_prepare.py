@@ -9,8 +9,9 @@ import pytest
 
 from handrail.errors import Conflict, InvalidInput
 from handrail.types import SessionId
-from handrail.workspaces import Repository, Workspace
+from handrail.workspaces import Repository, Workspace, uncommitted
 from handrail.workspaces.find import find
+from handrail.workspaces.git import git
 from handrail.workspaces.mirror import own_refs, upstream_refs
 from handrail.workspaces.prepare import prepare
 from handrail.workspaces.protect import verify
@@ -59,6 +60,30 @@ async def test_the_users_checkout_is_untouched(data: Path, checkout: Path) -> No
     await prepare(data, await find(checkout), SESSION)
     await prepare(data, await find(checkout), SessionId("s2"), include_uncommitted=True)
     assert print_of(checkout) == before
+
+
+async def test_files_that_vanish_while_they_are_brought_along_are_left_out(checkout: Path, tmp_path: Path) -> None:
+    """Editors and builds go on while a session is made."""
+    passing, tracked = checkout / "passing.tmp", checkout / "a.txt"
+    asked: list[str] = []
+
+    async def run(*words: str, stdin: bytes = b"") -> bytes:
+        if words[0] == "ls-files":
+            passing.write_text("x")
+        answer = await git(*words, stdin=stdin, cwd=checkout, env={"GIT_INDEX_FILE": str(tmp_path / "index")})
+        if words[0] == "ls-files":
+            assert b"passing.tmp" in answer
+            passing.unlink()
+            tracked.unlink(missing_ok=True)
+        asked.append(words[0])
+        return answer
+
+    await run("read-tree", "HEAD")
+    tree = await uncommitted._tree(run)
+    assert "update-index" in asked
+    names = sh("git", "ls-tree", "-r", "--name-only", tree, cwd=checkout).split()
+    assert "b.txt" in names
+    assert not {"passing.tmp", "a.txt"} & set(names)
 
 
 async def test_uncommitted_and_untracked_files_come_along_on_request(data: Path, checkout: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from handrail.errors import HandrailError, MissingPart, SandboxError
+from handrail.errors import HandrailError, MissingPart
 from handrail.sandbox import Backend, Guarantee
 from handrail.types import SandboxKind
 
@@ -94,12 +94,13 @@ class Probes:
 
     async def _measured(self, kind: SandboxKind) -> Guarantee:
         self.start(kind)
+        trial = self._trials[kind]
         try:
             # shielded: a caller that goes away must not end the trial for the others
-            return await asyncio.shield(self._trials[kind])
-        except (MissingPart, SandboxError):
-            # what was missing may have been installed since: the next caller tries again
-            if self._trials[kind].done():
+            return await asyncio.shield(trial)
+        except BaseException:
+            # what was missing may have been installed since, what was in the way be gone: the next caller tries again
+            if trial.done() and self._trials.get(kind) is trial:
                 del self._trials[kind]
             raise
 

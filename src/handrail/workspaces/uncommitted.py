@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from handrail.errors import HandrailError
 from handrail.workspaces.git import Home, attempt, git
 
 INDEX_TIMEOUT = 300.0
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,24 @@ async def capture(checkout: Path, scratch: Path, *, also: tuple[Path, ...] = ())
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(_quoted(path) for path in (objects, *also)),
     }
     run = partial(git, cwd=checkout, home=Home.THEIRS, env=env, settings=settings, timeout=INDEX_TIMEOUT)
+    for left in reversed(range(_TRIES)):
+        try:
+            return Captured(await _tree(run), env, settings)
+        except HandrailError as error:
+            # git's own refusal: a file that was there is gone, or changes, since editors and builds go on meanwhile
+            if type(error) is not HandrailError or not left:
+                raise
+    raise AssertionError
+
+
+async def _tree(run: Callable[..., Awaitable[bytes]]) -> str:
     others = await run("ls-files", "-z", "--others", "--exclude-standard")
     # A name that ends in `/` is a repository inside theirs: a commit of it would be a pointer to nowhere.
     untracked = b"".join(name + b"\0" for name in others.split(b"\0") if name and not name.endswith(b"/"))
     await run("add", "--update", "--", ".")
     if untracked:
-        await run("update-index", "--add", "-z", "--stdin", stdin=untracked)
-    written = await run("write-tree")
-    return Captured(written.decode().strip(), env, settings)
+        await run("update-index", "--add", "--remove", "-z", "--stdin", stdin=untracked)
+    return (await run("write-tree")).decode().strip()
 
 
 def _quoted(path: Path) -> str:
