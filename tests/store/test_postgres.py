@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
 
 import psycopg
 import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
-from handrail.errors import Conflict, InvalidInput, Unavailable
+from handrail.errors import Conflict, InvalidInput
 from handrail.store import sessions
 from handrail.store.engine import Store
 from tests import postgres
@@ -46,7 +50,35 @@ async def test_a_database_that_goes_away_is_said_and_used_again_when_it_is_back(
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         assert len(await sessions.newest(store)) == 1  # a reader asks once more by itself
-        with pytest.raises(Unavailable, match="cannot be used now"):  # it may have been done: nobody repeats it
-            await begin(store, "bob")
+        await begin(store, "bob")  # so does the writer, of whose transaction nothing was done
+        cut: list[int] = []
+        with pytest.raises(OperationalError):  # it may have been done: nobody repeats it
+            await store._database.write(partial(_cut_off_at_its_commit, url=url, cut=cut))
+        assert len(cut) == 1
         await begin(store, "carol")
-        assert [row.id for row in await sessions.newest(store)] == ["carol", "alice"]
+        assert [row.id for row in await sessions.newest(store)] == ["carol", "bob", "alice"]
+
+
+def _cut_off_at_its_commit(connection: Connection, *, url: str, cut: list[int]) -> None:
+    with connection.begin():
+        mine = connection.scalar(text("SELECT pg_backend_pid()"))
+        cut.append(mine)
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [mine])
+
+
+async def test_a_server_that_is_stopped_in_the_middle_of_a_transaction_goes_on_with_it() -> None:
+    url = postgres.database()
+    async with await Store.open(url) as store:
+        tries: list[int] = []
+
+        def work(connection: Connection) -> None:
+            with connection.begin():
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
+                if not tries:
+                    time.sleep(0.5)
+                tries.append(1)
+                connection.execute(text("UPDATE servers SET pid = pid"))
+
+        await store._database.write(work)
+        assert len(tries) == 2

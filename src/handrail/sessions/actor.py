@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 
-from handrail.errors import Conflict, InvalidInput, StorageFull
+from handrail.errors import Conflict, InvalidInput, StorageFull, Unavailable
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
 from handrail.sessions.allowance import Allowance
@@ -56,8 +56,8 @@ class Actor:
         """a question is open whose agent was let go: nothing is begun until somebody answers or prompts"""
         self.users = 0
         """calls that hold this actor now"""
-        self.starved = False
-        """its work stopped because the data directory took no more; the supervisor takes it up again"""
+        self.starved: StorageFull | Unavailable | None = None
+        """its work stopped because nothing could be written; the supervisor takes it up again"""
 
     @property
     def free(self) -> bool:
@@ -230,7 +230,7 @@ class Actor:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        with contextlib.suppress(StorageFull):  # what could not be written was never shown
+        with contextlib.suppress(StorageFull, Unavailable):  # what could not be written was never shown
             await self.turns.stop()
         await self.workplace.close()
 
@@ -241,9 +241,9 @@ class Actor:
                 while await self._step():
                     pass
                 await self._rest()
-        except StorageFull as error:
+        except (StorageFull, Unavailable) as error:
             _log.error("session %s stopped: %s", self.record.id, error)
-            self.starved = True
+            self.starved = error
             await self.workplace.stop_agent(kill=True)
         except Exception as error:  # noqa: BLE001  # the edge of a session: its fault must not take the others along
             _log.exception("session %s stopped", self.record.id)
@@ -298,7 +298,9 @@ def given_up(row: SessionRow, by: str, cost: Json) -> tuple[tuple[Draft, ...], s
 
 
 def _refuse(actor: Actor) -> None:
-    if actor.starved:
+    if isinstance(actor.starved, StorageFull):
         raise StorageFull(f"session {actor.record.id} stopped because no room was left: make room, then try again")
+    if actor.starved is not None:
+        raise Unavailable(f"session {actor.record.id} stopped because the database could not be used: try again soon")
     if actor.record.row.state == SessionState.ENDED:
         raise Conflict(f"session {actor.record.id} has ended: start a new one")

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
-from handrail.errors import Conflict, HandrailError, StorageFull
+from handrail.errors import Conflict, HandrailError, StorageFull, Unavailable
 from handrail.sessions.actor import Actor
 from handrail.sessions.record import Record
 from handrail.sessions.recovery import ELSEWHERE, RESTARTED, recover
@@ -72,8 +72,8 @@ class Actors:
             async with self.use(session) as actor:
                 try:
                     await recover(actor, why)
-                except StorageFull:
-                    actor.starved = True
+                except (StorageFull, Unavailable) as error:
+                    actor.starved = error
                     raise
         except HandrailError as error:
             _log.error("session %s could not be taken up again: %s", session, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from handrail.errors import HandrailError, StorageFull
+from handrail.errors import HandrailError, StorageFull, Unavailable
 from handrail.kinds import Kind
 from handrail.notify import Notice, Occasion
 from handrail.sessions.goals import CheckResult, Continue, Reached, Standing, TurnEnd, decide, wants_checks
@@ -42,7 +42,7 @@ class Pursuit:
         try:
             results = await self._checks(goal) if wants_checks(end) else ()
             change = await self._workplace.change()
-        except StorageFull:
+        except (StorageFull, Unavailable):
             raise
         except HandrailError as error:
             await self._reached(Reached(Outcome.BLOCKED, "walls", str(error)), (), 0, [])

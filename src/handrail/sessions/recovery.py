@@ -19,6 +19,7 @@ _TAIL = 5000
 RESTARTED = "Handrail or this machine was restarted in the middle of the turn"
 ELSEWHERE = "another server of this database took the work of this one over, or ended it"
 NO_ROOM = "no room was left in the data directory in the middle of the turn"
+NO_DATABASE = "the database could not be used in the middle of the turn"
 
 
 async def recover(actor: Actor, why: str = RESTARTED) -> None:

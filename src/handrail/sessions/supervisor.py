@@ -7,7 +7,7 @@ import logging
 import time
 from pathlib import Path
 
-from handrail.errors import InvalidInput
+from handrail.errors import InvalidInput, StorageFull
 from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
 from handrail.sessions import budgets, logins
@@ -16,7 +16,7 @@ from handrail.sessions.actors import Actors
 from handrail.sessions.create import create, title_of
 from handrail.sessions.lookout import Lookout
 from handrail.sessions.questions import Answer
-from handrail.sessions.recovery import NO_ROOM
+from handrail.sessions.recovery import NO_DATABASE, NO_ROOM
 from handrail.sessions.rooms import NewSession, Rooms
 from handrail.sessions.shells import Shells
 from handrail.store import approvals, snapshots
@@ -227,7 +227,8 @@ class Sessions:
             await self._lookout.look()
             for actor in [actor for actor in self.actors.living.values() if actor.starved and actor.free]:
                 await self.actors.release(actor)
-                await self.actors.recover(actor.record.id, NO_ROOM)
+                why = NO_ROOM if isinstance(actor.starved, StorageFull) else NO_DATABASE
+                await self.actors.recover(actor.record.id, why)
             idle = sorted((a for a in self.actors.living.values() if a.free), key=lambda actor: actor.idle_since)
             warm = sum(1 for actor in self.actors.living.values() if actor.workplace.agent is not None)
             for actor in idle:

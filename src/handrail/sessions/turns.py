@@ -9,7 +9,7 @@ from typing import Any
 
 from handrail.agents import TurnResult
 from handrail.agents.spec import Load
-from handrail.errors import HandrailError, SandboxError, StorageFull
+from handrail.errors import HandrailError, SandboxError, StorageFull, Unavailable
 from handrail.gateway import ModelCall
 from handrail.kinds import Kind
 from handrail.sessions import origin
@@ -135,7 +135,7 @@ class Turns:
                 # the agent gave up on a place that a person has not answered for yet: the answer goes on from here
                 self.questions.release()
                 result = replace(result, stop_reason=StopReason.PARKED)
-        except StorageFull:
+        except (StorageFull, Unavailable):
             await self._workplace.stop_agent(kill=True)
             raise
         except HandrailError as error:  # it could not be started: walls, login, provider
@@ -151,7 +151,7 @@ class Turns:
         """Keep the workspace as it is after `turn`; a tree that cannot be captured is said, and stops nothing."""
         try:
             await self._workplace.snapshot(turn)
-        except StorageFull:
+        except (StorageFull, Unavailable):
             raise
         except HandrailError as error:
             text = f"no snapshot could be taken after turn {turn}: {error}"

@@ -55,6 +55,8 @@ class Database:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on the thread and the connection that write; it begins and ends its own transaction.
 
+        It is run once more where the database went away before the transaction was to be committed.
+
         Raises:
             SQLAlchemyError, sqlite3.Error: what the database said; see `faults.translate`.
         """
@@ -79,7 +81,14 @@ class Database:
     def _write(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None:
             self._connection = self._writing.connect()
-        return work(self._connection)
+        try:
+            return work(self._connection)
+        except DBAPIError as error:
+            # Cut off before the commit (which has no statement): nothing of it was done, so it is done again. A server
+            # that was stopped in the middle of it, or whose database was started again, goes on as if nothing had been.
+            if not error.connection_invalidated or error.statement is None:
+                raise
+            return work(self._connection)
 
     def _close(self) -> None:
         self._writer.shutdown()
