@@ -53,10 +53,11 @@ async def test_what_is_polled_is_set_looked_at_changed_and_ended(desk: Desk) -> 
 @pytest.mark.usefixtures("github")
 async def test_what_cannot_be_polled_is_refused_with_field_value_and_mend(desk: Desk) -> None:
     await forges.put(desk, OWNER, "lab", Given("gitlab", secret="glpat-x"))
+    await forges.put(desk, OWNER, "bare", Given("git", "/srv/git"))
     with pytest.raises(NotFound, match="handrail forges set nowhere"):
         await polls.put(desk, OWNER, "nowhere", repositories=["acme/shop"], every=60)
-    with pytest.raises(InvalidInput, match="gitlab is not polled, use webhooks"):
-        await polls.put(desk, OWNER, "lab", repositories=["acme/shop"], every=60)
+    with pytest.raises(InvalidInput, match="plain git is not polled"):
+        await polls.put(desk, OWNER, "bare", repositories=["acme/shop"], every=60)
     for repositories, every, field in ((["shop"], 60, "repositories"), (["a/b", "a/b/c"], 60, "repositories"),
                                        (["acme/shop"], 1, "every"), (["acme/shop"], 1e9, "every")):  # fmt: skip
         with pytest.raises(InvalidInput, match=field):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,18 @@ class Small:
         self.notes: dict[str, list[dict[str, Any]]] = {}
         self.statuses: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.comments: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.lose: str | None = None
         """the answer to this call is lost once, after the act"""
+
+    def happened(self, action: str, target: str | None, number: int | None, **more: Any) -> None:
+        """A line of GitLab's events (https://docs.gitlab.com/api/events/)."""
+        self.events.append({
+            "id": len(self.events) + 1, "action_name": action, "target_type": target, "target_iid": number,
+            "created_at": stamp(), "author": {"id": 7, "name": "Alice", "username": "alice"}, **more,
+        })  # fmt: skip
 
     @property
     def url(self) -> str:
@@ -94,10 +104,21 @@ class Small:
         await task
 
 
+PROJECT = {
+    "id": 15, "path_with_namespace": "acme/shop", "default_branch": "main", "http_url_to_repo": "http://x/acme/shop.git",
+    "permissions": {"project_access": {"access_level": 40}, "group_access": None},
+}  # fmt: skip
+
+
+def stamp() -> str:
+    """Now, as GitLab writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class SmallGitLab(Small):
     """A GitLab with the project acme/shop."""
 
-    async def answer(self, call: str, query: Any, body: Any) -> tuple[Any, int]:  # noqa: C901
+    async def answer(self, call: str, query: Any, body: Any) -> tuple[Any, int]:  # noqa: C901, PLR0912
         project = "projects/acme%2Fshop"
         method, _, path = call.partition(" ")
         parts = path.removeprefix(f"{project}/").split("/")
@@ -109,9 +130,12 @@ class SmallGitLab(Small):
             case "GET", ["groups", "acme", "projects"]:
                 return [{"path_with_namespace": "acme/shop"}], 200
             case "GET", ["projects", _]:
-                return {"permissions": {"project_access": {"access_level": 40}, "group_access": None}}, 200
+                return PROJECT | {"web_url": f"{self.url}/acme/shop"}, 200
+            case "GET", ["events"]:
+                return self.events[::-1], 200
             case "GET", ["merge_requests"]:
-                found = [one for one in self.pulls if one["source_branch"] == query["source_branch"]]
+                branch = query.get("source_branch")
+                found = [one for one in self.pulls if branch in (None, one["source_branch"])]
                 return [await self._whole(one) for one in found], 200
             case "POST", ["merge_requests"]:
                 self.pulls.append({**body, "iid": len(self.pulls) + 1, "state": "opened", "labels": []})
@@ -173,7 +197,12 @@ class SmallGitea(Small):
             case "GET", ["orgs", "acme", "repos"]:
                 return [{"full_name": "acme/shop"}, {"full_name": "acme/old", "archived": True}], 200
             case "GET", ["repos", "acme", "shop"]:
-                return {"permissions": {"push": True}}, 200
+                return {"permissions": {"push": True}, "full_name": "acme/shop", "default_branch": "main"}, 200
+            case "GET", ["branches"]:
+                heads = await self.repository.heads()
+                return [{"name": name, "commit": {"id": head}} for name, head in heads.items()], 200
+            case "GET", ["issues", "comments"]:
+                return self.comments, 200
             case "GET", ["pulls"]:
                 return [await self._pull(one) for one in self.pulls[::-1]], 200
             case "POST", ["pulls"]:

@@ -13,7 +13,7 @@ import pytest
 
 from handrail.automation import ArrivalState
 from handrail.errors import StorageFull
-from handrail.forges import News
+from handrail.forges import ForgeKind, News
 from handrail.forges.github import GitHub, Token
 from handrail.forges.http import client
 from handrail.store import arrivals
@@ -72,6 +72,19 @@ class Post:
 
     async def kept(self) -> list[tuple[str, ArrivalState]]:
         return [(f"{row.event}.{row.action}", row.state) for row in await arrivals.newest(self.store)]
+
+
+class Lab(Post):
+    """What a GitLab would tell."""
+
+    async def news(self, source: str, repository: str, seen: Json) -> News:
+        about = {"id": 5, "iid": 2, "action": "open", "title": "Prices"}
+        told: Json = {
+            "object_kind": "issue",
+            "object_attributes": about,
+            "project": {"path_with_namespace": repository},
+        }
+        return News((("issue", told),), {**seen, "began": source}, None, ForgeKind.GITLAB)
 
 
 @pytest.fixture
@@ -194,3 +207,9 @@ async def test_pushes_of_our_own_start_nothing(post: Post) -> None:
     await post.look()
     found = {str(row.payload["ref"]): row.state for row in await arrivals.newest(post.store)}
     assert found == {"refs/heads/handrail/s1": ArrivalState.IGNORED, "refs/heads/feature": ArrivalState.STORED}
+
+
+async def test_news_are_read_as_the_webhooks_of_their_forge_are(post: Post) -> None:
+    lab = Lab(post.hub, post.shop, post.forge, post.store, post.at + timedelta(seconds=EVERY))
+    await lab.look()
+    assert await lab.kept() == [("issues.opened", ArrivalState.STORED)]

@@ -24,7 +24,8 @@ SHORTEST = 10.0
 LONGEST = 86_400.0
 """seconds between two looks"""
 MOST = 200
-_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){1,20}")
+"""a project of GitLab's may lie in groups of groups"""
 
 
 class Asking:
@@ -92,13 +93,14 @@ async def put(desk: Desk, actor: Actor, name: str, *, repositories: Sequence[str
     forge = await forge_rows.get(desk.store, name)
     if forge is None and repositories:
         raise NotFound(f"there is no forge {name!r} to be asked: `handrail forges set {name} --kind github`")
-    if forge is not None and forge.kind != ForgeKind.GITHUB and repositories:
-        raise InvalidInput("name", name, f"name a forge of the kind github: {forge.kind} is not polled, use webhooks")
+    if forge is not None and forge.kind == ForgeKind.GIT and repositories:
+        raise InvalidInput("name", name, "name a forge that tells what happens: plain git is not polled")
     wanted = list(dict.fromkeys(repositories))
     if len(wanted) > MOST:
         raise InvalidInput("repositories", f"{len(wanted)} of them", f"give at most {MOST}")
     for repository in wanted:
-        if not _REPOSITORY.fullmatch(repository):
+        nested = forge is not None and forge.kind == ForgeKind.GITLAB
+        if not _REPOSITORY.fullmatch(repository) or (repository.count("/") > 1 and not nested):
             raise InvalidInput("repositories", repository, "give owner/name")
     if not values.duration("every", every, LONGEST) >= SHORTEST:
         raise InvalidInput("every", every, f"give {SHORTEST:.0f} seconds or more")

@@ -80,11 +80,13 @@ class News:
         told: events and payloads as the forge's webhooks have them, the oldest first.
         seen: what the next look needs of this one.
         wait: seconds for which the forge asks to be left alone; None where it does not.
+        kind: of the forge in whose words it is told.
     """
 
     told: tuple[tuple[str, dict[str, Any]], ...]
     seen: Json
     wait: float | None = None
+    kind: ForgeKind = ForgeKind.GITHUB
 
 
 class Push(Protocol):

@@ -15,6 +15,7 @@ import httpx2
 from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
 from handrail.forges.acts import act
+from handrail.forges.gitea_news import Look
 from handrail.forges.http import Api
 from handrail.forges.setup import address
 from handrail.types import Json
@@ -65,9 +66,9 @@ class Gitea:
             found = [item async for item in self._api.pages(f"/users/{name}/repos", what)]
         return sorted(str(item["full_name"]) for item in found if not item.get("archived"))
 
-    async def news(self, repository: str, seen: Json) -> News:  # noqa: ARG002
+    async def news(self, repository: str, seen: Json) -> News:
         """See `Forge`."""
-        raise faults.Unsupported(f"{repository}: Gitea is not polled; its webhooks start workflows")
+        return await Look(self._api, repository, seen).news()
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:
         """See `Forge`."""

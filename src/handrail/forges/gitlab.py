@@ -18,6 +18,7 @@ from handrail.errors import ForgeError
 from handrail.forges import Checked, ForgeKind, News, Receipt, Remote, faults
 from handrail.forges import effects as e
 from handrail.forges.acts import act
+from handrail.forges.gitlab_news import Look
 from handrail.forges.http import Api
 from handrail.forges.setup import address
 from handrail.types import Json
@@ -83,9 +84,9 @@ class GitLab:
             found = [item async for item in self._api.pages(f"/users/{name}/projects", what, {"archived": "false"})]
         return sorted(str(item["path_with_namespace"]) for item in found)
 
-    async def news(self, repository: str, seen: Json) -> News:  # noqa: ARG002
+    async def news(self, repository: str, seen: Json) -> News:
         """See `Forge`."""
-        raise faults.Unsupported(f"{repository}: GitLab is not polled; its webhooks start workflows")
+        return await Look(self._api, repository, seen).news()
 
     async def act(self, effect: e.Effect, key: str) -> Receipt:
         """See `Forge`."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from handrail.errors import Conflict, ForgeError, HandrailError
-from handrail.forges import News
+from handrail.forges import ForgeKind, News
 from handrail.store import arrivals
 from handrail.store import polls as rows
 from handrail.store.engine import Store
@@ -23,7 +23,7 @@ from handrail.store.log import Write
 from handrail.store.polls import PollRow
 from handrail.triggers import DAY, Settings
 from handrail.triggers.receive import arrival
-from handrail.triggers.senders import github
+from handrail.triggers.senders import gitea, github, gitlab
 from handrail.types import Json, now
 
 _log = logging.getLogger("handrail.triggers")
@@ -40,6 +40,8 @@ LONGEST = timedelta(hours=1)
 """between two tries, however often they failed"""
 AT_ONCE = 4
 """looks at the same time"""
+_READ = {ForgeKind.GITHUB: github.message, ForgeKind.GITLAB: gitlab.message, ForgeKind.GITEA: gitea.message}
+"""how what a forge of this kind tells is read: as its webhooks are"""
 
 
 class Forges(Protocol):
@@ -148,7 +150,7 @@ class Poller:
         window = DAY + (at - (row.looked or at))  # a webhook may have told of it since the last look
         writes: list[Write] = []
         for event, payload in found.told:
-            seen = github.message(event, payload, None)
+            seen = _READ[found.kind](event, payload, None)
             told = replace(seen, delivery=f"poll:{seen.meaning}"[:1000])  # a look that is repeated finds it kept
             writes.append(arrivals.put(arrival(row.source, told, at, settings), window))
         due = at + timedelta(seconds=max(row.every, found.wait or 0.0))

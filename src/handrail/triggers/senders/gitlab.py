@@ -6,6 +6,8 @@ GitHub has them, so that one workflow serves both.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from handrail.triggers import Hook, Message, Settings
 from handrail.triggers.fields import at, digest, number, text, word
 from handrail.triggers.signatures import shared
@@ -25,13 +27,18 @@ def verify(hook: Hook, secret: str, settings: Settings) -> None:  # noqa: ARG001
 
 def read(hook: Hook, payload: Json) -> Message:
     """See `Sender.read`."""
+    return message("", payload, hook.headers.get("idempotency-key") or hook.headers.get("x-gitlab-event-uuid"))
+
+
+def message(_: str, payload: Json, delivery: str | None) -> Message:
+    """What a payload says; polls make the same payloads, and so the same meanings."""
     kind = text(payload, "object_kind") or text(payload, "event_name") or "unknown"
     told = _told(kind, payload)
     repository = text(payload, "project", "path_with_namespace")
     return Message(
         event=_EVENTS.get(kind, kind),
         payload=told,
-        delivery=hook.headers.get("idempotency-key") or hook.headers.get("x-gitlab-event-uuid"),
+        delivery=delivery,
         meaning=":".join([kind, repository or "", *_meaning(kind, payload)]),
         action=_action(kind, payload),
         sender=text(told, "sender", "login"),
@@ -55,14 +62,31 @@ def _action(kind: str, payload: Json) -> str | None:
 
 
 def _meaning(kind: str, payload: Json) -> list[str]:
-    own = [word(payload, "object_attributes", key) for key in ("id", "action", "status", "updated_at")]
+    own = at(payload, "object_attributes")
+    action = word(own, "action")
     match kind:
         case "push" | "tag_push":
             return [word(payload, "ref"), word(payload, "after")]
-        case "merge_request" | "issue" | "note" | "pipeline":
-            return [*own, word(payload, "object_attributes", "last_commit", "id")]
+        case "note":  # older GitLabs name no action: there is but one
+            return [word(own, "id"), *(["update", word(own, "updated_at")] if action == "update" else ["create"])]
+        case "merge_request" | "issue" if action in {"open", "merge"}:  # once in its life, and it may be edited since
+            return [word(own, "id"), action]
+        case "merge_request" if word(own, "oldrev"):
+            return [word(own, "id"), "update", word(own, "last_commit", "id")]
+        case "merge_request" | "issue" | "pipeline":
+            said = [word(own, "id"), action, word(own, "status"), _second(word(own, "updated_at"))]
+            return [*said, word(own, "last_commit", "id")]
         case _:
             return [digest(payload)]
+
+
+def _second(text: str) -> str:
+    """A time as one word, whatever the form that this GitLab writes it in."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
+    except ValueError:
+        return text
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _told(kind: str, payload: Json) -> Json:
@@ -78,8 +102,10 @@ def _told(kind: str, payload: Json) -> Json:
     told["sender"] = {"login": text(payload, "user", "username") or text(payload, "user_username")}
     request = own if kind == "merge_request" else at(payload, "merge_request")
     if isinstance(request, dict):
+        source = text(request, "source", "path_with_namespace")
+        head = {"sha": text(request, "last_commit", "id"), "ref": text(request, "source_branch")}
         told["pull_request"] = _subject(request) | {
-            "head": {"sha": text(request, "last_commit", "id"), "ref": text(request, "source_branch")},
+            "head": head if source is None else {**head, "repo": {"full_name": source}},
             "base": {"ref": text(request, "target_branch")},
             "draft": at(request, "draft"),
             "merged": text(request, "state") == "merged",
