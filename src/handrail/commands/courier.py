@@ -19,6 +19,7 @@ from handrail.automation import EffectState
 from handrail.clean import one_line
 from handrail.errors import Conflict, HandrailError
 from handrail.kinds import Kind
+from handrail.loop import Loop
 from handrail.notify import Notice, Occasion
 from handrail.runs.rooms import Carried, Carrier, Refused
 from handrail.runs.verdict import FORGE, Pace
@@ -59,8 +60,7 @@ class Courier:
         self._tell = tell
         self._pace = pace
         self._going: dict[EffectId, asyncio.Task[None]] = {}
-        self._wake = asyncio.Event()
-        self._loop: asyncio.Task[None] | None = None
+        self._loop = Loop("approved effects", self._look, retry=FALLBACK)
 
     async def start(self) -> None:
         """Take up what the last server left: one server has the data directory, so nobody else holds any of it."""
@@ -68,12 +68,12 @@ class Courier:
             if row.state is EffectState.CARRYING:
                 with contextlib.suppress(Conflict):
                     await self._store.log.write(guard=rows.settle(row, due=now()))
-        self._loop = asyncio.create_task(self._carry_on(), name="courier")
+        self._loop.start()
 
     async def stop(self) -> None:
         """Let go of everything; the next server looks what became of it."""
-        loop, self._loop = self._loop, None
-        going = [*self._going.values(), *([loop] if loop is not None else [])]
+        await self._loop.stop()  # first: it begins tries
+        going = list(self._going.values())
         for task in going:
             task.cancel()
         await asyncio.gather(*going, return_exceptions=True)
@@ -96,12 +96,12 @@ class Courier:
             await self._store.log.write(guard=rows.take(row, now() + timedelta(seconds=LEASE)))
             row = replace(row, state=EffectState.CARRYING, epoch=row.epoch + 1, tries=row.tries + 1)
             await self._came(row, await self._held(row))
-            self._wake.set()
+            self._loop.wake()
         except Conflict:
             pass  # another hand has it, or it was taken back
         except HandrailError as error:  # the store fails: the effect is due again when its time has run out
             _log.warning("effect %s is tried again: %s", row.id, error)
-            asyncio.get_running_loop().call_later(FALLBACK, self._wake.set)
+            asyncio.get_running_loop().call_later(FALLBACK, self._loop.wake)
 
     async def _held(self, row: EffectRow) -> Carried | Refused:
         """Carry out while the effect is held; raises Conflict once another has it."""
@@ -155,18 +155,6 @@ class Courier:
             await self._store.log.append(row.session, [notice], *more, guard=guard)
 
     # --- carrying on --------------------------------------------------------------------------------------------------
-
-    async def _carry_on(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                wait = await self._look()
-            except Exception:  # noqa: BLE001  # as above
-                _log.exception("looking for effects to carry out failed; it is tried again")
-                wait = FALLBACK
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):  # wait_for of Python 3.11 can lose a cancellation
-                    await self._wake.wait()
 
     async def _look(self) -> float:
         """Begin what is due; returns the seconds until something else is."""

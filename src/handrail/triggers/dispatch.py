@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from handrail.automation import ArrivalState
 from handrail.errors import Conflict, HandrailError
+from handrail.loop import Loop
 from handrail.store import arrivals
 from handrail.store.arrivals import ArrivalRow
 from handrail.store.engine import Store
@@ -70,39 +71,26 @@ class Dispatcher:
         self._store = store
         self._listeners = listeners
         self._start = start
-        self._wake = asyncio.Event()
+        self._loop = Loop("events", self._look, retry=_RETRY)
         self._woken = 0.0
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take up what an earlier server left, and go on."""
-        self._wake.set()
-        self._task = asyncio.create_task(self._run(), name="events")
+        self._loop.start()
 
     async def stop(self) -> None:
         """Stop; what is not worked off stays stored."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.stop()
 
     def wake(self) -> None:
         """Look at the table now: something was stored."""
         self._woken = time.monotonic()
-        self._wake.set()
+        self._loop.wake()
 
-    async def _run(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await self._wake.wait()
-            self._wake.clear()
-            try:
-                while await self.work_off():
-                    pass
-            except HandrailError as error:
-                _log.error("events wait: %s", error)
-                await asyncio.sleep(_RETRY)
-                self._wake.set()
+    async def _look(self) -> float:
+        while await self.work_off():
+            pass
+        return _LOOK
 
     async def work_off(self) -> int:
         """Match one batch of stored events; returns how many there were."""

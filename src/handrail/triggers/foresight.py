@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from handrail.errors import HandrailError
+from handrail.loop import Loop
 from handrail.notify import Notice, Occasion
 from handrail.store import forges as forge_rows
 from handrail.store.engine import Store
@@ -62,27 +62,19 @@ class Foresight:
         self._check = check
         self._tell = tell
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop("credentials", self._again, retry=EACH, first=FIRST)
 
     async def start(self) -> None:
         """Look from now on."""
-        self._task = asyncio.create_task(self._run(), name="foresight")
+        self._loop.start()
 
     async def stop(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.stop()
 
-    async def _run(self) -> None:
-        wait = FIRST
-        while True:
-            await asyncio.sleep(wait)
-            wait = EACH
-            try:
-                await self.look()
-            except Exception:  # noqa: BLE001  # the edge of it: one odd answer must not end all looks
-                _log.exception("credentials could not be tried; they are tried again")
+    async def _again(self) -> float:
+        await self.look()
+        return EACH
 
     async def look(self) -> None:
         """Try the credential of each forge that a schedule needs within a day; tell of those that will not serve."""

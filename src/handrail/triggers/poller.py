@@ -16,6 +16,7 @@ from typing import Protocol
 
 from handrail.errors import Conflict, ForgeError, HandrailError
 from handrail.forges import ForgeKind, News
+from handrail.loop import Loop
 from handrail.store import arrivals
 from handrail.store import polls as rows
 from handrail.store.engine import Store
@@ -73,34 +74,19 @@ class Poller:
         self._forges = forges
         self._arrived = arrived
         self._clock = clock
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop("polls", self.look, retry=RETRY)
 
     async def start(self) -> None:
         """Begin with what is due."""
-        self._task = asyncio.create_task(self._run(), name="polls")
+        self._loop.start()
 
     async def stop(self) -> None:
         """Stop; a look that is under way is left to whoever comes next."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.stop()
 
     def wake(self) -> None:
         """Look now: what is polled was changed."""
-        self._wake.set()
-
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            wait = RETRY
-            try:
-                wait = await self.look()
-            except* HandrailError as errors:  # of the database: those of a forge are part of a look
-                _log.error("polls wait: %s", "; ".join(map(str, errors.exceptions)))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
+        self._loop.wake()
 
     async def look(self) -> float:
         """Look at all that is due; returns the seconds until the next is."""

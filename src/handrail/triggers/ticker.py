@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from handrail.automation import TickState
 from handrail.errors import Conflict, HandrailError
+from handrail.loop import Loop
 from handrail.store import ticks as tick_rows
 from handrail.store import workflows as workflow_rows
 from handrail.store.engine import Store
@@ -131,22 +132,19 @@ class Ticker:
         self._scheduled = scheduled
         self._starter = starter
         self._clock = clock or Clock()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop("schedules", self.look, retry=RETRY, pause=self._pause)
 
     async def start(self) -> None:
         """Decide what came due meanwhile, and go on."""
-        self._task = asyncio.create_task(self._run(), name="schedules")
+        self._loop.start()
 
     async def stop(self) -> None:
         """Stop; what is due afterwards is decided by whoever comes next."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.stop()
 
     def wake(self) -> None:
         """Look now: a workflow was enabled, disabled or changed."""
-        self._wake.set()
+        self._loop.wake()
 
     async def look(self) -> float:
         """Decide all that is due; returns the seconds until the next look."""
@@ -159,21 +157,11 @@ class Ticker:
                 wait = min(wait, RETRY)
         return wait
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                wait = await self.look()
-            except Exception:  # noqa: BLE001  # the edge of all schedules: one that is broken must not stop the others
-                _log.exception("looking at schedules failed; it is tried again")
-                wait = RETRY
-            await self._pause(wait)
-
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float, woken: asyncio.Event) -> None:
         """Wait by the wall clock, or until something changes or a clock jumps."""
         wall, running = self._clock.wall(), self._clock.running()
         end = wall + timedelta(seconds=seconds)
-        while not self._wake.is_set():
+        while not woken.is_set():
             left = (end - self._clock.wall()).total_seconds()
             apart = (self._clock.wall() - wall).total_seconds() - (self._clock.running() - running)
             if abs(apart) > JUMP:
@@ -185,7 +173,7 @@ class Ticker:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, GLANCE)):
-                    await self._wake.wait()
+                    await woken.wait()
 
     async def _settle(self, item: Scheduled) -> float:
         """Decide what is due of one workflow; returns the seconds until its next tick."""
