@@ -111,7 +111,8 @@ class Decoder:
             case "agent_message_chunk":
                 return _chunk(raw, thought=False)
             case "agent_thought_chunk":
-                return _chunk(raw, thought=True)
+                # Handrail's own agent tells of a failed attempt so: other clients show it as a thought.
+                return failure(raw.get("_meta")) or _chunk(raw, thought=True)
             case "tool_call" | "tool_call_update":
                 return self._tool(raw)
             case "plan":

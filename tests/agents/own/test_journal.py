@@ -1,3 +1,5 @@
+"""What a session remembers survives its process: the journal, session/load and session/resume."""
+
 from __future__ import annotations
 
 import asyncio
@@ -8,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from handrail.agents.own.journal import NOT_RUN, UNKNOWN, Journal
+from handrail.agents.own.memory import NOT_RUN, UNKNOWN, Journal
 from handrail.agents.own.messages import Call, Message
 from handrail.errors import Conflict, NotFound
 from tests.agents.own.conftest import MakeOwn
@@ -110,16 +112,19 @@ async def test_unknown_sessions_are_refused(make: MakeOwn, session: str) -> None
 def test_a_torn_tail_is_left_out(tmp_path: Path) -> None:
     """Incident 16 (CC#53821) in the own agent's journal; in the log: tests/store/test_engine.py."""
     journal = Journal(tmp_path, "s", create=True)
-    journal.write("state", cwd="/w")
-    journal.write("message", message=Message("user", "hello"))
+    journal.keep("state", cwd="/w")
+    journal.keep("message", message=Message("user", "hello"))
     journal.close()
     whole = journal.path.read_bytes()
-    for tail in (b'{"k":"answer","te', b'{"k":"answer"', b"\xff\xfe", b"[1]"):
+    for tail in (b'{"k":"answer","te', b'\n{"k":"answer"', b"\n\xff\xfe", b"\n[1]", b"\n"):
         journal.path.write_bytes(whole + tail)
         journal = Journal(tmp_path, "s")
-        assert journal.read().live == [Message("user", "hello")]
-        journal.write("message", message=Message("agent", "hi"))
-        assert journal.read().live == [Message("user", "hello"), Message("agent", "hi")]
+        assert journal.memory.live == [Message("user", "hello")] * (tail[:1] == b"\n")
+        journal.keep("message", message=Message("agent", "hi"))
+        journal.close()
+        journal = Journal(tmp_path, "s")
+        assert journal.memory.live[-1:] == [Message("agent", "hi")]
+        assert journal.memory.cwd == "/w"
         journal.close()
 
 
@@ -149,16 +154,16 @@ async def test_a_session_of_another_version_is_not_pretended_to_be_remembered(ma
 
 
 def test_calls_and_results_are_paired(tmp_path: Path) -> None:
-    calls = [Call(1, "a", "shell", {"command": "x"}), Call(2, "b", "shell", {}), Call(3, "c", "shell", {})]
+    calls = [Call(name, "shell", args={"command": name}, number=at) for at, name in enumerate("abc", 1)]
     journal = Journal(tmp_path, "s", create=True)
-    journal.write("message", message=Message("agent", "", calls))
-    journal.write("call", number=1, result=UNKNOWN, ok=False)
-    journal.write("call", number=1, result="out", ok=True)
-    journal.write("call", number=2, result=UNKNOWN, ok=False)
-    memory = journal.read()
+    journal.keep("message", message=Message("agent", "", calls))
+    journal.keep("call", number=1, result=UNKNOWN, ok=False)
+    journal.keep("call", number=1, result="out", ok=True)
+    journal.keep("call", number=2, result=UNKNOWN, ok=False)
     journal.close()
+    memory = Journal(tmp_path, "s").memory
     done, begun, never = memory.live[0].calls
-    assert done == Call(1, "a", "shell", {"command": "x"}, result="out", ok=True)
+    assert done == Call("a", "shell", args={"command": "a"}, number=1, result="out", ok=True)
     assert (begun.result, never.result, begun.ok, never.ok) == (UNKNOWN, NOT_RUN, False, False)
     assert memory.calls == 3
 
@@ -182,7 +187,7 @@ async def test_what_is_shown_was_written_before(make: MakeOwn) -> None:
         turn = asyncio.ensure_future(own.prompt(prompt([{"text": "abc", "chunks": 3, "delay": 0.1}])))
         for length in (1, 2, 3):
             await own.until(lambda n=length: len(own.text()) >= n)  # type: ignore[misc]
-            records = [json.loads(line) for line in file.read_text().splitlines()]
+            records = [json.loads(line) for line in file.read_text().splitlines()[1:]]
             assert len("".join(record["text"] for record in records if record["k"] == "chunk")) >= length
         await turn
 

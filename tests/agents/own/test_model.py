@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from handrail.agents import Failure
+from handrail.agents.decode import Decoder
+from handrail.agents.faults import of_rpc
 from tests.agents.own.conftest import MakeOwn
 from tests.agents.own.driver import Refused
 from tests.fake_provider import FakeProvider, prompt
 
 WIRES = ("openai-chat", "openai-responses", "anthropic", "gemini")
-AIR = {"_meta": {"jetbrains": {"air": {"version": 1, "capabilities": ["sessionFailure"]}}}}
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -28,11 +30,11 @@ async def test_what_passes_is_tried_again(make: MakeOwn, fake: FakeProvider, wir
 
 
 STAYS = [
-    ("500", "server_error", -32603, 3),
-    ("429", "rate_limit", -32603, 3),
-    ("401", "authentication_failed", -32000, 1),
-    ("400", "invalid_request", -32603, 1),
-    ("drop", "server_error", -32603, 3),
+    ("500", "provider", -32603, 3),
+    ("429", "limit", -32603, 3),
+    ("401", "auth", -32000, 1),
+    ("400", "provider", -32603, 1),
+    ("drop", "provider", -32603, 3),
 ]
 
 
@@ -46,7 +48,7 @@ async def test_what_stays_is_an_error(
         await own.new()
         with pytest.raises(Refused) as refused:
             await own.prompt(prompt([{"fault": fault}]))
-        assert (refused.value.code, refused.value.data) == (code, {"errorKind": kind})
+        assert (refused.value.code, of_rpc(code, str(refused.value), None).kind) == (code, kind)
         assert len(fake.model_calls) == calls
         if fault.isdigit():
             assert f"HTTP {fault}: scripted" in str(refused.value)
@@ -59,7 +61,7 @@ async def test_a_spent_budget_is_not_tried_again(make: MakeOwn, fake: FakeProvid
         for fault in ("429", "400"):
             with pytest.raises(Refused, match="budget of this session is spent") as refused:
                 await own.prompt(prompt([{"fault": fault, "text": "the budget of this session is spent"}]))
-            assert refused.value.data == {"errorKind": "billing_error"}
+            assert of_rpc(refused.value.code, str(refused.value), None).kind == "limit"
     assert len(fake.model_calls) == 2
 
 
@@ -73,16 +75,14 @@ async def test_retry_after_is_honoured_within_reason(make: MakeOwn) -> None:
             await own.prompt(prompt([{"fault": "429", "retry_after": 3600}]))
 
 
-async def test_a_client_that_takes_failures_gets_them_as_such(make: MakeOwn) -> None:
-    own = make()
-    own.capabilities = AIR
-    async with own:
+async def test_drivers_know_a_failed_attempt_from_a_thought(make: MakeOwn) -> None:
+    async with make() as own:
         await own.new()
         await own.prompt(prompt([{"fault": "500", "times": 1}]))
-        (told,) = [update for update in own.of("session_info_update") if "_meta" in update]
-        failure = told["_meta"]["jetbrains"]["air"]["sessionFailure"]
-        assert "attempt 2 of 5" in failure["title"]
-        assert own.text("agent_thought_chunk") == ""
+        (told,) = (Decoder().update(update) for update in own.of("agent_thought_chunk"))
+        assert isinstance(told, Failure)
+        assert told.retrying
+        assert "attempt 2 of 5" in told.title
 
 
 @pytest.mark.parametrize("fault", ["stall", "no_answer"])

@@ -39,7 +39,7 @@ async def test_the_handshake(make: MakeOwn) -> None:
         ("session/prompt", {"sessionId": "unknown", "prompt": []}, -32002),
         ("session/set_mode", {"sessionId": "unknown", "modeId": "auto"}, -32002),
         ("session/nonsense", {}, -32601),
-        ("$/cancel_request", {"requestId": [1]}, -32602),
+        ("session/cancel", {"sessionId": [1]}, -32602),
     ],
 )
 async def test_bad_requests(make: MakeOwn, method: str, params: dict[str, Any], code: int) -> None:

@@ -5,11 +5,18 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from handrail.agents.own.cancel import Cancel, Cancelled
-from handrail.agents.own.shell import Output, Ran, Shell
+from handrail.agents.own.shell import Shell
+
+
+class Ran(NamedTuple):
+    output: str
+    code: int
+    note: str
 
 
 @pytest.fixture
@@ -20,7 +27,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def run(shell: Shell, command: str, timeout: float = 10) -> Ran:
-    return shell.run(command, timeout, Cancel(), lambda _: None)
+    return Ran(*shell.run(command, timeout, Cancel(), lambda _: None))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +70,6 @@ def test_state_lasts(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     run(shell, "cd sub; export A=1; f() { echo f$A; }; exec 2>/dev/null; set -o pipefail")
     assert run(shell, "f; pwd; ls missing").output.startswith(f"f1\n{tmp_path}/sub\nls: ")
-    assert shell.cwd == f"{tmp_path}/sub"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_a_shell_that_ends_is_replaced(shell: Shell, tmp_path: Path, command: st
     ran = run(shell, command)
     assert (ran.output, ran.code) == ("last\n", code)
     assert "ended the shell itself" in ran.note
-    assert run(shell, "pwd; echo [$x]").output == f"{tmp_path}/sub\n[]\n"
+    assert run(shell, "pwd; echo [$x]").output == f"{tmp_path}\n[]\n"
 
 
 def test_a_program_that_took_the_shells_place_is_waited_for(shell: Shell) -> None:
@@ -105,9 +111,10 @@ def test_what_runs_in_the_background_holds_nothing_up(shell: Shell) -> None:
 
 @pytest.mark.parametrize("command", ["sleep 30.17; echo more", "yes", "trap '' TERM INT; sleep 30.17", "kill -STOP $$"])
 def test_a_timeout_kills_the_whole_command(shell: Shell, command: str) -> None:
+    began = time.monotonic()
     ran = run(shell, command, 0.5)
+    assert time.monotonic() - began < 10
     assert "timed out after 0.5 s and was killed" in ran.note
-    assert ran.seconds < 10
     assert len(ran.output) < 31_000
     assert run(shell, "pgrep -f '^sleep 30.17' || echo none").output == "none\n"
 
@@ -125,34 +132,13 @@ def test_cancel_kills_at_once(shell: Shell) -> None:
         shell.run("echo never", 60, cancel, lambda _: None)
 
 
-def test_a_folder_that_is_gone(shell: Shell, tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    run(shell, "cd sub")
-    run(shell, "rmdir ../sub; exit")
-    assert run(shell, "pwd").output == "/\n"
-
-
 def test_much_output_keeps_its_ends(shell: Shell) -> None:
     ran = run(shell, "seq 1 200000")
     assert ran.output.startswith("1\n2\n")
     assert ran.output.endswith("\n200000\n")
+    assert "characters left out at least" in ran.output
     assert len(ran.output) < 31_000
 
 
 def test_long_commands_fit(shell: Shell) -> None:
     assert run(shell, f"echo {'x' * 200_000} | wc -c").output == "200001\n"
-
-
-@pytest.mark.parametrize("size", [0, 29, 30, 31, 32, 100, 1000])
-def test_output_is_bounded_and_says_so(size: int) -> None:
-    whole = bytes(ord("a") + at % 26 for at in range(size))
-    for piece in (1, 7, 1000):
-        output = Output(30)
-        for at in range(0, size, piece):
-            output.add(whole[at : at + piece])
-        text = output.text()
-        assert text == (
-            whole.decode()
-            if size <= 30
-            else f"{whole[:10].decode()}\n[… {size - 30} bytes left out …]\n{whole[-20:].decode()}"
-        )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,7 @@ import pytest
 
 from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.messages import Call, arguments
-from handrail.agents.own.tools import Act, Outcome, ToolFault, Workbench
-from handrail.agents.own.tools import prepare as prepared
+from handrail.agents.own.tools import ToolFault, Workbench, perform
 
 
 @pytest.fixture
@@ -18,23 +18,39 @@ def bench(tmp_path: Path) -> Workbench:
     return Workbench(tmp_path, {"PATH": os.environ["PATH"], "HANDRAIL_TOKEN": "secret", "HOME": "/home/x"}, 4000)
 
 
-def prepare(bench: Workbench, name: str, **args: Any) -> Act:
-    return prepared(bench.tools, Call(1, "1", name, args))
+class Begun:
+    """What a tool says that it is about to do; `meanwhile` happens then."""
+
+    def __init__(self, meanwhile: Callable[[], object] = bool) -> None:
+        self.cancel, self.ends, self.title, self.card, self._meanwhile = (
+            Cancel(),
+            False,
+            "",
+            dict[str, Any](),
+            meanwhile,
+        )
+
+    def begin(self, title: str, kind: str, *, asks: bool = False, **card: Any) -> None:
+        self.title, self.card = title, {"kind": kind, "asks": asks, **card}
+        self._meanwhile()
+
+    def progress(self, output: str) -> None:
+        pass
 
 
-def do(bench: Workbench, name: str, **args: Any) -> Outcome:
-    return prepare(bench, name, **args).run(Cancel(), lambda _: None)
+def do(bench: Workbench, name: str, step: Begun | None = None, **args: Any) -> str:
+    return perform(bench.tools, Call("1", name, args=args), step or Begun())
 
 
 def test_read_in_parts(bench: Workbench, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("".join(f"line {n}\n" for n in range(1, 1001)))
-    assert do(bench, "read", path="f", first=3, last=4).text.startswith("     3\tline 3\n     4\tline 4\n")
-    whole = do(bench, "read", path="f").text
+    assert do(bench, "read", path="f", first=3, last=4).startswith("     3\tline 3\n     4\tline 4\n")
+    whole = do(bench, "read", path="f")
     assert len(whole) < 4200
-    assert "of 1000; read on with first=" in whole
-    assert do(bench, "read", path="f", first=1000).text == "  1000\tline 1000\n"
-    assert do(bench, "read", path="f", first=1001).text == "(nothing there)"
-    assert do(bench, "read", path=".").text == "f"
+    assert "characters left out: read in parts" in whole
+    assert do(bench, "read", path="f", first=1000) == "  1000\tline 1000\n"
+    assert do(bench, "read", path="f", first=1001) == "(nothing there)"
+    assert do(bench, "read", path=".") == "f"
     (tmp_path / "bin").write_bytes(b"\0\1")
     with pytest.raises(ToolFault, match="binary file of 2 bytes"):
         do(bench, "read", path="bin")
@@ -42,18 +58,20 @@ def test_read_in_parts(bench: Workbench, tmp_path: Path) -> None:
 
 def test_edit_needs_text_that_occurs_once(bench: Workbench, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("a\n  b\na\n")
-    with pytest.raises(ToolFault, match=r"occurs 2 times \(first at lines 1, 3\)"):
-        prepare(bench, "edit", path="f", old="a", new="c")
+    with pytest.raises(ToolFault, match="occurs 2 times"):
+        do(bench, "edit", path="f", old="a", new="c")
     with pytest.raises(
         ToolFault, match="does not occur: read the file again; its first line, but for spaces, is line 2"
     ):
-        prepare(bench, "edit", path="f", old="b\nc", new="d")
+        do(bench, "edit", path="f", old="b\nc", new="d")
     for old, new, why in (("", "x", "empty"), ("b", "b", "the same")):
         with pytest.raises(ToolFault, match=why):
-            prepare(bench, "edit", path="f", old=old, new=new)
-    act = prepare(bench, "edit", path="f", old="b", new="x")
-    assert (tmp_path / "f").read_text() == "a\n  b\na\n"
-    assert act.run(Cancel(), lambda _: None).text == "edited f at line 2"
+            do(bench, "edit", path="f", old=old, new=new)
+
+    step = Begun(lambda: seen.append((tmp_path / "f").read_text()))
+    seen: list[str] = []
+    assert do(bench, "edit", step, path="f", old="b", new="x") == "edited f at line 2"
+    assert (step.title, step.card["asks"], seen) == ("Edit f", True, ["a\n  b\na\n"])
     assert (tmp_path / "f").read_text() == "a\n  x\na\n"
 
 
@@ -62,19 +80,13 @@ def test_edit_keeps_bytes_line_ends_mode_and_links(bench: Workbench, tmp_path: P
     file.write_bytes(b"\xff\r\none\r\ntwo\r\n")
     file.chmod(0o755)
     (tmp_path / "link").symlink_to("f")
-    act = prepare(bench, "edit", path="link", old="one\ntwo", new="1\n2")
-    assert act.card(Call(1, "1", "edit", {}))["content"][0]["newText"] == "\ufffd\r\n1\r\n2\r\n"
-    act.run(Cancel(), lambda _: None)
+    step = Begun()
+    do(bench, "edit", step, path="link", old="one\ntwo", new="1\n2")
+    assert step.card["content"][0]["newText"] == "\ufffd\r\n1\r\n2\r\n"
     assert file.read_bytes() == b"\xff\r\n1\r\n2\r\n"
     assert file.stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "link").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "link"]
-
-
-def test_a_large_file_shows_only_what_changes(bench: Workbench, tmp_path: Path) -> None:
-    (tmp_path / "f").write_text("x" * 300_000 + "old")
-    act = prepare(bench, "edit", path="f", old="old", new="new")
-    assert act.diff == ("old", "new")
 
 
 @pytest.mark.parametrize("repository", [False, True])
@@ -88,27 +100,28 @@ def test_search(bench: Workbench, tmp_path: Path, repository: bool) -> None:
         (tmp_path / name).write_bytes(b"one\nfind me 1\n\xff find me 2\n")
     (tmp_path / "bin").write_bytes(b"\0find me")
     (tmp_path / "re.py").write_text("raise SystemExit('the workspace must not run in our own programs')")
-    assert do(bench, "search", pattern=r"find\sme", glob="*.py").text.splitlines() == [
+    assert do(bench, "search", pattern=r"find\sme", glob="*.py").splitlines() == [
         "a.py:2:find me 1",
         "a.py:3:\ufffd find me 2",
         "sub/c.py:2:find me 1",
         "sub/c.py:3:\ufffd find me 2",
     ]
-    assert do(bench, "search", pattern="", glob="*.py").text.splitlines() == ["a.py", "re.py", "sub/c.py"]
-    assert do(bench, "search", pattern="find", path="b.txt").text.startswith("b.txt:2:")
-    assert do(bench, "search", pattern="find", path="sub").text.startswith("sub/c.py:2:")
-    assert do(bench, "search", pattern="", glob="sub/*").text == "sub/c.py\n"
-    assert do(bench, "search", pattern="nowhere").text == "nothing found"
+    assert do(bench, "search", pattern="", glob="*.py").splitlines() == ["a.py", "re.py", "sub/c.py"]
+    assert do(bench, "search", pattern="find", path="b.txt").startswith("b.txt:2:")
+    assert do(bench, "search", pattern="find", path="sub").startswith("sub/c.py:2:")
+    assert do(bench, "search", pattern="", glob="sub/*") == "sub/c.py\n"
+    assert do(bench, "search", pattern="nowhere") == "nothing found"
     with pytest.raises(ToolFault, match=r"(?i)regular expression|regex"):
         do(bench, "search", pattern="(")
     (tmp_path / "many").write_text("find\n" * 5000)
-    much = do(bench, "search", pattern="find").text
+    much = do(bench, "search", pattern="find")
     assert much.endswith("[there is more: narrow the search]")
     assert len(much) < 5000
 
 
 def test_tools_do_not_get_our_secrets(bench: Workbench) -> None:
-    assert do(bench, "shell", command="env | grep -c HANDRAIL").text == "0\n[exit status 1]"
+    with pytest.raises(ToolFault, match=r"^0\n\[exit status 1]$"):
+        do(bench, "shell", command="env | grep -c HANDRAIL")
     bench.bash.close()
 
 

@@ -1,3 +1,5 @@
+"""Turns on every wire: tools, permissions, cancelling, going in circles, plan and ask."""
+
 from __future__ import annotations
 
 import asyncio
@@ -186,19 +188,6 @@ async def test_cancel_while_a_permission_is_open(make: MakeOwn) -> None:
         assert list(own.cwd.iterdir()) == []
 
 
-async def test_a_request_can_be_cancelled_by_its_id(make: MakeOwn) -> None:
-    async with make() as own:
-        await own.new("auto")
-        turn = own.begin("session/prompt", sessionId=own.session, prompt=[_text(prompt([{"shell": "sleep 30"}]))])
-        await own.until(lambda: bool(own.of("tool_call")))
-        own.send({"jsonrpc": "2.0", "method": "$/cancel_request", "params": {"requestId": own._next}})
-        assert (await turn)["stopReason"] == "cancelled"
-
-
-def _text(text: str) -> dict[str, str]:
-    return {"type": "text", "text": text}
-
-
 async def test_going_in_circles_is_told_once_and_then_fails(make: MakeOwn, fake: FakeProvider) -> None:
     async with make() as own:
         await own.new("auto")
@@ -304,7 +293,7 @@ async def test_large_and_broken_output_reaches_the_model_bounded(make: MakeOwn, 
         await own.prompt(prompt([{"shell": binary}]))
         (output,) = own.outputs()
         assert 30_000 < len(output) < 33_000
-        assert "bytes left out" in output
+        assert "characters left out" in output
         assert output.endswith("\ufffd\ufffd end\n")
     assert len(fake.model_calls[-1].raw) < 45_000
 
@@ -322,13 +311,7 @@ async def test_guides_are_read(make: MakeOwn, fake: FakeProvider) -> None:
         (own.cwd / ".git").mkdir()
         (own.cwd / "AGENTS.md").write_text("ROOT RULES")
         (own.cwd / "CLAUDE.md").write_text("not this one")
-        (sub := own.cwd / "sub").mkdir()
-        (sub / "CLAUDE.md").write_text("SUB RULES")
-        (sub / "code").write_text("x")
         await own.new("auto")
-        await own.prompt(prompt([{"read": "sub/code"}, {"edit": {"path": "sub/code", "old": "x", "new": "y"}}]))
-    first, last = fake.model_calls[0].raw, fake.model_calls[-1].raw
-    assert b"ROOT RULES" in first
-    assert b"not this one" not in first
-    assert b"SUB RULES" not in first
-    assert last.count(b"SUB RULES") == 1
+        await own.prompt("hello")
+    assert b"ROOT RULES" in fake.model_calls[0].raw
+    assert b"not this one" not in fake.model_calls[0].raw

@@ -7,30 +7,26 @@ from typing import Any
 
 import pytest
 
-from handrail.agents.own.history import History
+from handrail.agents.own.memory import History, Memory
 from handrail.agents.own.messages import Call, Message
-from handrail.agents.own.wires import Draft, StreamBroken, Wire
-from handrail.agents.own.wires.anthropic import ANTHROPIC
-from handrail.agents.own.wires.chat import CHAT
-from handrail.agents.own.wires.gemini import GEMINI
-from handrail.agents.own.wires.responses import RESPONSES
+from handrail.agents.own.wires import ANTHROPIC, CHAT, GEMINI, RESPONSES, StreamBroken, Wire
 
 WIRES: list[Wire] = [ANTHROPIC, CHAT, GEMINI, RESPONSES]
 
 
 def answer(wire: Wire, *events: dict[str, Any]) -> Message:
-    draft = Draft()
+    growing = Message("agent", stop="")
     for event in events:
-        wire.read(draft, event)
-    return draft.finish(wire)
+        wire.take(growing, event)
+    return wire.finish(growing)
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 def test_what_another_wire_said_is_told_in_this_ones_words(wire: Wire) -> None:
     tool = {"name": "ask", "description": "d", "parameters": {"type": "object", "properties": {}}}
-    call = Call(1, "id:1", "shell", {"command": "x"}, result="out")
+    call = Call("id:1", "shell", args={"command": "x"}, result="out")
     said = Message("agent", "text", [call], wire="other", native=[{"type": "alien"}])
-    history = History(wire, wire.begin("m", "SYSTEM", [tool], 100), 1000, [Message("user", "hello"), said])
+    history = History(wire, wire.head("m", "SYSTEM", [tool], 100), 1000, Memory(live=[Message("user", "hello"), said]))
     request = json.dumps(json.loads(history.request()))
     assert all(part in request for part in ("SYSTEM", "hello", "text", "command", "out", '"name": "ask"'))
     assert "alien" not in request
@@ -50,8 +46,8 @@ def test_chat_calls_without_index_and_usage_of_the_last_chunk() -> None:
         {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
         {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": None}},
     )
-    assert [(call.number, call.name, call.args) for call in got.calls] == [(1, "a", {"x": 1}), (2, "b", {"x": 1})]
-    assert (got.thought, got.usage) == ("hm", [5, 0, 2])
+    assert [(call.name, call.args) for call in got.calls] == [("a", {"x": 1}), ("b", {"x": 1})]
+    assert (got.thought, got.used["input"], got.used["output"]) == ("hm", 5, 2)
 
 
 def test_chat_calls_cut_short_are_told_to_the_model() -> None:
@@ -92,8 +88,8 @@ def test_responses_hand_encrypted_reasoning_back_and_nothing_by_id() -> None:
     assert not any("id" in item for item in got.native)
     incomplete = {"incomplete_details": {"reason": "max_output_tokens"}}
     assert answer(RESPONSES, {"type": "response.incomplete", "response": incomplete}).stop == "length"
-    assert b"encrypted_content" in RESPONSES.begin("gpt-5.5", "", [], 1)
-    assert b"encrypted_content" not in RESPONSES.begin("gpt-4.1", "", [], 1)
+    assert "include" in RESPONSES.head("gpt-5.5", "", [], 1)
+    assert "include" not in RESPONSES.head("gpt-4.1", "", [], 1)
 
 
 def test_gemini_hands_signatures_back_where_they_stood() -> None:
@@ -108,7 +104,7 @@ def test_gemini_hands_signatures_back_where_they_stood() -> None:
     events = [{"candidates": [{"content": {"parts": [part]}}]} for part in parts]
     got = answer(GEMINI, *events, {"candidates": [{"finishReason": "STOP"}]})
     assert list(got.native) == [{"text": "ab"}, call, {"text": "", "thoughtSignature": "END"}]
-    assert (got.text, got.thought, got.calls[0].id) == ("ab", "t", "own_1")
+    assert (got.text, got.thought, got.calls[0].name) == ("ab", "t", "read")
     assert answer(GEMINI, {"promptFeedback": {"blockReason": "SAFETY"}}).stop == "refusal"
     with pytest.raises(StreamBroken):
         answer(GEMINI, {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]})

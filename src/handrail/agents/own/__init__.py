@@ -4,8 +4,9 @@ It runs as a process of its own (`python -m handrail.agents.own`, `handrail agen
 environment (`settings`), and imports neither the server nor the ACP SDK: what it costs to start is what a person waits
 for. Threads instead of asyncio for the same reason: one reads stdin, one a turn works; no more are ever needed.
 
-The way of a turn: `server` (ACP) → `turn` (the loop) → `history` (the request as bytes) → `model` (HTTP, retries) →
-`wires` (four formats) → `tools`, `shell`; `session` shows and asks; `journal` remembers each step before it is shown. A
-message is one value in all of them, and a tool call carries its result. What a running session knows and what it would
-know after a crash are made of the same records by the same code.
+The way of a turn: `server` (ACP) → `session` (what is shown and asked, and the loop) → `memory` (remembers each step
+before it is shown, and makes the request) → `model` (HTTP, retries) → `wires` (four formats) → `tools`, `shell`, `mcp`.
+A message is one value in all of them, and a tool call carries its result. What a running session knows and what it
+would know after a crash are made of the same records by the same code. What the model is told stands in `rules.md`,
+`tools.json` and `summarise.md`.
 """

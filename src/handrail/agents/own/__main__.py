@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 
 from handrail.agents.own import settings
 from handrail.agents.own.rpc import Peer
@@ -19,22 +20,18 @@ def main() -> None:
     except InvalidInput as error:
         sys.exit(error.message)
     # Only messages may reach the client: whatever else is printed goes to stderr.
-    out = os.dup(1)
+    out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     peer = Peer(sys.stdin.buffer, out)
     server = Server(told, peer)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    code = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
-        peer.serve(server.handle)
-    except BrokenPipeError:
-        pass
-    except (KeyboardInterrupt, SystemExit):
-        code = 130
+        with suppress(BrokenPipeError, KeyboardInterrupt, SystemExit):
+            peer.serve(server.handle)
     finally:
         server.close()
         # A thread may still wait for its provider; nothing is left to wait for.
-        os._exit(code)
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Lock
+from threading import Event
 
 
 class Cancelled(Exception):
@@ -12,18 +12,16 @@ class Cancelled(Exception):
 
 
 class Cancel(Event):
-    """Set once for one turn; whatever the turn waits for is stopped then."""
+    """Set once for one turn; what the turn waits for (one thing at a time) is stopped then."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock, self._stops = Lock(), list[Callable[[], None]]()
+        self._stop: Callable[[], object] = bool
 
     def set(self) -> None:
         """Cancel, and stop what is under way. Idempotent."""
-        with self._lock:
-            super().set()
-            for stop in self._stops:
-                stop()
+        super().set()
+        self._stop()
 
     def check(self, patience: float = 0.0) -> None:
         """Raise `Cancelled` if it was set, or is within `patience` seconds."""
@@ -33,11 +31,9 @@ class Cancel(Event):
     @contextmanager
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
         """While inside, a cancellation calls `stop` (from the other thread; it must neither block nor raise)."""
-        with self._lock:
-            self.check()
-            self._stops.append(stop)
+        self._stop = stop
         try:
+            self.check()
             yield
         finally:
-            with self._lock:
-                self._stops.remove(stop)
+            self._stop = bool

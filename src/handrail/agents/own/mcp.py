@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from json import loads
 
@@ -15,9 +15,9 @@ import httpx2
 
 from handrail import __version__
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.door import Door
 from handrail.agents.own.messages import Json, encode
-from handrail.agents.own.tools import Act, Outcome, Tool, ToolFault
+from handrail.agents.own.model import Door
+from handrail.agents.own.tools import Step, Tool, ToolFault
 from handrail.text import clip, whole
 
 _VERSION = "2025-06-18"
@@ -25,7 +25,6 @@ _PATIENCE = 120.0
 """seconds of silence"""
 _LARGEST = 8 << 20
 """bytes of one answer"""
-_PAGES = 20
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -42,7 +41,7 @@ def offered(servers: object, own: Mapping[str, Tool], limit: int) -> dict[str, T
                 plain = tool.told["name"]
                 tool.told["name"] = plain if plain not in {**own, **tools} else f"{name}_{plain}"[:64]
                 tools[tool.told["name"]] = tool
-        except (ToolFault, httpx2.InvalidURL, KeyError, TypeError, AttributeError) as fault:
+        except (ToolFault, httpx2.InvalidURL, KeyError, TypeError, AttributeError, ValueError) as fault:
             sys.stderr.write(f"MCP server {name!r} is left out: {fault}\n")
     return tools
 
@@ -65,29 +64,25 @@ class Server:
         agreed = self._ask("initialize", hello, Cancel()).get("protocolVersion")
         self._more["mcp-protocol-version"] = str(agreed or _VERSION)
         self._send({"method": "notifications/initialized"}, Cancel())
-        params: Json = {}
-        for _ in range(_PAGES):
-            page = self._ask("tools/list", params, Cancel())
-            yield from (self._tool(told) for told in page.get("tools") or () if _NAME.fullmatch(str(told.get("name"))))
-            if not (cursor := page.get("nextCursor")):
-                break
-            params = {"cursor": cursor}
+        offered = self._ask("tools/list", {}, Cancel()).get("tools") or ()
+        yield from (self._tool(told) for told in offered if _NAME.fullmatch(str(told.get("name"))))
 
     def _tool(self, told: Json) -> Tool:
         name, hints = str(told["name"]), told.get("annotations") or {}
         harmless = hints.get("readOnlyHint") is True or hints.get("destructiveHint") is False
 
-        def make(**args: object) -> Act:
-            def run(cancel: Cancel, _: Callable[[str], None]) -> Outcome:
-                came = self._ask("tools/call", {"name": name, "arguments": args}, cancel)
-                parts = [whole(str(part.get("text") or f"({part.get('type')})")) for part in came.get("content") or ()]
-                return Outcome(clip("\n".join(parts), self._limit) or "(nothing)", came.get("isError") is not True)
-
-            return Act(str(told.get("title") or name), "other", run, asks=not harmless)
+        def run(step: Step, /, **args: object) -> str:
+            step.begin(str(told.get("title") or name), "other", asks=not harmless)
+            came = self._ask("tools/call", {"name": name, "arguments": args}, step.cancel)
+            parts = [whole(str(part.get("text") or f"({part.get('type')})")) for part in came.get("content") or ()]
+            text = clip("\n".join(parts), self._limit) or "(nothing)"
+            if came.get("isError") is True:
+                raise ToolFault(text)
+            return text
 
         schema = told.get("inputSchema") or {"type": "object", "properties": {}}
         about = clip(whole(str(told.get("description") or "")), 4000)
-        return Tool(make, {"name": name, "description": about, "parameters": schema}, checked=True)
+        return Tool(run, {"name": name, "description": about, "parameters": schema}, checked=True)
 
     def _ask(self, method: str, params: Json, cancel: Cancel) -> Json:
         number, error = next(self._ids), None
@@ -114,5 +109,3 @@ class Server:
         except httpx2.TransportError as error:
             cancel.check()
             raise ToolFault(f"the server cannot be reached: {str(error) or type(error).__name__}") from error
-        except ValueError as error:
-            raise ToolFault("the server's answer is no JSON") from error

@@ -16,13 +16,14 @@ encode = json.JSONEncoder(separators=(",", ":"), default=vars).encode
 
 @dataclass
 class Call:
-    """A tool call and what it gave. `number` is ours and unique in the session; `id` is the provider's."""
+    """A tool call and what it gave. `id` is the provider's; `number` is the memory's and unique in the session."""
 
-    number: int
     id: str
     name: str
-    args: Json
+    raw: str = ""  # the arguments as they come, until the answer is whole
+    args: Json = field(default_factory=dict)
     fault: str | None = None  # why the arguments cannot be used
+    number: int = 0
     result: str | None = None  # None until there is one
     ok: bool = False
 
@@ -35,19 +36,25 @@ class Message:
     text: str = ""
     calls: list[Call] = field(default_factory=list)
     thought: str = ""
-    stop: str = "end"  # end, length or refusal
+    stop: str = "end"  # end, length or refusal; nothing while it grows
     wire: str = ""
     native: list[Json] = field(default_factory=list)  # the same in the words of `wire`, with what only it understands
-    usage: list[int] = field(default_factory=lambda: [0, 0, 0])  # tokens: input (all), of it cached, output
+    used: Json = field(default_factory=dict)  # tokens: input (all), of it cached, output; as `wire` tells them at first
 
     @property
     def empty(self) -> bool:
         """Whether it says nothing; some providers refuse such a message."""
         return not self.text.strip() and not self.calls
 
+    def count(self, told: Json | None) -> None:
+        """Take figures of a provider, which may come in several pieces."""
+        self.used |= {name: value for name, value in (told or {}).items() if value is not None}
 
-def from_json(record: Json) -> Message:
-    """The message that `encode` wrote."""
+
+def from_json(record: Json | Message) -> Message:
+    """The message that `encode` wrote, or will write."""
+    if isinstance(record, Message):
+        return record
     return Message(**{**record, "calls": [Call(**call) for call in record["calls"]]})
 
 

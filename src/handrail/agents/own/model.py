@@ -1,48 +1,85 @@
-"""Calls the model: answers streamed, failures tried again within bounds."""
+"""Calls the model: a connection that a cancellation shuts, answers streamed, failures tried again within bounds."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-from collections.abc import Callable
-from contextlib import suppress
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import httpx2
 
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.door import Door
-from handrail.agents.own.messages import Message
+from handrail.agents.own.messages import Json, Message
 from handrail.agents.own.settings import Settings
-from handrail.agents.own.wires import Draft, StreamBroken
+from handrail.agents.own.wires import StreamBroken
 from handrail.errors import ProviderError
 from handrail.providers import retry_after
 
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-_KINDS = {401: "authentication_failed", 403: "authentication_failed", 402: "billing_error", 429: "rate_limit"}
 _SPENT = re.compile(r"insufficient_quota|quota exceeded|budget|billing|credit balance", re.IGNORECASE)
 _TOO_LONG = re.compile(r"context.{0,20}(length|window)|(prompt|input).{0,20}too long|token count", re.IGNORECASE)
+_MESSAGE = re.compile(r'"message"\s*:\s*("(?:[^"\\]|\\.)*")')
+"""where the reason stands in a refusal, whatever is round it"""
 _LARGEST = 64 << 20
 """bytes of one event; OpenAI's last one repeats the whole answer"""
 _LONGEST_WAIT = 60.0
 """seconds; a provider that asks for more is not waited for"""
+Grown = Callable[[Message], None]
+"""is told the answer each time it has grown"""
 
 
 class ModelError(ProviderError):
     """No answer can be had.
 
     Args:
-        message: one sentence.
-        kind: of what kind it is, in Claude Code's words, which drivers know.
-        again: it may pass, after `wait` seconds where the provider asks for so many.
-        too_long: the window is full.
+        message: one sentence, by whose words drivers know of what kind it is.
+        wait: seconds after which it may pass, 0 where nobody knows how many; None: it will not.
+        refused: the HTTP status of a refusal, if it is one.
     """
 
-    def __init__(
-        self, message: str, kind: str, *, again: bool = False, wait: float | None = None, too_long: bool = False
-    ) -> None:
+    def __init__(self, message: str, wait: float | None = None, refused: int = 0) -> None:
         super().__init__(message)
-        self.kind, self.again, self.wait, self.too_long = kind, again, wait, too_long
+        self.wait, self.refused = wait, refused
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the window is full."""
+        return self.refused in {400, 413} and bool(_TOO_LONG.search(self.message))
+
+
+class Door:
+    """Posts to one URL; `idle` is the longest silence of an answer, in seconds. One call at a time."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], idle: float) -> None:
+        self._url, self._socket = url, None  # type: tuple[str, socket.socket | None]
+        fixed = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
+        # Loading the certificates takes 20 ms: not for a gateway on loopback. Proxies are for the world outside.
+        world = not url.startswith("http://")
+        timeout = httpx2.Timeout(60, connect=10, read=idle)
+        self._client = httpx2.Client(verify=world, trust_env=world, headers={**headers, **fixed}, timeout=timeout)
+
+    @contextmanager
+    def post(self, body: bytes, cancel: Cancel, headers: Mapping[str, str] | None = None) -> Iterator[httpx2.Response]:
+        """The answer, still open. Raises Cancelled, or httpx2.TransportError, which a cancellation may have caused."""
+
+        def watch(event: str, info: Json) -> None:
+            # A cancellation must find the socket to shut; a new one may be connected at any attempt.
+            if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+                self._socket = info["return_value"].get_extra_info("socket")
+                cancel.check()
+
+        call = self._client.stream("POST", self._url, content=body, headers=headers or {}, extensions={"trace": watch})
+        with cancel.stopping(self._shut), call as response:
+            yield response
+
+    def _shut(self) -> None:
+        # Closing would not wake the thread that reads; shutting down does.
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 class Model:
@@ -54,33 +91,33 @@ class Model:
         url = f"{settings.model_url}{wire.path.format(settings.model.removeprefix('models/'))}"
         self._door = Door(url, headers, settings.idle)
 
-    def ask(self, body: bytes, cancel: Cancel, begin: Callable[[], Draft], failed: Callable[[str], None]) -> Message:
+    def ask(self, body: bytes, cancel: Cancel, begin: Callable[[], Grown], failed: Callable[[str], None]) -> Message:
         """The answer to the request `body`.
 
-        Each attempt fills a draft that `begin` makes; `failed` is told a sentence before another one. Raises Cancelled
-        by `cancel`, ModelError where it is refused or still fails at the last attempt.
+        What each attempt gives is told to what `begin` makes; `failed` is told a sentence before another one. Raises
+        Cancelled by `cancel`, ModelError where it is refused or still fails at the last attempt.
         """
         for name in ("model_url", "model"):
             if not getattr(self._settings, name):
-                raise ModelError(f"HANDRAIL_{name.upper()} is not set: no model can be asked", "invalid_request")
-        attempt, attempts = 0, self._settings.attempts
+                raise ModelError(f"HANDRAIL_{name.upper()} is not set: no model can be asked")
+        attempt, attempts, backoff = 1, self._settings.attempts, self._settings.backoff
         while True:
-            attempt += 1
             try:
                 return self._once(body, cancel, begin())
             except ModelError as problem:
                 cancel.check()
-                backoff = self._settings.backoff * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
-                wait = backoff if problem.wait is None else problem.wait
-                if not problem.again:
+                if problem.wait is None:
                     raise
+                wait = problem.wait or backoff * random.uniform(0.75, 1.25)  # noqa: S311
                 if attempt == attempts or wait > _LONGEST_WAIT:
                     tries = f"{attempt} attempt{'s' if attempt > 1 else ''}"
-                    raise ModelError(f"{problem} (given up after {tries})", problem.kind) from problem
-                failed(f"{problem}; trying again in {wait:.1f} s, attempt {attempt + 1} of {attempts}")
+                    raise ModelError(f"{problem} (given up after {tries})", None, problem.refused) from problem
+                attempt, backoff = attempt + 1, backoff * 2
+                failed(f"{problem}; trying again in {wait:.1f} s, attempt {attempt} of {attempts}")
             cancel.check(wait)
 
-    def _once(self, body: bytes, cancel: Cancel, draft: Draft) -> Message:
+    def _once(self, body: bytes, cancel: Cancel, grown: Grown) -> Message:
+        answer, wire = Message("agent", stop=""), self._settings.wire
         try:
             with self._door.post(body, cancel) as response:
                 if response.status_code != 200:
@@ -88,34 +125,24 @@ class Model:
                 for event in httpx2.EventSource(response, max_event_size=_LARGEST):
                     cancel.check()
                     if event.data == "[DONE]":
-                        draft.stop = draft.stop or "end"
+                        answer.stop = answer.stop or "end"
                     elif event.data:
-                        self._settings.wire.read(draft, json.loads(event.data))
-                return draft.finish(self._settings.wire)
+                        wire.take(answer, json.loads(event.data))
+                        grown(answer)
+                return wire.finish(answer)
         except json.JSONDecodeError:
             why = "the stream holds what is not JSON"
         except (httpx2.TransportError, StreamBroken) as error:
             why = str(error) or type(error).__name__
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             why = f"an event without what it must have ({error!r})"
-        raise ModelError(f"model call failed: {why}", "server_error", again=True)
+        raise ModelError(f"model call failed: {why}", wait=0)
 
 
 def _refusal(response: httpx2.Response) -> ModelError:
     status, text = response.status_code, response.read().decode("utf-8", "replace")
-    spent, message = bool(_SPENT.search(text)), _message(text)
-    kind = "billing_error" if spent else _KINDS.get(status, "server_error" if status >= 500 else "invalid_request")
-    again = status in _AGAIN and not (spent and status == 429)
-    wait = retry_after(response.headers.get("retry-after", ""))
-    too_long = status in {400, 413} and bool(_TOO_LONG.search(message))
-    said = f"model call refused, HTTP {status}: {message}"
-    return ModelError(said, kind, again=again, wait=wait, too_long=too_long)
-
-
-def _message(text: str) -> str:
-    with suppress(ValueError, AttributeError, IndexError):
-        value = json.loads(text)
-        value = value[0] if isinstance(value, list) else value
-        error = value.get("error", value)
-        text = error.get("message", text) if isinstance(error, dict) else str(error)
-    return " ".join(text.split())[:500] or "no reason given"
+    said = json.loads(found[1], strict=False) if (found := _MESSAGE.search(text)) else text
+    message = " ".join(said.split())[:500] or "no reason given"
+    again = status in _AGAIN and not (status == 429 and _SPENT.search(text))
+    wait = (retry_after(response.headers.get("retry-after", "")) or 0) if again else None
+    return ModelError(f"model call refused, HTTP {status}: {message}", wait, status)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -14,18 +13,16 @@ from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.messages import Json, encode
 from handrail.errors import HandrailError
 
-_PARSE_ERROR = -32700
-
 
 class ClientError(HandrailError):
     """The client answered a request of ours with an error."""
 
 
 class Peer:
-    """The other side: its lines come from `reader`, ours go to the descriptor `out`, from any thread."""
+    """The other side: its lines come from `reader`, ours go to `writer`, from any thread."""
 
-    def __init__(self, reader: BinaryIO, out: int) -> None:
-        self._reader, self._out, self._lock = reader, out, threading.Lock()
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self._reader, self._writer, self._lock = reader, writer, threading.Lock()
         self._waiting: dict[int, queue.SimpleQueue[Json]] = {}
         self._numbers = itertools.count(1)
 
@@ -44,27 +41,24 @@ class Peer:
                 case dict():
                     pass  # an answer that nobody waits for any more
                 case _:
-                    self.send(id=None, error={"code": _PARSE_ERROR, "message": "the line is no JSON object"})
+                    self.send(id=None, error={"code": -32700, "message": "the line is no JSON object"})
 
     def send(self, **message: object) -> None:
         """Write one message: a notification, an answer or an error. OSError once the client is gone."""
-        data = memoryview(encode({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        data = encode({"jsonrpc": "2.0", **message}).encode() + b"\n"
         with self._lock:
-            while data:
-                data = data[os.write(self._out, data) :]
+            self._writer.write(data)
+            self._writer.flush()
 
     def request(self, method: str, params: Json, cancel: Cancel) -> Json:
         """Ask the client and wait for its answer, however long that takes, unless `cancel` comes first (Cancelled)."""
         number, box = next(self._numbers), queue.SimpleQueue[Json]()
         self._waiting[number] = box
-        try:
-            with cancel.stopping(lambda: box.put({})):
-                self.send(id=number, method=method, params=params)
-                message = box.get()
-        finally:
-            del self._waiting[number]
+        with cancel.stopping(lambda: box.put({})):
+            self.send(id=number, method=method, params=params)
+            message = box.get()
+        del self._waiting[number]
         cancel.check()
-        if error := message.get("error"):
-            raise ClientError(str(error.get("message", error)) if isinstance(error, dict) else str(error))
-        result = message.get("result")
-        return result if isinstance(result, dict) else {}
+        if not isinstance(result := message.get("result"), dict):
+            raise ClientError(str(message.get("error")))
+        return result

@@ -7,14 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
-from handrail.agents.own.wires import Wire
-from handrail.agents.own.wires.anthropic import ANTHROPIC
-from handrail.agents.own.wires.chat import CHAT
-from handrail.agents.own.wires.gemini import GEMINI
-from handrail.agents.own.wires.responses import RESPONSES
+from handrail.agents.own.wires import CHAT, WIRES, Wire
 from handrail.errors import InvalidInput
-
-_WIRES = {wire.name: wire for wire in (CHAT, RESPONSES, ANTHROPIC, GEMINI)}
 
 
 @dataclass(frozen=True)
@@ -51,9 +45,9 @@ def _value(name: str, text: str, kind: type) -> Any:
     if kind is str:
         return text
     if kind is Wire:
-        if text in _WIRES:
-            return _WIRES[text]
-        raise InvalidInput(name, text, f"give one of {', '.join(_WIRES)}")
+        if text in WIRES:
+            return WIRES[text]
+        raise InvalidInput(name, text, f"give one of {', '.join(WIRES)}")
     with suppress(ValueError):
         if 0 < (number := float(text)) < 1e9:
             return kind(number)

@@ -1,132 +1,98 @@
-"""The tools that work on files and commands. `prepare` tells what a call would do, so that a person can be asked.
+"""The tools that work on files and commands.
 
-A tool is a method that returns an `Act`; its name, docstring and signature are what the model is told of it.
+What the model is told of them stands in `tools.json`. A tool says by `step.begin` what it is about to do, which comes
+back once that is shown and allowed; what it returns is for the model.
 """
 
 from __future__ import annotations
 
-import inspect
+import json
 import os
-import re
-import stat
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, get_args, get_origin
+from typing import Any, Protocol
 
-from handrail.agents.own import guide
 from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.messages import Call, Json
 from handrail.agents.own.shell import Shell
+from handrail.text import clip, whole
 
-_DIFF_LIMIT = 256 << 10
-"""characters of a file that are shown whole in a diff; of larger ones only the part that changes"""
 _LINES, _LINE = 2000, 400
-_LONGEST, _SEARCH_SECONDS = 3600.0, 30.0
-_TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "array": list}
-_NAMES = {kind: name for name, kind in _TYPES.items()}
-_GREP = ("grep", "--no-index", "--exclude-standard", "--no-color", "-P")
+"""what one call reads at most, and what is shown of a line that was found"""
+_DIFF = 256 << 10
+"""characters of a file that are shown whole in a difference; of a larger one only the part that changes"""
+_LONGEST = 3600.0
+"""seconds of one command"""
+_TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "array": list, "object": dict}
+_TOLD: Json = json.loads(Path(__file__).with_name("tools.json").read_text("utf-8"))
 _Texts = tuple[str | None, str]
-_Path = Annotated[str, {"description": "relative to the working directory, or absolute"}]
+_GREP = ("grep", "--no-index", "--exclude-standard", "--no-color", "-P")
 
 
 class ToolFault(Exception):
-    """The call cannot be done; the message tells the model why, and what would work."""
+    """The call cannot be done, or failed; the message tells the model why, and what would work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a tool gave: `text` for the model, `raw` for the client; `ends`: the turn, for the person is to answer."""
+class Step(Protocol):
+    """One call under way, as its tool sees it. Set `ends` where the turn ends with it, for the person is to answer."""
 
-    text: str
-    ok: bool = True
-    raw: Json = field(default_factory=dict)
-    ends: bool = False
+    cancel: Cancel
+    ends: bool
 
+    def begin(self, title: str, kind: str, *, asks: bool = False, **card: Any) -> None:
+        """Show what is to be done, and ask the person first where `asks`; ToolFault where they refuse."""
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What a call would do. `asks`: a person is to be asked where somebody watches; `kind` is ACP's."""
-
-    title: str
-    kind: str
-    run: Callable[[Cancel, Callable[[str], None]], Outcome]
-    paths: tuple[Path, ...] = ()
-    line: int | None = None
-    diff: _Texts | None = None  # a file, or a part of it, before and after
-    asks: bool = False
-
-    def card(self, call: Call) -> Json:
-        """What `tool_call` and a permission request tell before it runs."""
-        line: Json = {} if self.line is None else {"line": self.line}
-        places = [{"path": str(path), **line} for path in self.paths]
-        told: Json = {"title": self.title, "kind": self.kind, "rawInput": call.args, "locations": places}
-        if self.diff:
-            old: Json = {} if self.diff[0] is None else {"oldText": _printable(self.diff[0])}
-            new = _printable(self.diff[1])
-            told["content"] = [{"type": "diff", "path": str(self.paths[0]), **old, "newText": new}]
-        return told
+    def progress(self, output: str) -> None:
+        """Show the output so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What makes the act of a call, and what the model is told; `checked`: whoever makes it looks at the arguments."""
+    """What carries a call out, and what the model is told; `checked`: it looks at the arguments by itself."""
 
-    make: Callable[..., Act]
+    run: Callable[..., str]
     told: Json
     checked: bool = False
 
 
-def table(*makers: Callable[..., Act]) -> dict[str, Tool]:
+def table(*tools: Callable[..., str]) -> dict[str, Tool]:
     """The tools by name."""
-    return {
-        make.__name__: Tool(make, {"name": make.__name__, "description": make.__doc__, "parameters": _schema(make)})
-        for make in makers
-    }
+    return {run.__name__: Tool(run, {"name": run.__name__, **_TOLD[run.__name__]}) for run in tools}
 
 
-def _schema(make: Callable[..., Act]) -> Json:
-    properties: Json = {}
-    parameters = inspect.signature(make, eval_str=True).parameters.values()
-    for one in parameters:
-        kind, about = get_args(one.annotation) if get_origin(one.annotation) is Annotated else (one.annotation, {})
-        properties[one.name] = {"type": _NAMES[get_origin(kind) or kind], **about}
-    required = [one.name for one in parameters if one.default is one.empty]
-    return {"type": "object", "properties": properties, "required": required}
-
-
-def prepare(tools: Mapping[str, Tool], call: Call) -> Act:
-    """What `call` would do; ToolFault where it cannot be done."""
+def perform(tools: Mapping[str, Tool], call: Call, step: Step) -> str:
+    """Carry `call` out: what the model is told. ToolFault or OSError where it cannot be done, or failed."""
     if call.fault:
         raise ToolFault(call.fault)
     if call.name not in tools:
         raise ToolFault(f"there is no tool `{call.name}`: the tools are {', '.join(tools)}")
     tool = tools[call.name]
-    try:
-        return tool.make(**(call.args if tool.checked else _arguments(call.args, tool.told["parameters"])))
-    except OSError as error:
-        raise ToolFault(f"{error.filename or call.name}: {error.strerror or error}") from error
-    except ValueError as error:  # a NUL in a path
-        raise ToolFault(str(error)) from error
+    return tool.run(step, **(call.args if tool.checked else _fit(call.args, tool.told["parameters"], call.name)))
 
 
-def _arguments(args: Json, schema: Json) -> Json:
-    """The arguments that were given and are known."""
-    given = {name: args[name] for name in schema["properties"] if args.get(name) is not None}
-    for name in schema["required"]:
-        if name not in given:
-            raise ToolFault(f"`{name}` is missing")
-    for name, value in given.items():
-        kind = _TYPES[schema["properties"][name]["type"]]
-        if kind is int and isinstance(value, float) and value.is_integer():
-            given[name] = int(value)
-        elif not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
-            raise ToolFault(f"`{name}` must be of type {kind.__name__}, not {type(value).__name__}")
-    return given
+def _fit(value: Any, schema: Json, name: str) -> Any:
+    """`value` as `schema` wants it, without what that does not know; ToolFault where it does not fit."""
+    kind = _TYPES[schema["type"]]
+    if kind is int and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+        raise ToolFault(f"`{name}` must be of type {kind.__name__}, not {type(value).__name__}")
+    if value not in schema.get("enum", [value]):
+        raise ToolFault(f"`{name}` must be one of {', '.join(schema['enum'])}")
+    match value:
+        case list():
+            return [_fit(item, schema["items"], f"{name}[]") for item in value]
+        case dict():
+            if missing := [needed for needed in schema["required"] if value.get(needed) is None]:
+                raise ToolFault(f"`{missing[0]}` is missing")
+            known = schema["properties"]
+            return {
+                key: _fit(item, known[key], key) for key, item in value.items() if key in known and item is not None
+            }
+    return value
 
 
 class Workbench:
@@ -138,38 +104,30 @@ class Workbench:
         self.env = env | {"PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0", "TERM": "dumb"}
         self.bash = Shell(root, self.env, limit)
         self.tools = table(self.read, self.write, self.edit, self.search, self.shell)
-        self._guides: set[Path] = set()
 
-    def read(self, path: _Path, first: int = 1, last: int = 0) -> Act:
-        """Read a text file, with line numbers. Large files in parts: `first` and `last` are line numbers from 1."""
+    def read(self, step: Step, path: str, first: int = 1, last: int = 0) -> str:
+        """Lines of a text file, numbered, or the names in a folder."""
         place = self._place(path)
-
-        def run(*_: object) -> Outcome:
-            if place.is_dir():
-                names = sorted(f"{item.name}/" if item.is_dir() else item.name for item in place.iterdir())
-                return Outcome("\n".join(names)[: self.limit] or "(an empty folder)")
-            lines, text = _load(place).splitlines(), ""
-            start = at = max(1, first) - 1
-            end = min(len(lines), last if last > 0 else len(lines), start + _LINES)
-            while at < end and len(text) <= self.limit:
-                at += 1
-                text += f"{at:6}\t{_printable(lines[at - 1][:2000])}\n"
-            more = f"[lines {start + 1}-{at} of {len(lines)}; read on with first={at + 1}]" if at < len(lines) else ""
-            return Outcome((text + more or "(nothing there)") + self._nearby(place))
-
         span = f" (lines {first}-{last or 'end'})" if first > 1 or last else ""
-        line = first if first > 1 else None
-        return Act(f"Read {self._short(place)}{span}", "read", run, (place,), line, asks=self._outside(place))
+        step.begin(f"Read {self._short(place)}{span}", "read", asks=self._outside(place), **_at(place, first))
+        if place.is_dir():
+            names = sorted(f"{item.name}{'/' * item.is_dir()}" for item in place.iterdir())
+            return clip("\n".join(names), self.limit) or "(an empty folder)"
+        lines, start = _load(place).splitlines(), max(1, first)
+        end = min(len(lines), last if last > 0 else len(lines), start + _LINES - 1)
+        text = "".join(f"{at:6}\t{whole(lines[at - 1])}\n" for at in range(start, end + 1))
+        more = f"[line {end} of {len(lines)}; read on with first={end + 1}]" if start <= end < len(lines) else ""
+        return clip(text, self.limit, ": read in parts") + more or "(nothing there)"
 
-    def write(self, path: _Path, content: str) -> Act:
-        """Write a whole file, new or over an old one; folders are made."""
+    def write(self, step: Step, path: str, content: str) -> str:
+        """Write a whole file."""
         place = self._place(path)
         old = _load(place) if place.exists() else None
-        said = f"wrote {len(content.splitlines())} lines to {self._short(place)}"
-        return self._change("Write", place, (old, content), (old, content), said)
+        self._change(step, place, (old, content), (old, content))
+        return f"wrote {len(content.splitlines())} lines to {self._short(place)}"
 
-    def edit(self, path: _Path, old: str, new: str) -> Act:
-        """Replace text that occurs exactly once in a file. Take enough lines round it to make it unique."""
+    def edit(self, step: Step, path: str, old: str, new: str) -> str:
+        """Replace text that occurs exactly once in a file."""
         place = self._place(path)
         before = _load(place)
         if "\r\n" in before and "\r\n" not in old:
@@ -180,68 +138,57 @@ class Workbench:
             raise ToolFault("`old` and `new` are the same: nothing would change")
         if before.count(old) != 1:
             raise ToolFault(f"{self._short(place)}: `old` must occur exactly once, {_where(before, old)}")
-        after = before.replace(old, new)
-        line = before.count("\n", 0, before.index(old)) + 1
-        shown = (before, after) if len(before) + len(after) <= _DIFF_LIMIT else (old, new)
-        return self._change("Edit", place, (before, after), shown, f"edited {self._short(place)} at line {line}", line)
+        texts, line = (before, before.replace(old, new)), before.count("\n", 0, before.index(old)) + 1
+        shown = texts if len(before) <= _DIFF else (old, new)
+        self._change(step, place, texts, shown, line)
+        return f"edited {self._short(place)} at line {line}"
 
-    def _change(self, verb: str, place: Path, texts: _Texts, shown: _Texts, said: str, line: int | None = None) -> Act:  # noqa: PLR0917
-        def run(*_: object) -> Outcome:
-            # Days may have passed since the person was shown the difference.
-            if (_load(place) if place.exists() else None) != texts[0]:
-                raise ToolFault(f"{self._short(place)} was changed by somebody else meanwhile: read it again")
-            _store(place, texts[1])
-            return Outcome(said + self._nearby(place))
+    def _change(self, step: Step, place: Path, texts: _Texts, shown: _Texts, line: int | None = None) -> None:
+        old, new = (text and whole(text) for text in shown)
+        diff = {"type": "diff", "path": str(place), "oldText": old, "newText": new}
+        title = f"{'Edit' if line else 'Write'} {self._short(place)}"
+        step.begin(title, "edit", asks=True, content=[diff], **_at(place, line))
+        # Days may have passed since the person was shown the difference.
+        if (_load(place) if place.exists() else None) != texts[0]:
+            raise ToolFault(f"{self._short(place)} was changed by somebody else meanwhile: read it again")
+        _store(place, texts[1])
 
-        return Act(f"{verb} {self._short(place)}", "edit", run, (place,), line, shown, asks=True)
-
-    def search(self, pattern: str = "", path: _Path = ".", glob: str = "") -> Act:
-        """Search files by Perl regular expression, those that match a glob such as *.py; without a pattern, list them.
-
-        What `.gitignore` names is left out.
-        """
+    def search(self, step: Step, pattern: str = "", path: str = ".", glob: str = "") -> str:
+        """Lines that match a Perl regular expression; without one, the names of files. What git ignores is left out."""
         place = self._place(path)
-        where = place if stat.S_ISDIR(place.stat().st_mode) else place.parent
+        where = place.parent if place.is_file() else place
         files = f":(glob,top)**/{glob}" if glob else "." if where == place else place.name
         what = ["-n", "-I", "-e", pattern] if pattern else ["-L", "-a", "-e", "(?!)"]
-        argv = ["git", "-C", str(where), *_GREP, *what, "--", files]
         title = f"{f'Search {pattern!r}' if pattern else 'List ' + (glob or 'files')} in {self._short(place)}"
+        step.begin(title, "search", asks=self._outside(place), **_at(place))
         prefix = "" if where == self.root else f"{self._short(where)}/"
-        asks = self._outside(place)
-        return Act(title, "search", lambda cancel, _: self._found(argv, prefix, cancel), (place,), asks=asks)
-
-    def _found(self, argv: list[str], prefix: str, cancel: Cancel) -> Outcome:
-        deadline, text, pipe = time.monotonic() + _SEARCH_SECONDS, "", subprocess.PIPE
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=self.env)
-        with process, cancel.stopping(process.kill):
-            for line in process.stdout or ():
-                text += f"{prefix}{line[:_LINE].decode('utf-8', 'replace').rstrip()}\n"
-                if len(text) > self.limit or time.monotonic() > deadline:
-                    process.kill()
-                    break
-            error = process.stderr.read().decode("utf-8", "replace") if process.stderr else ""
-        cancel.check()
+        argv = ["git", "-C", str(where), *_GREP, *what, "--", files]
+        null, pipe, to = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
+        process, most = subprocess.Popen(argv, stdin=null, stdout=pipe, stderr=to, env=self.env), 8 * self.limit
+        with process, step.cancel.stopping(process.kill):
+            found = process.stdout.read(most) if process.stdout else b""
+            if len(found) == most:
+                process.kill()
+        step.cancel.check()
+        lines = [line[:_LINE].decode("utf-8", "replace") for line in found.splitlines()]
         if process.returncode == 128:
-            raise ToolFault(f"`pattern` is no regular expression: {error.strip()[:500]}")
-        return Outcome(
-            text + ("[there is more: narrow the search]" if process.returncode < 0 else "") or "nothing found"
-        )
+            raise ToolFault(f"git refused it; is `pattern` a regular expression? {' '.join(lines)[:500]}")
+        text = "".join(f"{prefix}{line}\n" for line in lines)
+        more = "\n[there is more: narrow the search]" if len(found) == most or len(text) > self.limit else ""
+        return text[: self.limit] + more or "nothing found"
 
-    def shell(self, command: str, timeout: float = 120) -> Act:
-        """Run a command in the open bash: its output, and its exit status where that is not 0. Seconds to time out."""
+    def shell(self, step: Step, command: str, timeout: float = 120) -> str:
+        """Run a command in the open bash, at most `timeout` seconds: its output, and its exit status where not 0."""
         if timeout <= 0:
             raise ToolFault("`timeout` must be more than 0 seconds")
-
-        def run(cancel: Cancel, progress: Callable[[str], None]) -> Outcome:
-            ran = self.bash.run(command, min(_LONGEST, timeout), cancel, progress)
-            notes = [f"exit status {ran.code}"] * (ran.code != 0) + [ran.note] * bool(ran.note)
-            text = ran.output + ("" if ran.output.endswith("\n") or not ran.output else "\n")
-            text += f"[{'; '.join(notes)}]" if notes else ""
-            raw = {"exit_code": ran.code, "seconds": round(ran.seconds, 3)}
-            return Outcome(text or "(no output)", ran.code == 0 and not ran.note.startswith("timed out"), raw)
-
         first, *rest = command.strip().splitlines() or ["(empty command)"]
-        return Act(f"{first[:120]}{' …' if rest or len(first) > 120 else ''}", "execute", run, asks=True)
+        step.begin(f"{first[:120]}{' …' if rest or len(first) > 120 else ''}", "execute", asks=True)
+        output, code, note = self.bash.run(command, min(_LONGEST, timeout), step.cancel, step.progress)
+        notes = [f"exit status {code}"] * (code != 0) + [note] * bool(note)
+        text = output + "\n" * (output[-1:] not in {"", "\n"}) + (f"[{'; '.join(notes)}]" if notes else "")
+        if code:
+            raise ToolFault(text)
+        return text or "(no output)"
 
     def _place(self, path: str) -> Path:
         path = self.env.get("HOME", "~") + path[1:] if path.startswith("~/") else path
@@ -251,19 +198,11 @@ class Workbench:
         return not place.resolve().is_relative_to(self.root.resolve())
 
     def _short(self, place: Path) -> str:
-        return _printable(str(place.relative_to(self.root) if place.is_relative_to(self.root) else place)) or "."
-
-    def _nearby(self, place: Path) -> str:
-        """Guides of the folders between the root and `place` that were not told yet, for the end of a result."""
-        folders = [folder for folder in place.parents if folder != self.root and folder.is_relative_to(self.root)]
-        guides = [found for folder in reversed(folders) if (found := guide.in_folder(folder)) and found != place]
-        new = [found for found in guides if found not in self._guides]
-        self._guides.update(new)
-        return "".join(f"\n\n{guide.told(found)}" for found in new)
+        return whole(str(place.relative_to(self.root) if place.is_relative_to(self.root) else place)) or "."
 
 
-def _printable(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def _at(place: Path, line: int | None = None) -> Json:
+    return {"locations": [{"path": str(place), "line": line}]}
 
 
 def _load(place: Path) -> str:
@@ -290,10 +229,8 @@ def _store(place: Path, text: str) -> None:
 
 def _where(text: str, old: str) -> str:
     if count := text.count(old):
-        starts = islice(re.finditer(f"(?={re.escape(old)})", text), 5)
-        lines = ", ".join(str(text.count("\n", 0, found.start()) + 1) for found in starts)
-        return f"but occurs {count} times (first at lines {lines}): take more of what stands round it"
-    first, *_ = old.strip().splitlines() or [""]
-    near = next((n for n, line in enumerate(text.splitlines(), 1) if first and line.strip() == first.strip()), None)
+        return f"but occurs {count} times: take more of what stands round it"
+    first = old.strip().partition("\n")[0].strip()
+    near = next((n for n, line in enumerate(text.splitlines(), 1) if first and line.strip() == first), None)
     hint = f"; its first line, but for spaces, is line {near}" if near else ""
     return f"but does not occur: read the file again{hint}"

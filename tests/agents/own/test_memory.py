@@ -2,33 +2,38 @@ from __future__ import annotations
 
 import json
 
-from handrail.agents.own.history import History
+from handrail.agents.own.memory import History, Memory
 from handrail.agents.own.messages import Call, Message
-from handrail.agents.own.wires.chat import CHAT
+from handrail.agents.own.wires import CHAT
 from tests.agents.own.conftest import MakeOwn
 from tests.fake_provider import FakeProvider, prompt
 
 
 def step(number: int, output: str) -> list[Message]:
-    call = Call(number, f"id{number}", "shell", {"command": f"c{number}"}, result=output, ok=True)
+    call = Call(f"id{number}", "shell", args={"command": f"c{number}"}, number=number, result=output, ok=True)
     return [Message("agent", "", [call])]
 
 
 def history(window: int, *messages: Message) -> History:
-    return History(CHAT, b'{"messages":[{}', window, list(messages))
+    return History(CHAT, {"messages": [{}]}, window, Memory(live=list(messages)))
+
+
+def forget(past: History, messages: list[Message]) -> None:
+    past.memory.take("compacted", {"messages": messages})
+    past.forget()
 
 
 def test_old_results_are_shortened_first() -> None:
     past = history(11_000, Message("user", "goal"), *(m for n in range(1, 11) for m in step(n, f"{n}" * 3000)))
     assert not past.full
-    past = history(9000, *past.messages)
+    past = history(9000, *past.memory.live)
     assert past.full
     smaller = past.shortened()
     assert smaller is not None
     lengths = [len(call.result or "") for message in smaller for call in message.calls]
     assert max(lengths[:-3]) < 800
     assert lengths[-3:] == [3000, 3000, 6000]
-    past.forget(smaller)
+    forget(past, smaller)
     assert past.used < 0.6 * 9000
     assert json.loads(past.request())["messages"][1]["content"] == "goal"
 
@@ -40,20 +45,20 @@ def test_a_summary_keeps_goal_newest_request_and_last_steps() -> None:
     )
     assert past.shortened() is None
     old, kept = past.halves()
-    assert [*old, *kept] == past.messages
+    assert [*old, *kept] == past.memory.live
     assert kept[0].role == "agent"
     assert "out1 out1" in past.question(old).text
-    past.forget(past.summarised("NOTES", old, kept))
-    first = past.messages[0]
+    forget(past, past.summarised("NOTES", old, kept))
+    first = past.memory.live[0]
     assert first.role == "user"
     assert all(text in first.text for text in ("the goal", "the newest wish", "NOTES"))
     assert past.used < 0.5 * 4000
-    assert past.messages[1:] == kept
+    assert past.memory.live[1:] == kept
 
 
 def test_a_second_summary_keeps_the_first_goal() -> None:
     past = history(4000, Message("user", "the goal"), *step(1, "x"))
-    once = past.summarised("NOTES 1", past.messages, [])
+    once = past.summarised("NOTES 1", past.memory.live, [])
     twice = past.summarised("NOTES 2", [*once, Message("agent", "ok"), Message("user", "wish")], [])
     assert twice[0].role == "user"
     assert twice[0].text.count("<goal>") == 1
@@ -63,7 +68,7 @@ def test_a_second_summary_keeps_the_first_goal() -> None:
 def test_a_window_that_cannot_be_emptied_is_left_alone() -> None:
     past = history(100, Message("user", "x" * 2000))
     assert past.full
-    past.forget(past.messages)
+    forget(past, past.memory.live)
     assert not past.full
 
 
