@@ -28,7 +28,7 @@ from handrail.web.pages.reading import PAGE_EVENTS, talk
 from handrail.web.pages.transcript import Block, Transcript, folded
 from handrail.web.table import actor_of
 
-FRAME = 0.05
+FRAME = 0.1
 """seconds between two frames of a page, at the least"""
 LIST_FRAME = 0.5
 """the same for pages of lists"""
