@@ -67,7 +67,6 @@ def test_approve_by_key(visit: Open, api: Api) -> None:
     expect(page.locator(".approval")).to_contain_text("touch made")
     expect(page.locator("#rail .count")).to_contain_text("1")
     expect(page.locator(".rules")).to_contain_text("touch")
-    picture(page, "session-asks")
     page.keyboard.press("a")
     expect(page.locator("#log")).to_contain_text("That was it.")
     expect(page.locator(".approval")).to_have_count(0)
@@ -79,8 +78,6 @@ def test_deny_with_a_message_from_the_inbox(visit: Open, api: Api) -> None:
     session = api.begin(ASKS, "Deny me", permissions="ask")
     page = visit("/inbox")
     expect(page.locator(".approval")).to_contain_text("touch made")
-    picture(page, "inbox")
-    examine(page)
     page.keyboard.press("m")
     page.keyboard.type("not in this house")
     page.keyboard.press("Escape")
@@ -169,31 +166,6 @@ def test_comments_on_lines_reach_the_agent_in_one_batch(visit: Open, api: Api, h
     expect(page.get_by_label("Viewed")).to_be_checked()
 
 
-def test_reading_and_approving_without_javascript(visit: Open, api: Api) -> None:
-    session = api.begin(ASKS, "Plain paper", permissions="ask")
-    api.rest(session, "waiting")
-    page = visit(f"/sessions/{session}", java_script_enabled=False)
-    expect(page.locator("#log")).to_contain_text("Plain paper")
-    page.get_by_role("button", name="Allow once").click()
-    api.rest(session)
-    page.reload()
-    expect(page.locator("#log")).to_contain_text("That was it.")
-    page.get_by_role("link", name="Timeline").click()
-    expect(page.locator("table")).to_contain_text("touch made")
-
-
-def test_a_phone(visit: Open, api: Api) -> None:
-    session = api.begin(ASKS, "On the way", permissions="ask")
-    api.rest(session, "waiting")
-    page = visit(f"/sessions/{session}", viewport={"width": 375, "height": 740}, has_touch=True)
-    for name in ("inbox", "sessions", "spend", f"sessions/{session}/diff", f"sessions/{session}"):
-        page.goto(f"/{name}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 375, name
-        picture(page, f"phone-{name.replace(session, 'one').replace('/', '-')}")
-    page.get_by_role("button", name="Deny").tap()
-    expect(page.locator(".approval")).to_have_count(0)
-
-
 def test_palette_and_keys(visit: Open, api: Api) -> None:
     session = api.begin([{"text": "Found."}], "Find me by name")
     api.rest(session)
@@ -213,24 +185,3 @@ def test_palette_and_keys(visit: Open, api: Api) -> None:
     page.keyboard.press("v")
     page.keyboard.press("t")
     expect(page.locator(".timeline")).to_be_visible()
-
-
-def test_every_page_is_accessible(visit: Open, api: Api) -> None:
-    session = api.begin([{"shell": "echo out"}, {"text": "# A title\n\n- one\n- two"}], "Look at me")
-    api.rest(session)
-    page = visit()
-    pages = {
-        "sessions": "/sessions", "session": f"/sessions/{session}", "timeline": f"/sessions/{session}/timeline",
-        "details": f"/sessions/{session}/details", "spend": "/spend", "missing": "/nothing",
-    }  # fmt: skip
-    for name, path in pages.items():
-        page.goto(path)
-        page.wait_for_load_state("load")
-        picture(page, name)
-        examine(page)
-
-
-def test_the_gallery_is_accessible_in_both_themes(visit: Open) -> None:
-    page = visit("/patterns")
-    picture(page, "patterns")
-    examine(page)

@@ -1,0 +1,102 @@
+"""Every page, as each kind of reader has it: by mouse and key, on a phone, without a script."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import httpx2
+from playwright.sync_api import Page, expect
+
+from tests.web.journeys.conftest import PICTURES, Api, Open, picture, violations
+from tests.whole.house import House
+
+PHONE = {"width": 375, "height": 740}
+
+
+def furnish(house: House, api: Api) -> dict[str, str]:
+    """Things for the pages to show, beside a run `r` whose effect waits; page → address."""
+    changes: list[dict[str, object]] = [{"shell": "touch more.txt"}, {"text": "Done."}]
+    session = api.begin(changes, "Change a greeting", permissions="ask")
+    api.rest(session, "waiting")
+    waits = str(api.call("GET", f"/sessions/{session}")["approvals"][0]["id"])
+    api.call("POST", f"/approvals/{waits}", decision="allow", lasts="always")
+    api.rest(session)
+    write: dict[str, object] = {"text": "# A title\n\n- one\n- two", "write": {"path": "new.txt", "content": "x\n"}}
+    asking = api.begin([write], "Ask a person", permissions="ask")
+    api.rest(asking, "waiting")
+    question = str(api.call("GET", f"/sessions/{asking}")["approvals"][0]["id"])
+    api.call("PUT", "/sources/ci", kind="generic", secret="s" * 32)
+    came = httpx2.post(
+        f"{house.address()['url']}/hooks/ci",
+        json={"event": "deploy", "status": "failed"},
+        headers={"x-handrail-secret": "s" * 32},
+        trust_env=False,
+    )
+    assert came.is_success, came.text
+    api.call("PUT", f"/budgets/{quote('member:you')}", period="month", money_usd="20")
+    run = str(api.call("GET", "/runs")["runs"][0]["id"])
+    effect = str(api.call("GET", "/effects")["effects"][0]["id"])
+    beside = {f"session-{tab}": f"/sessions/{session}/{tab}" for tab in ("diff", "timeline", "terminal", "details")}
+    lists = ("inbox", "sessions", "workflows", "runs", "spend", "events", "rules", "agents", "admin", "patterns")
+    return {name: f"/{name}" for name in lists} | beside | {
+        "session": f"/sessions/{session}",
+        "session-asks": f"/sessions/{asking}",
+        "always": f"/approvals/{question}/always",
+        "files": f"/sessions/{session}/files",
+        "file": f"/sessions/{session}/files?path=greet.py",
+        "promote": f"/sessions/{session}/promote",
+        "workflow": "/workflows/greet",
+        "run": f"/runs/{run}",
+        "effect": f"/effects/{effect}",
+        "event": "/events/" + str(api.call("GET", "/events")["events"][0]["id"]),
+        "missing": "/nothing",
+    }  # fmt: skip
+
+
+def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
+    """axe and a picture in both themes; a phone's width; all of it without a script, with an answer on the way."""
+    desk = visit("/")
+    wrong: list[str] = []
+    for name, path in pages.items():
+        desk.goto(path)
+        desk.wait_for_load_state("load")
+        if name == "session":
+            expect(desk.locator("diff-review")).to_be_visible()
+        picture(desk, name)
+        wrong += violations(desk)
+    assert wrong == [], "\n".join(wrong)
+    phone = visit("/", viewport=PHONE, has_touch=True)
+    for name, path in pages.items():
+        phone.goto(path)
+        if (width := phone.evaluate("document.documentElement.scrollWidth")) > PHONE["width"]:
+            wrong.append(f"{name} is {width} wide")
+        phone.screenshot(path=PICTURES / f"phone-{name}.png")
+    assert wrong == [], "\n".join(wrong)
+    paper = visit("/", java_script_enabled=False)
+    for name, path in pages.items():
+        paper.goto(path)
+        _readable(paper, name)
+    _answer(phone, paper, pages["session-asks"], api)
+
+
+def _readable(page: Page, name: str) -> None:
+    """What is there without a script is a page of its own: a heading, and no empty room that a script would fill."""
+    assert page.locator("main").get_by_role("heading").count() or name.startswith("session-"), name
+    words = page.locator("main").inner_text()
+    assert len(words) > 40, f"{name}: {words}"
+    shown = page.locator(".js:visible")
+    assert shown.count() == 0, f"{name} shows {shown.first.inner_text()!r}, which needs a script"
+
+
+def _answer(phone: Page, paper: Page, path: str, api: Api) -> None:
+    """A question is answered by a tap, and the next one without a script."""
+    phone.goto(path)
+    phone.get_by_role("button", name="Deny").tap()
+    expect(phone.locator(".approval")).to_have_count(0)
+    session = api.begin([{"shell": "touch made"}, {"text": "That was it."}], "Plain paper", permissions="ask")
+    api.rest(session, "waiting")
+    paper.goto(f"/sessions/{session}")
+    paper.get_by_role("button", name="Allow once").click()
+    api.rest(session)
+    paper.reload()
+    expect(paper.locator("#log")).to_contain_text("That was it.")
