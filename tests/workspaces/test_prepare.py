@@ -105,6 +105,20 @@ async def test_a_clean_checkout_brings_nothing_along(data: Path, repository: Rep
     assert made.base == repository.head
 
 
+async def test_what_is_cut_off_while_it_is_made_is_made_anew(
+    data: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(file: Path, _: bytes) -> int:
+        raise RuntimeError(file)  # as kill -9 does between `git init` and the list of what is borrowed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", cut_off)
+        with pytest.raises(RuntimeError):
+            await prepare(data, repository, SessionId("first"))
+    made = await prepare(data, repository, SessionId("second"))
+    assert (made.results / "objects" / "info" / "alternates").read_bytes() == bytes(made.mirror / "objects") + b"\n"
+
+
 async def test_new_commits_reach_the_next_session(data: Path, checkout: Path, workspace: Workspace) -> None:
     (checkout / "new.txt").write_text("new\n")
     sh("git", "add", "-A", cwd=checkout)

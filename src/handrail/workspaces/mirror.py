@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import re
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -100,17 +102,25 @@ def _try_lock(descriptor: int) -> bool:
 async def ensure_empty(place: Path, like: str) -> None:
     """Make a bare repository of the kind of the commit `like`, unless it is there: to look at far sides from."""
     if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
         await _make(place, like, ())
 
 
 async def _make(place: Path, commit: str, alternates: tuple[Path, ...]) -> None:
+    """Make it elsewhere and move it: a kill in between must not leave one that looks whole and borrows no objects."""
     kind = "sha256" if len(commit) == 64 else "sha1"
-    await git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", place, cwd=place.parent.parent)
-    if alternates:
-        info = place / "objects" / "info"
-        info.mkdir(exist_ok=True)
-        (info / "alternates").write_bytes(b"".join(os.fsencode(path) + b"\n" for path in alternates))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="making-", dir=place.parent) as scratch:
+        made = Path(scratch) / place.name
+        await git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", made, cwd=place.parent)
+        if alternates:
+            info = made / "objects" / "info"
+            info.mkdir(exist_ok=True)
+            (info / "alternates").write_bytes(b"".join(os.fsencode(path) + b"\n" for path in alternates))
+        try:
+            made.rename(place)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+                raise
 
 
 async def upstream_refs(place: Path, home: Home = Home.OURS) -> bytes:
