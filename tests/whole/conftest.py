@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,23 @@ def build(tmp_path: Path, repository: Path, model: Model) -> Iterator[Build]:
 @pytest.fixture
 def house(build: Build) -> House:
     return build()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house whose server goes on for all tests of a file that need none of their own: starting one is dear."""
+    top = tmp_path_factory.mktemp("lasting")
+    with Model() as played:
+        house = House(top / "data", make_repository(top / "project"), played)
+        house.run("up")
+        yield house
+        house.close()
+
+
+@pytest.fixture
+def shared(lasting: House, repository: Path) -> House:
+    """The same with a repository of this test's own; `last` is the newest session of all of the file's tests."""
+    return replace(lasting, repository=repository)
 
 
 @pytest.fixture

@@ -39,65 +39,64 @@ def ask_and_approve(house: House, talk: subprocess.Popen[bytes], decision: tuple
     return item
 
 
-def test_a_talk_in_a_pipe(house: House) -> None:
-    house.run("up")
+def test_a_talk_in_a_pipe(shared: House) -> None:
     prompts = [prompt([{"read": "greet.py"}, {"text": "It says Hallo."}]), prompt([MEND, {"text": "Now Hello."}])]
-    with house.start("chat", *MODEL, stdin=subprocess.PIPE) as talk:
+    with shared.start("chat", *MODEL, stdin=subprocess.PIPE) as talk:
         assert talk.stdin is not None
         talk.stdin.write("\n".join(prompts).encode() + b"\n")
         talk.stdin.close()
         talk.stdin = None
-        asked = ask_and_approve(house, talk, ("approve",))
+        asked = ask_and_approve(shared, talk, ("approve",))
         out, errors = talk.communicate(timeout=40)
     assert (talk.returncode, errors) == (0, b"")
     assert set(asked) >= APPROVAL
     text = out.decode()
     assert text.index("It says Hallo.") < text.index("Now Hello.")
     assert asked["id"] in text
-    assert [file["path"] for file in house.json("diff")["files"]] == ["greet.py"]
-    told = house.show()
+    assert [file["path"] for file in shared.json("diff")["files"]] == ["greet.py"]
+    told = shared.show()
     assert (told["control"], told["turn"], told["state"]) == ("you", 2, "idle")
 
 
-def test_a_refusal_is_told_and_changes_nothing(house: House) -> None:
-    with house.start("chat", prompt([MEND, {"text": "I could not."}]), *MODEL, stdin=subprocess.PIPE) as talk:
-        ask_and_approve(house, talk, ("deny", "--because", "not on a Friday"))
+def test_a_refusal_is_told_and_changes_nothing(shared: House) -> None:
+    with shared.start("chat", prompt([MEND, {"text": "I could not."}]), *MODEL, stdin=subprocess.PIPE) as talk:
+        ask_and_approve(shared, talk, ("deny", "--because", "not on a Friday"))
         out, _ = talk.communicate(b"", timeout=40)
     assert b"I could not." in out
-    assert house.json("diff")["files"] == []
-    ended = house.events("last", "tool.ended")
+    assert shared.json("diff")["files"] == []
+    ended = shared.events("last", "tool.ended")
     assert [event["data"]["status"] for event in ended] == ["denied"]
 
 
-def test_a_goal_its_change_and_the_way_back(house: House) -> None:
+def test_a_goal_its_change_and_the_way_back(shared: House) -> None:
     steps: list[dict[str, object]] = [
         {"shell": "sed -i s/Hallo/Hullo/ greet.py; echo a > new.txt"},
         {"text": "Done."},
         {"shell": "sed -i s/Hullo/Hello/ greet.py"},
         {"text": "Now."},
     ]
-    done = house.run("do", prompt(steps, "Make it say Hello."), *CHECK, *MODEL, "--budget", "2", "--turns", "5")
+    done = shared.run("do", prompt(steps, "Make it say Hello."), *CHECK, *MODEL, "--budget", "2", "--turns", "5")
     assert "greet.py" in done.stdout
     assert "cost: $" in done.stdout
-    told = house.show()
+    told = shared.show()
     assert set(told) >= SESSION
     assert (told["outcome"], told["turn"], told["goal"]["turns"]) == ("done", 2, 5)
-    patch = house.run("diff").stdout
+    patch = shared.run("diff").stdout
     assert '+    return "Hello " + name' in patch
-    here = house.repository
+    here = shared.repository
     assert "Hallo" in (here / "greet.py").read_text()
-    house.run("apply", "--branch", "hello")
+    shared.run("apply", "--branch", "hello")
     assert "Hello" in git(here, "show", "hello:greet.py")
     assert git(here, "status", "--porcelain") == ""
-    house.run("apply", "--uncommitted")
+    shared.run("apply", "--uncommitted")
     assert sorted(git(here, "status", "--porcelain").split()) == ["??", "M", "greet.py", "new.txt"]
     assert "Hello" in (here / "greet.py").read_text()
     git(here, "stash", "-u", "-q")
-    git(here, "apply", "--check", str(kept(house.data / "a.patch", patch)))
-    house.run("undo", "--to", "1")
-    assert "Hullo" in house.run("diff").stdout
-    house.run("undo", "--to", "0")
-    assert house.json("diff")["files"] == []
+    git(here, "apply", "--check", str(kept(shared.data / "a.patch", patch)))
+    shared.run("undo", "--to", "1")
+    assert "Hullo" in shared.run("diff").stdout
+    shared.run("undo", "--to", "0")
+    assert shared.json("diff")["files"] == []
     workspace = Path(told["workspace"])
     assert "Hallo" in (workspace / "greet.py").read_text()
     assert not (workspace / "new.txt").exists()
@@ -108,9 +107,9 @@ def kept(file: Path, text: str) -> Path:
     return file
 
 
-def test_exit_statuses_of_do(house: House) -> None:
+def test_exit_statuses_of_do(shared: House) -> None:
     def do(steps: list[dict[str, object]], *options: str, code: int) -> Obj:
-        done = house.run("do", prompt(steps), *options, *MODEL, "--json", code=code)
+        done = shared.run("do", prompt(steps), *options, *MODEL, "--json", code=code)
         told: Obj = json.loads(done.stdout)
         assert set(told) == {"session", "outcome", "files"}
         return told
@@ -122,28 +121,30 @@ def test_exit_statuses_of_do(house: House) -> None:
     assert do([MEND, {"text": "ok"}], *CHECK, "--permissions", "deny", code=3)["outcome"]["cause"] == "denied"
 
 
-def test_control_changes_hands(house: House) -> None:
-    session = house.hand_off([{"shell": "sleep 30"}, {"text": "never"}], *CHECK)
-    house.wait(session, "tool.started")
-    house.run("take", session)
-    told = house.at_rest(session)
+def test_control_changes_hands(shared: House) -> None:
+    session = shared.hand_off([{"shell": "sleep 30"}, {"text": "never"}], *CHECK)
+    shared.wait(session, "tool.started")
+    shared.run("take", session)
+    told = shared.at_rest(session)
     assert (told["control"], told["outcome"]) == ("you", None)
-    house.run("handoff", session, "--goal", prompt([MEND, {"text": "done"}]), *CHECK, "--turns", "3")
-    house.wait(session, "outcome.reached")
-    told = house.at_rest(session)
+    shared.run("handoff", session, "--goal", prompt([MEND, {"text": "done"}]), *CHECK, "--turns", "3")
+    shared.wait(session, "outcome.reached")
+    told = shared.at_rest(session)
     assert (told["control"], told["outcome"]) == ("you", "done")
-    who = [event["data"]["control"] for event in house.events(session, "control.changed")]
+    who = [event["data"]["control"] for event in shared.events(session, "control.changed")]
     assert who == ["agent", "you", "agent", "you"]
-    house.run("end", session)
-    assert "ended" in house.refused("prompt", session, "again")
-    assert house.json("diff", session)["files"]
+    shared.run("end", session)
+    assert "ended" in shared.refused("prompt", session, "again")
+    assert shared.json("diff", session)["files"]
 
 
-def test_attach_follows_live_and_ends_with_the_session(house: House) -> None:
-    session = house.hand_off([{"text": "One word at a time.", "chunks": 5, "delay": 0.3}, MEND, {"text": "ok"}], *CHECK)
-    with house.start("attach", session) as face:
-        house.wait(session, "outcome.reached")
-        house.run("end", session)
+def test_attach_follows_live_and_ends_with_the_session(shared: House) -> None:
+    session = shared.hand_off(
+        [{"text": "One word at a time.", "chunks": 5, "delay": 0.3}, MEND, {"text": "ok"}], *CHECK
+    )
+    with shared.start("attach", session) as face:
+        shared.wait(session, "outcome.reached")
+        shared.run("end", session)
         out, errors = face.communicate(timeout=30)
     assert (face.returncode, errors) == (0, b"")
     assert b"One word at a time." in out
@@ -173,14 +174,14 @@ def test_what_programs_read(house: House) -> None:
     assert house.json("inbox") == {"approvals": [], "effects": []}
 
 
-def test_a_prompt_that_waits_is_taken_in_its_turn(house: House) -> None:
-    session = house.hand_off([{"text": "hm"}])
-    house.wait(session, "outcome.reached")
-    house.run("prompt", session, prompt([{"shell": "until test -e go; do sleep 0.1; done"}, {"text": "first"}]))
-    house.wait(session, "tool.started")
-    house.run("prompt", session, prompt([{"text": "second"}]))
-    told = house.show(session)
+def test_a_prompt_that_waits_is_taken_in_its_turn(shared: House) -> None:
+    session = shared.hand_off([{"text": "hm"}])
+    shared.wait(session, "outcome.reached")
+    shared.run("prompt", session, prompt([{"shell": "until test -e go; do sleep 0.1; done"}, {"text": "first"}]))
+    shared.wait(session, "tool.started")
+    shared.run("prompt", session, prompt([{"text": "second"}]))
+    told = shared.show(session)
     assert told["queued"] == 1
     (Path(told["workspace"]) / "go").touch()
-    house.wait(session, "turn.ended", count=3)
-    assert [event["data"]["text"] for event in house.events(session, "agent.text")][-2:] == ["first", "second"]
+    shared.wait(session, "turn.ended", count=3)
+    assert [event["data"]["text"] for event in shared.events(session, "agent.text")][-2:] == ["first", "second"]
