@@ -32,6 +32,48 @@ def test_the_files_of_version_2(tmp_path: Path) -> None:
     assert group.kills() == 3
 
 
+def test_the_files_of_version_1(tmp_path: Path) -> None:
+    files = {
+        "memory": {"memory.limit_in_bytes": "67108864", "memory.memsw.limit_in_bytes": "67108864"},
+        "pids": {"pids.max": "74"},
+        "cpu": {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "50000"},
+    }
+    for controller, names in files.items():
+        box = tmp_path / controller / "handrail" / "box"
+        box.mkdir(parents=True)
+        (tmp_path / controller / "cgroup.procs").touch()
+        for name in names:
+            (box / name).touch()
+    hierarchy = Hierarchy(1, {controller: tmp_path / controller / "handrail" for controller in files})
+    if os.geteuid() == 0:
+        assert cgroups.find(tmp_path) == hierarchy, "as root alone"
+    group = cgroups.make(hierarchy, "box", LIMITS)
+    for controller, names in files.items():
+        box = tmp_path / controller / "handrail" / "box"
+        assert {name: (box / name).read_text() for name in names} == names
+        assert str(box / "cgroup.procs") in group.procs
+    (tmp_path / "memory" / "handrail" / "box" / "memory.oom_control").write_text("under_oom 0\noom_kill 3\n")
+    assert group.kills() == 3
+
+
+@pytest.mark.parametrize("at", ["/user.slice/app.slice/run-r1.scope", "/"])
+def test_groups_of_version_2_are_made_where_they_were_delegated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """A systemd scope holds the server itself, so that groups are made beside it."""
+    own = tmp_path / at.lstrip("/")
+    own.mkdir(parents=True, exist_ok=True)
+    told = tmp_path / "told"
+    told.write_text(f"0::{at}\n")
+    monkeypatch.setattr(cgroups, "OWN", told)
+    (tmp_path / "cgroup.controllers").touch()
+    assert cgroups.find(tmp_path) is None
+    beside = own if at == "/" else own.parent
+    (own / "cgroup.subtree_control").touch()
+    (beside / "cgroup.subtree_control").write_text("memory pids rdma\n")
+    assert cgroups.find(tmp_path) == Hierarchy(2, dict.fromkeys(("memory", "pids"), beside / "handrail"))
+
+
 def test_only_what_is_limited_gets_a_group(tmp_path: Path) -> None:
     hierarchy = Hierarchy(1, {name: tmp_path / name / "handrail" for name in ("cpu", "memory", "pids")})
     for parent in hierarchy.parents.values():

@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from handrail.automation import RunState, TaskState, TriggerKind, Trust
@@ -243,7 +243,9 @@ class Runs:
             found = await task_rows.worked_out(self._store)
             for task in found:
                 await self._go(task)
-        if self._due is not None and self._due <= self._rooms.clock():
+        at = self._rooms.clock()
+        # what is to come after the longest sleep may be of a clock that was ahead, and was set right since
+        if self._due is not None and not at < self._due <= at + timedelta(seconds=LONGEST_SLEEP):
             for task in await task_rows.overdue(self._store, self._rooms.clock()):
                 await self._halt(task.id)
                 await hands.give_up(self._rooms, task.id)

@@ -16,6 +16,7 @@ from pathlib import Path
 from handrail.sandbox import Guarantee, ResourceLimits
 
 MOUNT = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")
 PERIOD = 100_000
 REMOVE_SECONDS = 1.0
 CONTROLLERS = {"memory": Guarantee.MEMORY, "pids": Guarantee.PIDS, "cpu": Guarantee.CPU}
@@ -91,7 +92,7 @@ def find(mount: Path = MOUNT) -> Hierarchy | None:
 
 def _find_v2(mount: Path) -> Hierarchy | None:
     with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/self/cgroup").read_text("ascii").splitlines()
+        lines = OWN.read_text("ascii").splitlines()
         own = next(line[3:] for line in lines if line.startswith("0::"))
         # a group that holds processes cannot hand controllers on, so the boxes go beside the server's own group
         for parent in (mount / own.lstrip("/"), (mount / own.lstrip("/")).parent):

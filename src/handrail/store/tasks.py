@@ -11,13 +11,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import case, func, literal, select
+from sqlalchemy import case, exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
 from handrail.automation import Step, TaskState
+from handrail.clock import JUMP
 from handrail.errors import InvalidInput, NotFound
-from handrail.store.automation import tasks
+from handrail.store.automation import run_events, tasks
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
@@ -177,9 +178,14 @@ async def worked_out(store: Store) -> list[TaskRow]:
 
 
 async def due(store: Store, at: datetime) -> list[TaskRow]:
-    """Parked tasks of this server that go on by themselves by `at`."""
-    parked = (tasks.c.server == store.server, tasks.c.state == TaskState.PARKED, tasks.c.due <= at)
-    return await every(store, TaskRow, select(tasks).where(*parked))
+    """Parked tasks of this server that go on by themselves by `at`.
+
+    And those that were set aside far after `at`: the clock was ahead then, and was set right since.
+    """
+    parked = (tasks.c.server == store.server, tasks.c.state == TaskState.PARKED, tasks.c.due.is_not(None))
+    told, time = run_events.c, run_events.c.time
+    ahead = exists().where(told.run == tasks.c.run, told.task == tasks.c.id, time > at + JUMP, time <= tasks.c.due)
+    return await every(store, TaskRow, select(tasks).where(*parked, or_(tasks.c.due <= at, ahead)))
 
 
 _WORKING = (
