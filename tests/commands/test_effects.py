@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from handrail.automation import EffectKind, EffectState, Trust
-from handrail.commands import effects
+from handrail.commands import effects, outward
 from handrail.commands.actor import NOBODY, OWNER
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, Forbidden, HandrailError, InvalidInput, NotFound
@@ -85,7 +85,8 @@ def channels(desk: Desk, far: Hook, kind: str) -> None:
     (desk.config.data / "notify.toml").write_text(f'[team]\nkind = "{kind}"\n{told} = "{far.url}"\n')
 
 
-async def test_a_message_is_carried_out_when_it_was_delivered(desk: Desk) -> None:
+async def test_a_message_is_carried_out_when_it_was_delivered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outward, "_DELIVERY", 0.5)  # shorter than until the next try
     async with hook() as far:
         channels(desk, far, "slack")
         far.answers = [(503, b"")]
@@ -95,7 +96,10 @@ async def test_a_message_is_carried_out_when_it_was_delivered(desk: Desk) -> Non
         assert "it waits for the channel team: 127.0.0.1 answered 503" in str(done.reason)
         (waiting,) = await outbox.newest(desk.store, 1)
         assert waiting.due is not None
+        assert done.due is not None
+        assert timedelta() < done.due - waiting.due < timedelta(seconds=10), "looked for when it is tried next"
         desk.post.clock = lambda: now() + timedelta(minutes=1)
+        monkeypatch.setattr(outward, "_DELIVERY", 20.0)
         again = await desk.outward.carry(replace(row, tries=2), desk.config.data)
         assert isinstance(again, Carried)
         assert (len(far.got), again.receipt["ids"]) == (2, {"outbox": f"message:{row.id}", "channel": "team"})

@@ -138,7 +138,7 @@ class Courier:
             return await self._write(row, ended, f"carried out: {named}")
         if of.passing:
             seconds = self._pace.of(FORGE, row.tries) * random.uniform(0.8, 1.2)  # noqa: S311  # spreads tries, no secret
-            wait = timedelta(seconds=max(seconds, of.wait or 0.0))
+            wait = timedelta(seconds=max(0.0 if of.waits else seconds, of.wait or 0.0))
             again = rows.settle(row, state=EffectState.APPROVED, due=now() + wait, cause=of.cause, reason=of.reason)
             said = f"{named} is tried again: {of.reason}" if row.tries == 1 else None
             return await self._write(row, again, said, level="warning")

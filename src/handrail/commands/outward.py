@@ -93,7 +93,8 @@ class Outward:
         row = await self._delivered(key, said.channel)
         if row is None or row.state not in (Delivery.SENT, Delivery.DEAD):
             why = f"it waits for the channel {said.channel}" + (f": {row.error}" if row and row.error else "")
-            return Refused("not_delivered", why, passing=True, waits=True)
+            left = 0.0 if row is None or row.due is None else (row.due - now()).total_seconds()
+            return Refused("not_delivered", why, passing=True, wait=max(left, 0.0) + _DELIVERY, waits=True)
         if row.state is Delivery.DEAD:
             maybe = str(row.error).startswith(MAYBE)
             return Refused(UNKNOWN if maybe else "not_delivered", f"{said.channel}: {row.error}")

@@ -298,7 +298,8 @@ class Course:
         return True
 
     async def _later(self, row: EffectRow, refused: Refused) -> bool:
-        wait = max(refused.wait or 0.0, self._rooms.pace.of(verdict.FORGE, row.tries + 1))
+        wait = refused.wait or 0.0
+        wait = wait if refused.waits else max(wait, self._rooms.pace.of(verdict.FORGE, row.tries + 1))
         due = self._rooms.clock() + timedelta(seconds=wait)
         told: Json = {"effect": row.id, "cause": refused.cause, "reason": refused.reason, "seconds": round(wait, 1)}
         await self._write(("task.retried", told), state=TaskState.PARKED, due=due, reason=refused.reason)

@@ -35,7 +35,7 @@ class Refused:
         reason: a sentence.
         passing: another try may succeed, with nothing changed.
         wait: seconds after which that is worth it, where it is known.
-        waits: it is under way elsewhere; to look for its end is no try.
+        waits: it is under way elsewhere, and its end is looked for after `wait`; that is no try.
     """
 
     cause: str
