@@ -103,7 +103,11 @@ class Look:
             found.append(item)
         for item in reversed(found):
             self._book.after.event = max(self._book.after.event, int(item["id"]))
-            at, action, kind = stamped(item["created_at"]), item.get("action_name"), _TARGETS.get(item["target_type"])
+            at, action, kind = (
+                stamped(item["created_at"]),
+                item.get("action_name"),
+                _TARGETS.get(item.get("target_type") or ""),
+            )
             note, push = item.get("note"), item.get("push_data")
             self._book.reached(at)
             if isinstance(push, dict):
@@ -129,9 +133,10 @@ class Look:
 
     async def _noted(self, at: str, item: Item, note: Item) -> None:
         kind = _TARGETS.get(str(note.get("noteable_type")))
-        if kind is None or note.get("system"):
+        number = note.get("noteable_iid")
+        if kind is None or number is None or note.get("system"):
             return
-        about = await self._item(kind, int(note["noteable_iid"]))
+        about = await self._item(kind, int(number))
         if about is None:
             return
         said = {
