@@ -19,7 +19,7 @@ from tests.whole.house import MODEL, House, Model, until
 
 CHROMIUM = shutil.which("chromium") or ""
 AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.js").read_text("utf-8")
-PICTURES = Path(__file__).resolve().parents[3] / ".cache" / "screenshots"
+PICTURES = Path(__file__).resolve().parents[3] / "artifacts" / "screenshots"
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LONG_WAIT = 20_000
 """milliseconds for anything to show on a busy machine"""
