@@ -109,11 +109,13 @@ async def test_a_quota_hit_when_most_of_a_run_is_done_goes_on_from_there(open_wo
         done = [task for task in await works.tasks(run) if task.state is TaskState.ENDED]
         assert 3 <= len(done) < 5
         sessions = {task.id: task.session for task in await works.tasks(run)}
+        fake = works.house.fake
+    fake.quota = None  # before anything is asked again: what was cut off goes on at once
     async with open_works(ledger, clock=clock, pace=Pace()) as works:  # the server was started again meanwhile
-        works.house.fake.quota = None
         await _later(works, run, clock, 3 * HOUR)
-        assert (await works.ended(run)).outcome is Outcome.DONE
+        outcome = (await works.ended(run)).outcome
         tasks = await works.tasks(run)
+        assert outcome is Outcome.DONE, [(task.outcome, task.cause, task.reason) for task in tasks]
         assert [task for task in tasks if task.id in {one.id for one in done}] == done, "what was done stays as it was"
         assert all(task.session == (sessions[task.id] or task.session) for task in tasks)
         assert len(ledger.carried) == 5, "each pull request once"
