@@ -23,6 +23,7 @@ from pathlib import Path
 import uvicorn
 
 from handrail import __version__
+from handrail.agents.bytecode import compiled
 from handrail.commands.desk import Running
 from handrail.config import DEFAULT_PORT, Config, data_directory, load
 from handrail.errors import HandrailError, StorageFull, Unavailable
@@ -98,6 +99,7 @@ async def serve(config: Config, token: str, place: Place) -> None:
         desk.probes.start(SandboxKind(config.sandbox))
         with contextlib.suppress(TimeoutError):  # whoever waited for the server to be ready is served first
             await asyncio.wait_for(stop.wait(), SETTLED_AFTER)
+        await asyncio.to_thread(compiled)
         gc.collect()
         gc.freeze()  # what a server keeps for its whole life is not looked through again
         await stop.wait()
