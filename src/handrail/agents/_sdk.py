@@ -1,7 +1,7 @@
 """The two classes of the ACP SDK that Handrail uses, without the rest of it.
 
 `import acp` builds some hundred pydantic models of the whole protocol: two thirds of what all other imports of a server
-cost in CPU, and 8 MB. Handrail reads messages by itself (`agents.decode`); the connection alone needs none of those models.
+cost in CPU, and 8 MB. Handrail reads messages by itself (`agents.decode`); the connection alone needs none of those.
 https://github.com/agentclientprotocol/python-sdk
 """
 
