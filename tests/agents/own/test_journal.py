@@ -112,7 +112,7 @@ async def test_unknown_sessions_are_refused(make: MakeOwn, session: str) -> None
 def test_a_torn_tail_is_left_out(tmp_path: Path) -> None:
     """Incident 16 (CC#53821) in the own agent's journal; in the log: tests/store/test_engine.py."""
     journal = Journal(tmp_path, "s", create=True)
-    journal.keep("state", cwd="/w")
+    journal.keep("state", mode="auto")
     journal.keep("message", message=Message("user", "hello"))
     journal.close()
     whole = journal.path.read_bytes()
@@ -124,7 +124,7 @@ def test_a_torn_tail_is_left_out(tmp_path: Path) -> None:
         journal.close()
         journal = Journal(tmp_path, "s")
         assert journal.memory.live[-1:] == [Message("agent", "hi")]
-        assert journal.memory.cwd == "/w"
+        assert journal.memory.mode == "auto"
         journal.close()
 
 

@@ -55,14 +55,13 @@ class Server:
         headers = {str(header["name"]): str(header["value"]) for header in told.get("headers") or ()}
         headers["accept"] = "application/json, text/event-stream"
         self._door, self._limit, self._ids = Door(str(told["url"]), headers, _PATIENCE), limit, count(1)
-        self._more = {"mcp-protocol-version": _VERSION}
+        self._more = dict[str, str]()
 
     def tools(self) -> Iterator[Tool]:
-        """What it offers. Raises ToolFault."""
+        """What it offers. Raises ToolFault or KeyError."""
         about = {"name": "handrail", "version": __version__}
         hello = {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": about}
-        agreed = self._ask("initialize", hello, Cancel()).get("protocolVersion")
-        self._more["mcp-protocol-version"] = str(agreed or _VERSION)
+        self._more["mcp-protocol-version"] = str(self._ask("initialize", hello, Cancel())["protocolVersion"])
         self._send({"method": "notifications/initialized"}, Cancel())
         offered = self._ask("tools/list", {}, Cancel()).get("tools") or ()
         yield from (self._tool(told) for told in offered if _NAME.fullmatch(str(told.get("name"))))

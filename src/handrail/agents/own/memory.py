@@ -1,9 +1,9 @@
 """What a session remembers: on disk one JSON line for everything said and done, before it is shown; and for the model.
 
 A line stands once `keep` has returned, whatever becomes of the process; a torn line is left out when read. What a
-running session remembers is made of the same records in the same way. Kinds: `state` (cwd, mode, …), `message`, `chunk`
-(text as it was streamed, from a place in the answer on), `call` (what came of one: unknown once it has begun, then its
-result), `compacted` (from here on the model knows only this).
+running session remembers is made of the same records in the same way. Kinds: `state` (mode, plan, …), `message`,
+`chunk` (text as it was streamed, from a place in the answer on), `call` (what came of one: unknown once it has begun,
+then its result), `compacted` (from here on the model knows only this).
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ _SUMMARISE = Path(__file__).with_name("summarise.md").read_text("utf-8")
 class Memory:
     """What the records tell. `said` is all of it, `live` what the model still knows, `calls` how many there were."""
 
-    cwd: str = ""
     mode: str = "ask"
     always: list[str] = field(default_factory=list)
     plan: list[Json] = field(default_factory=list)

@@ -52,8 +52,6 @@ class Session:
         self.cancel, self.busy = Cancel(), threading.Lock()  # of the turn under way, and whether there is one
         self._journal = Journal(Path.home() / ".handrail-agent", self.id, create=identity is None)
         self.keep, self.memory = self._journal.keep, self._journal.memory
-        if identity is None:
-            self.keep("state", cwd=cwd)
         root = Path(os.path.normpath(cwd))
         self._bench = Workbench(root, os.environ, min(32_000, settings.context // 2))
         own = self._bench.tools | table(self.plan, self.ask)
