@@ -94,7 +94,7 @@ def _unverified(checks: list[Check], missing: list[str], *, working: bool) -> st
     if working:
         return "The agent is at work: what it does now is not checked yet."
     if not checks:
-        return "Nobody checked this change: hand the session off with a check, or run one in its terminal."
+        return "Nobody checked this change: hand the session off with a check."
     old = [check.command for check in checks if not check.fresh] + missing
     if not old:
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -192,8 +192,16 @@ async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
 
 
 async def _asked(desk: Desk, actor: Actor, rows: tuple[ApprovalRow, ...] | list[ApprovalRow]) -> list[Any]:
-    """Each approval with what "always" would write."""
-    return [await approvals.show(desk, actor, row.id) for row in rows]
+    """Each approval with what "always" would write; files of the session's own clone are named as it has them."""
+    shown = [await approvals.show(desk, actor, row.id) for row in rows]
+    return [(_inside(row, f"{desk.config.data}/sessions/{row.session}/workspace/"), always) for row, always in shown]
+
+
+def _inside(row: ApprovalRow, top: str) -> ApprovalRow:
+    def named(path: str) -> str:
+        return path.removeprefix(top).partition("/")[2] if path.startswith(top) and "/../" not in path else path
+
+    return replace(row, diffs=[item | {"path": named(str(item.get("path")))} for item in row.diffs or []])
 
 
 def _chosen(given: list[Listed], logged_in: list[Known]) -> str:
