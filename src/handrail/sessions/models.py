@@ -12,6 +12,12 @@ from handrail.types import SCRIPTED
 
 OWN = "handrail"
 """Handrail's own agent, by its name in the catalogue"""
+_USUAL = {
+    "https://api.anthropic.com": "claude-sonnet-4-5",
+    "https://api.openai.com/v1": "gpt-5",
+    "https://generativelanguage.googleapis.com": "gemini-2.5-pro",
+}
+"""by the address of the vendor's own API; so that with a key alone a session works"""
 _HOW = "set its key in the environment before `handrail up`, or run `handrail providers set`"
 
 
@@ -41,9 +47,18 @@ def check_model(spec: AgentSpec, provider: Provider, named: str | None) -> None:
     Raises:
         InvalidInput: nobody names a model.
     """
-    if spec.wire == "any" and not (named or provider.model or spec.model):
+    if spec.wire == "any" and not (model_of(spec, provider, named) or spec.model):
         mend = f"name one with --model, or give provider {provider.name} a model with `handrail providers set`"
         raise InvalidInput("model", named, mend)
+
+
+def model_of(spec: AgentSpec, provider: Provider, named: str | None) -> str | None:
+    """The model that an agent is told: the one named, else the provider's, else for who has none a usual one.
+
+    None where the agent knows best, or where nobody does: behind another address than the vendor's may be anything.
+    """
+    usual = _USUAL.get(provider.base_url) if spec.wire == "any" and not spec.model else None
+    return named or provider.model or usual
 
 
 def played(providers: Providers, roster: Roster, new: NewSession) -> bool:

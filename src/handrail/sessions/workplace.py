@@ -20,7 +20,7 @@ from handrail.sandbox.paths import python_paths, session_uid
 from handrail.sessions import doors, logins
 from handrail.sessions.agent import RunningAgent, Start, Transcript, start
 from handrail.sessions.goals import CheckResult
-from handrail.sessions.models import choose
+from handrail.sessions.models import choose, model_of
 from handrail.sessions.patience import Asking
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
@@ -264,7 +264,8 @@ class Workplace:
             scopes=[Scope(scope) for scope in row.scopes],
             on_call=on_call,
         )
-        return Endpoint(box.door_url(), grant.token, row.model or provider.model, _WIRES[provider.wire])
+        model = model_of(self.spec, provider, row.model)
+        return Endpoint(box.door_url(), grant.token, model, _WIRES[provider.wire])
 
     def _door(self, box: Box, judge: Judge, on_decision: OnDecision) -> Door:
         """The way to the gateway, and to the network where the session may reach some of it."""

@@ -34,7 +34,6 @@ def test_first_run_a_composer_that_works_before_any_key_is_there(house: House, v
     expect(page.locator("diff-review")).to_contain_text("Greet in English")
     expect(page.locator("#status")).to_contain_text("$0.00")
     picture(page, "first-session")
-    examine(page)
     told = house.run("show", "last").stdout
     assert "NO MODEL: a script plays" in told
     assert "a script plays, and no model works" in house.run("doctor", code=1).stdout
