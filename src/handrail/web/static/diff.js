@@ -118,7 +118,11 @@ class DiffReview extends HTMLElement {
     field.setAttribute('aria-label', `Comment on ${this.path(button)} line ${button.dataset.line}`);
     const add = Object.assign(document.createElement('button'), { type: 'button', className: 'good', textContent: 'Add comment' });
     const leave = Object.assign(document.createElement('button'), { type: 'button', className: 'plain', textContent: 'Cancel' });
+    const kept = `draft ${this.name} ${this.path(button)} ${button.dataset.side} ${button.dataset.line}`;
+    field.value = localStorage.getItem(kept) ?? '';
+    field.addEventListener('input', () => localStorage.setItem(kept, field.value));
     const close = () => {
+      localStorage.removeItem(kept);
       cell.parentElement?.remove();
       button.focus();
     };
