@@ -72,7 +72,10 @@ class Door:
 async def main(secret: str, database: str) -> None:
     """Answer until the process is ended."""
     door = Door(secret, database)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+    # asyncio turns Nagle off only on sockets that name their protocol
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(128)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     app = Starlette(routes=[Route("/hooks/{source}", door.take, methods=["POST"])])
     config = uvicorn.Config(app, http="httptools", loop="asyncio", log_config=None, access_log=False, lifespan="off")

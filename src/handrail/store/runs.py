@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, select
+from sqlalchemy import ColumnElement, Insert, and_, bindparam, exists, func, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -15,7 +15,7 @@ from handrail.automation import RunState, TaskState, TriggerKind, Trust
 from handrail.errors import InvalidInput, NotFound
 from handrail.store.automation import run_events, runs, tasks
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.types import ArrivalId, Json, Outcome, RunId, ServerId, TaskId, now
 
@@ -107,13 +107,22 @@ def move(run: RunRow, server: ServerId) -> Write:
     return statement.values(server=server, epoch=run.epoch + 1).returning(runs.c.id)
 
 
+def _told() -> Insert:
+    """The statement of `told`, built once: each step of each task says what it did."""
+    c = run_events.c
+    seq = select(func.coalesce(func.max(c.seq), 0) + 1).where(c.run == bindparam("of_run")).scalar_subquery()
+    names = ("run", "time", "task", "kind", "data")
+    columns = [seq, *(bindparam(name, type_=c[name].type) for name in names)]
+    return sql_insert(run_events).from_select(["seq", *names], select(*columns))
+
+
+_TOLD = _told()
+
+
 def told(run: RunId, kind: str, data: Json, task: TaskId | None = None) -> Write:
     """Add a line to what happened in a run."""
-    seq = select(func.coalesce(func.max(run_events.c.seq), 0) + 1).where(run_events.c.run == run).scalar_subquery()
-    c = run_events.c
-    values = {"run": run, "time": now(), "task": task, "kind": kind, "data": data}
-    columns = [seq, *(literal(value, c[name].type) for name, value in values.items())]
-    return sql_insert(run_events).from_select(["seq", *values], select(*columns))
+    values = {"of_run": run, "run": run, "time": now(), "task": task, "kind": kind, "data": data}
+    return Prepared(_TOLD, values)
 
 
 async def events(store: Store, run: RunId, after: int = 0, limit: int = 1000) -> list[RunEvent]:
