@@ -23,6 +23,7 @@ from handrail.store.engine import Store
 from handrail.types import (
     Budget,
     Check,
+    Event,
     Goal,
     Limits,
     NanoUSD,
@@ -152,37 +153,42 @@ async def test_thirty_agents_of_one_run_spend_their_five_dollars_to_the_nano_and
 
 
 @pytest.mark.timeout(300)
-async def test_sessions_of_one_run_stop_together_and_keep_their_branches(house: House) -> None:
-    """Incident 9 (CC#92691: 59 agents went on past the cap), with what each had made; thirty of them are above."""
+async def test_thirty_sessions_of_one_run_stop_together_and_keep_their_branches(house: House) -> None:
+    """Incident 9 (CC#92691: 59 agents went on past the cap), with what each had made."""
     usage = {"input": 1000, "output": 2000}
+    await budgets.put(house.store, house.gateway, Budget(RUN, money=FIVE_DOLLARS))
 
-    async def one(number: int) -> SessionId:
-        write = {"write": {"path": f"made-{number}.txt", "content": "kept\n"}, "usage": usage}
-        steps: list[dict[str, object]] = [
-            write,
-            {
-                "repeat": 300,
-                "step": {"text": "so", "delay": 0.15, "shell": "echo {i} of " + str(number), "usage": usage},
-            },
-        ]
-        goal = Goal(prompt(steps, f"Agent {number}: go on."), (Check("false"),))
-        return await house.hand_off(goal, scopes=(RUN,))
+    async def made(number: int) -> SessionId:
+        session = await house.new(scopes=(RUN,), permissions=Permissions.ALLOW)
+        write: dict[str, object] = {"write": {"path": f"made-{number}.txt", "content": "kept\n"}, "usage": usage}
+        await house.say(session, [write, {"text": "Made."}])
+        await house.until(session, Kind.TURN_ENDED, seconds=120)
+        return session
 
-    sessions = await asyncio.gather(*(one(number) for number in range(3)))
-    for session in sessions:
-        await house.until(session, Kind.TOOL_ENDED, seconds=120)
-    cap = NanoUSD((await calls.spend(house.store)).by_scope[RUN].cost_nano + 1_000_000_000)
-    await budgets.put(house.store, house.sessions._rooms.gateway, Budget(RUN, money=cap))
-    outcomes = [await house.outcome(session, seconds=200) for session in sessions]
-    sent = len(house.fake.model_calls)
+    async def pursued(number: int, session: SessionId) -> Event:
+        step = {"text": "so", "shell": "echo {i} of " + str(number), "usage": usage}
+        goal = Goal(prompt([{"repeat": 300, "step": step}], f"Agent {number}: go on."), (Check("false"),))
+        await house.sessions.handoff(session, goal, "test")
+        return await house.outcome(session, seconds=200)
+
+    sessions = await asyncio.gather(*map(made, range(AGENTS)))
+    outcomes = await asyncio.gather(*(pursued(number, session) for number, session in enumerate(sessions)))
+    await budgets.told(house.gateway, RUN)
     spent = (await calls.spend(house.store)).by_scope[RUN]
-    assert cap - 1_000_000_000 < spent.cost_nano <= cap
+    assert FIVE_DOLLARS - 1_000_000_000 < spent.cost_nano <= FIVE_DOLLARS
+    sent = len(house.fake.model_calls)
+    told = [event for session in sessions for event in await house.events(session, Kind.MODEL_CALLED)]
+    cut = sum(
+        event.data["status"] == 0 for event in told
+    )  # with its turn: counted, whether or not it left
+    assert spent.calls - cut <= sent <= spent.calls == len(told), "what was refused never left"
     for number, (session, outcome) in enumerate(zip(sessions, outcomes, strict=True)):
         assert (outcome.data["outcome"], outcome.data["cause"]) == (Outcome.NEEDS_PERSON, "budget_spent")
         assert "run:r-1" in str(outcome.data["reason"])
         diff = await house.sessions.diff(session, None, None)
         assert [file.path for file in diff.files] == [f"made-{number}.txt"]
-    await budgets.told(house.sessions._rooms.gateway, RUN)
+    await house.say(sessions[0], [{"text": "Only a word."}])
+    await house.rest(sessions[0])
     assert len(house.fake.model_calls) == sent
 
 
