@@ -99,8 +99,14 @@ async def test_unknown_and_revoked_tokens_are_refused_in_the_wires_shape(lab: La
 async def test_errors_of_the_provider_come_through_as_they_are(
     lab: Lab, form: Format, stream: bool, fault: str
 ) -> None:
-    response = await lab.ask(form, prompt([{"fault": fault, "retry_after": 7}]), stream=stream)
-    assert response.status_code == int(fault)
+    text = prompt([{"fault": fault, "retry_after": 7}])
+    response = await lab.ask(form, text, stream=stream)
+    direct = await lab.client.post(
+        form.url(lab.fake.url, stream=stream), content=form.body(text, stream=stream), headers=form.headers(REAL_KEY)
+    )
+    assert response.content == direct.content, "an agent reads its own vendor's words"
+    assert response.headers["content-type"] == direct.headers["content-type"]
+    assert response.status_code == direct.status_code == int(fault)
     assert response.headers["retry-after"] == "7"
     assert response.json()["error"]["message"].startswith("scripted")
     (call,) = await lab.told()

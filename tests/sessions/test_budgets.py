@@ -178,9 +178,7 @@ async def test_thirty_sessions_of_one_run_stop_together_and_keep_their_branches(
     assert FIVE_DOLLARS - 1_000_000_000 < spent.cost_nano <= FIVE_DOLLARS
     sent = len(house.fake.model_calls)
     told = [event for session in sessions for event in await house.events(session, Kind.MODEL_CALLED)]
-    cut = sum(
-        event.data["status"] == 0 for event in told
-    )  # with its turn: counted, whether or not it left
+    cut = sum(event.data["status"] == 0 for event in told)  # with its turn: counted, whether or not it left
     assert spent.calls - cut <= sent <= spent.calls == len(told), "what was refused never left"
     for number, (session, outcome) in enumerate(zip(sessions, outcomes, strict=True)):
         assert (outcome.data["outcome"], outcome.data["cause"]) == (Outcome.NEEDS_PERSON, "budget_spent")
