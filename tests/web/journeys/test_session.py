@@ -40,7 +40,9 @@ def test_the_agents_shell_is_watched_and_one_of_ones_own_opened_once_taken(visit
     examine(page)
     press(page, "v f")  # keys are the shell's while it is typed into
     expect(page.locator(SCREEN)).to_contain_text("vf")
-    press(page, "Control+u Shift+Escape v d v x")
+    press(page, "Control+u Shift+Escape v d")
+    expect(page.locator(".details")).to_be_visible()
+    press(page, "v x")
     expect(page.locator(SCREEN)).to_contain_text("green")  # it is still there
     api.call("POST", f"/sessions/{session}/handoff", text=prompt([{"shell": "tail -1 greet.py"}], "Look."))
     expect(page.locator("x-term [role=status]")).to_contain_text("The agent is in control again")
