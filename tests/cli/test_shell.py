@@ -33,7 +33,7 @@ def test_a_shell_of_ones_own_and_the_agents_watched(work: Cli) -> None:
     script = prompt([{"shell": "echo from-the-agent"}, {"text": "Ready."}])
     work.run("chat", *BARE, "--permissions", "allow", script)
     piped = work.run("shell", "last", stdin="echo $((6 * 7)) > made; cat made a.py\n")
-    assert "42\na = 1\n" in piped.stdout
+    assert "42\r\na = 1\r\n" in piped.stdout
     with terminal(work, "shell", "last") as tty:
         tty.until("cwd")
         tty.enter("stty size; echo one''two")

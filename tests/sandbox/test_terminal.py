@@ -3,6 +3,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Iterator
+
+import pytest
 
 from handrail.sandbox import Box, Exit, Process, terminal
 from handrail.sandbox.terminal import TYPED, frame, frames, size
@@ -29,6 +32,16 @@ def test_frames_are_taken_whole() -> None:
     assert not given
 
 
+@pytest.fixture
+def deaf() -> Iterator[None]:
+    """As a server is that a script began with `nohup … &`."""
+    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("deaf")
 async def test_a_program_has_a_terminal_that_is_typed_into_and_resized(box: Box) -> None:
     process = await box.start([*HELPER, "90", "30", "/bin/sh"], env={"PS1": "ready ", "TERM": "xterm"})
     await heard(process, b"ready ")
