@@ -171,7 +171,7 @@ def test_comments_on_lines_reach_the_agent_in_one_batch(visit: Open, api: Api, h
 
 
 def test_palette_and_keys(visit: Open, api: Api) -> None:
-    session = api.begin([{"text": "Found."}], "Find me by name")
+    session = api.begin([{"shell": "echo here"}, {"text": "Found."}], "Find me by name")
     api.rest(session)
     page = visit("/inbox")
     page.keyboard.press("?")
@@ -189,3 +189,5 @@ def test_palette_and_keys(visit: Open, api: Api) -> None:
     page.keyboard.press("v")
     page.keyboard.press("t")
     expect(page.locator(".timeline")).to_be_visible()
+    page.locator("#side").get_by_role("link", name="echo here").click()
+    expect(page.locator("#log .tool:target")).to_contain_text("echo here")

@@ -20,6 +20,7 @@ class Bar:
     """One span: where it stands in the picture, and what it was."""
 
     seq: int
+    """the event that its block in the transcript has for its address: where the span began; 0 where it has no block"""
     lane: str
     label: str
     start: datetime
@@ -33,17 +34,22 @@ def bars(events: Iterable[Event]) -> list[Bar]:
     """The spans of `events`, placed from 0 to `WIDTH`."""
     found: list[Bar] = []
     asked: dict[str, Event] = {}
-    titles: dict[str, str] = {}
+    calls: dict[str, tuple[int, str]] = {}
+    checks: dict[str, int] = {}
     for event in events:
         data = event.data
         if event.kind == Kind.TOOL_STARTED:
-            titles[str(data.get("call"))] = str(data.get("title") or data.get("tool") or "tool")
+            calls[str(data.get("call"))] = (event.seq, str(data.get("title") or data.get("tool") or "tool"))
+        elif event.kind == Kind.CHECK_STARTED:
+            checks[_check(event)] = event.seq
         elif event.kind == Kind.MODEL_CALLED:
-            found.append(_ended(event, "model", str(data.get("model") or "model")))
+            found.append(_ended(event, 0, "model", str(data.get("model") or "model")))
         elif event.kind == Kind.TOOL_ENDED:
-            found.append(_ended(event, "tool", titles.get(str(data.get("call")), "tool")))
+            seq, title = calls.pop(str(data.get("call")), (event.seq, "tool"))
+            found.append(_ended(event, seq, "tool", title))
         elif event.kind == Kind.CHECK_ENDED:
-            found.append(_ended(event, "check", str(data.get("command") or "check")))
+            seq = checks.pop(_check(event), event.seq)
+            found.append(_ended(event, seq, "check", str(data.get("command") or "check")))
         elif event.kind == Kind.APPROVAL_ASKED:
             asked[str(data.get("approval"))] = event
         elif event.kind == Kind.APPROVAL_ANSWERED and (began := asked.pop(str(data.get("approval")), None)):
@@ -54,10 +60,14 @@ def bars(events: Iterable[Event]) -> list[Bar]:
     return _placed(sorted(found, key=lambda bar: (bar.start, bar.seq)))
 
 
-def _ended(event: Event, lane: str, label: str) -> Bar:
+def _check(event: Event) -> str:
+    return str(event.data.get("check") or event.data.get("command"))
+
+
+def _ended(event: Event, seq: int, lane: str, label: str) -> Bar:
     told = event.data.get("seconds")
     seconds = max(0.0, float(told)) if isinstance(told, int | float) else 0.0
-    return Bar(event.seq, lane, label, event.time - timedelta(seconds=min(seconds, 1e6)), seconds, event.turn)
+    return Bar(seq, lane, label, event.time - timedelta(seconds=min(seconds, 1e6)), seconds, event.turn)
 
 
 def _placed(found: list[Bar]) -> list[Bar]:
