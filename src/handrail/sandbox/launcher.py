@@ -142,18 +142,11 @@ def memory_file(name: str, content: bytes) -> int:
     return descriptor
 
 
-_OURS = (
-    signal.SIGPIPE, signal.SIGXFSZ,  # Python's own
-    signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM,  # of `nohup`, or of a script that ends in `&`
-)  # fmt: skip
-"""signals that may be ignored here, and what runs inside must not find so: Ctrl-C would end nothing there"""
-
-
 def become(order: Order, stdio: list[int], made: dict[str, int], parent: int, seccomp: bytes) -> NoReturn:
     """Turn this forked child into the ordered process. Never returns."""
     os.umask(0o022)
-    for number in _OURS:
-        signal.signal(number, signal.SIG_DFL)
+    for number in signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)  # ignored by Python, by `nohup`, or by a script's `&`
     for path in order["cgroups"]:
         with open(path, "w") as procs:  # noqa: PTH123
             procs.write("0")

@@ -33,6 +33,8 @@ _LIMITS_STEP = 1.0
 """seconds between looks at the limits, at the most"""
 _WATCH_STEP = 0.25
 """seconds between looks at the clock, at the most"""
+_BEGUN = 200
+"""status of an answer that the agent saw begin"""
 QUIET = 1.0
 """seconds that an agent has said nothing before it counts as doing nothing but wait"""
 
@@ -81,6 +83,7 @@ class Turns:
         self._set_aside = False
         self._warned = False
         self._why = ""
+        self._broke: str | None = None
         self.note: str | None = None
         """what the next prompt has to tell the agent first"""
 
@@ -118,6 +121,7 @@ class Turns:
         self._cancel.clear()
         self._park.clear()
         self.questions.denied = False
+        self._broke = None
         turn = self._record.row.turn + 1
         self._allowance.begin(anew=not self._set_aside)
         self._set_aside = False
@@ -160,6 +164,7 @@ class Turns:
     async def metered(self, call: ModelCall) -> None:
         """Keep one model call (`gateway.OnCall`)."""
         row = self._record.row
+        self._broke = call.error if call.status == _BEGUN else None
         data = {
             "provider": call.provider,
             "model": call.model,
@@ -367,6 +372,8 @@ class Turns:
             await self.questions.withdraw()
         await self.recorder.drain()
         await self._workplace.paid()
+        if self._broke and result.stop_reason is StopReason.END_TURN:
+            result = _named(_cut(result, self._broke), self._workplace.provider)
         await self.snapshot(turn)
         exit_ = None
         agent = self._workplace.agent
@@ -413,6 +420,13 @@ class Turns:
 
 def _warning(near: str) -> Draft:
     return Draft(Kind.NOTICE, {"level": "warning", "text": f"{near} are used up: the agent is told to wrap up"})
+
+
+def _cut(result: TurnResult, why: str) -> TurnResult:
+    """What a turn came to whose last answer the provider broke off: some agents take half of one for the whole."""
+    return replace(
+        result, stop_reason=StopReason.ERROR, error=f"its last answer broke off: {why}", error_kind="provider"
+    )
 
 
 def _named(result: TurnResult, provider: str | None) -> TurnResult:
