@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -113,7 +114,11 @@ def test_hand_off_and_take_over(visit: Open, api: Api) -> None:
     expect(page.locator("#status")).to_contain_text("control: the agent")
     page.keyboard.press("t")
     expect(page.locator("#status")).to_contain_text("control: you")
-    expect(page.get_by_role("link", name="Hand back")).to_be_visible()
+    page.keyboard.press("h")  # the goal came while the page was open
+    expect(page.get_by_label("Goal")).to_have_value(re.compile("Go on"))
+    expect(page.get_by_label("Checks, one a line")).to_have_value(re.compile("true"))
+    page.get_by_role("button", name="Hand off").click()
+    expect(page.locator("#status")).to_contain_text("control: the agent")
 
 
 def test_the_server_is_killed_and_nothing_is_lost(visit: Open, api: Api, house: House) -> None:
