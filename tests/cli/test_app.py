@@ -33,7 +33,8 @@ def test_help_is_cheap_and_loads_no_client_no_server() -> None:
     code = "import sys; from handrail.cli import app; app.main(['--help']); sys.stderr.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(done.stderr.split())
-    assert not loaded & {"httpx2", "rich", "asyncio", "prompt_toolkit", "pydantic", "sqlalchemy", "fastapi"}
+    assert not loaded & {"httpx2", "rich", "asyncio", "prompt_toolkit", "pydantic"}
+    assert not loaded & {"sqlalchemy", "alembic", "starlette", "uvicorn"}
 
 
 def test_status_loads_neither_server_nor_database(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_status_loads_neither_server_nor_database(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(done.stderr.split())
     # typer itself loads pydantic to convert arguments (0.29: typer/_coercion.py)
-    assert not loaded & {"sqlalchemy", "fastapi", "uvicorn", "rich", "prompt_toolkit", "alembic"}
+    assert not loaded & {"sqlalchemy", "alembic", "starlette", "uvicorn", "rich", "prompt_toolkit"}
     rooms = ("web", "commands", "sessions", "store", "agents", "sandbox", "workspaces", "gateway", "policy")
     assert not [name for name in loaded if name.startswith(tuple(f"handrail.{room}" for room in rooms))]
 
