@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
+import stat
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,12 @@ CHECK = Check("sh check.sh")
 MEND: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
 
 
+def below(pid: int) -> list[int]:
+    """A process and all that it started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [pid, *(one for task in tasks for child in task.read_text().split() for one in below(int(child)))]
+
+
 async def test_a_prompt_is_one_turn_and_control_comes_back(house: House) -> None:
     session = await house.new()
     await house.say(session, [{"read": "greet.py"}, {"text": "It greets in German.", "chunks": 3}])
@@ -43,6 +51,12 @@ async def test_a_prompt_is_one_turn_and_control_comes_back(house: House) -> None
     assert row.cost_nano > 0
     assert end.data["cost_nano"] == row.cost_nano
     assert len(await house.events(session, Kind.MODEL_CALLED)) == 2
+    raw = house.config.data / "sessions" / session / "acp.jsonl"
+    messages = [json.loads(line) for line in raw.read_text("utf-8").splitlines()]
+    assert stat.S_IMODE(raw.stat().st_mode) == 0o600
+    assert all(one.keys() in ({"in", "message"}, {"out", "message"}) for one in messages)
+    assert "session/prompt" in [one["message"].get("method") for one in messages if "out" in one]
+    assert "session/update" in [one["message"].get("method") for one in messages if "in" in one]
 
 
 async def test_the_agent_holds_no_key(house: House) -> None:
@@ -117,6 +131,17 @@ async def test_deny_is_a_policy_too(house: House) -> None:
     statuses = [e.data["status"] for e in await house.events(session, Kind.TOOL_ENDED)]
     assert statuses == ["completed", "denied"]
     assert not await house.events(session, Kind.APPROVAL_ASKED)
+
+
+async def test_prompts_that_come_at_once_start_one_agent(house: House) -> None:
+    """One writer an agent session: two agents of one session would each write its memory."""
+    session = await house.new()
+    await asyncio.gather(*(house.say(session, [{"text": f"answer {number}"}]) for number in range(4)))
+    await house.until(session, Kind.TURN_ENDED, count=4)
+    await house.rest(session)
+    assert len(await house.events(session, Kind.AGENT_STARTED)) == 1
+    words = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in below(os.getpid())]
+    assert [said[2:4] for said in words].count([b"-m", b"handrail.agents.own"]) == 1
 
 
 async def test_prompts_queue_in_order_and_can_be_withdrawn(house: House) -> None:
@@ -260,6 +285,19 @@ async def test_a_silent_agent_is_cancelled_then_blocked(open_house: Open) -> Non
         assert fired[0].data["act"] == "cancel"
         ends = [e.data["stop_reason"] for e in await house.events(session, Kind.TURN_ENDED)]
         assert ends == [StopReason.TIMEOUT] * 3
+
+
+async def test_an_agent_that_is_deaf_to_the_cancel_is_killed_and_started_again(open_house: Open) -> None:
+    async with open_house(turn_idle=1.5, cancel_grace=0.5) as house:
+        session = await house.hand_off(Goal(prompt([{"shell": "sleep 30"}, MEND, {"text": "done"}]), (CHECK,)))
+        await house.until(session, Kind.TOOL_STARTED)
+        started = (await house.events(session, Kind.AGENT_STARTED))[0]
+        for pid in below(int(str(started.data["pid"]))):
+            os.kill(pid, signal.SIGSTOP)
+        reached = await house.outcome(session)
+        assert reached.data["outcome"] == Outcome.DONE
+        assert [e.data["act"] for e in await house.events(session, Kind.WATCHDOG_FIRED)] == ["cancel", "kill"]
+        assert [e.data["how"] for e in await house.events(session, Kind.AGENT_STARTED)] == ["new", "loaded"]
 
 
 async def test_an_agent_that_is_killed_is_started_again_and_remembers(house: House) -> None:
