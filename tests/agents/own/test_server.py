@@ -184,12 +184,13 @@ async def test_wrong_settings_are_one_sentence(make: MakeOwn) -> None:
         assert said.count(b"\n") == 1
 
 
-async def test_the_sdks_own_connection_understands_every_word(make: MakeOwn) -> None:
+@pytest.mark.parametrize("words", [("handrail.agents.own",), ("handrail.cli", "agent")], ids=["module", "verb"])
+async def test_the_sdks_own_connection_understands_every_word(make: MakeOwn, words: tuple[str, ...]) -> None:
     own = make()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "handrail.agents.own",
+        *words,
         env=own.env,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
