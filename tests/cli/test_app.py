@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handrail.cli import app
+from handrail.cli.app import load
 from handrail.cli.verbs import SECTIONS, VERBS
 from handrail.errors import HandrailError, NotFound
 from tests.cli.reference import page
@@ -168,6 +170,24 @@ def test_a_fault_of_ours_leaves_a_file_and_one_sentence(
     assert "secret detail" not in told
     (crash,) = (tmp_path / "logs").glob("handrail-crash-*.txt")
     assert "secret detail" in crash.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("sessions", "show", "log", "diff", "files", "events", "events show", "spend", "inbox", "rules", "effects"),
+        *("effects show", "workflows", "workflows show", "workflows next", "workflows versions", "workflows lint"),
+        *("runs", "runs show", "runs wait", "gallery", "agents", "agents check", "providers", "forges"),
+        *("forges check", "sources", "secrets", "budgets", "prices", "members", "members list", "notify"),
+        *("sandbox probe", "status", "doctor"),
+    ],
+)
+def test_every_reading_command_tells_programs_as_well(words: str) -> None:
+    name, *below = words.split()
+    command: Any = load(VERBS[name])
+    for word in below:
+        command = command.commands[word]
+    assert "--json" in {option for param in command.params for option in param.opts}
 
 
 def test_the_reference_is_in_step() -> None:
