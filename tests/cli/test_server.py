@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -154,6 +155,16 @@ def test_what_is_not_there_is_one_sentence(living: Cli) -> None:
         assert done.stderr.startswith("handrail: ")
         assert done.stderr.count("\n") == 1
     assert living.run("agents", "check", "nosuch", code=2).stderr.count("\n") == 1
+
+
+def test_an_agent_is_checked_by_trying_what_it_says(living: Cli) -> None:
+    first, head, *rows = living.run("agents", "check", "handrail", "--deep").stdout.splitlines()
+    assert " works (" in first
+    assert head.split() == ["capability", "advertised", "tried", "detail"]
+    told = [re.split(r"  +", row)[:3] for row in rows]
+    assert ["asks before it acts", "-", "yes"] in told
+    assert ["images", "no", "-"] in told
+    assert ["bring a session back", "yes", "yes"] in told
 
 
 def test_secrets_are_set_from_stdin_and_never_shown(living: Cli) -> None:

@@ -49,7 +49,9 @@ def listed(context: typer.Context, as_json: options.AsJson = False, data: option
 @agents.command("check", epilog="Example: handrail agents check codex --deep")
 def check(
     name: Name,
-    deep: Annotated[bool, typer.Option("--deep", help="Also try a whole conversation, which calls the model.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also bring its session back in a second process; calls no model.")
+    ] = False,
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
