@@ -76,6 +76,48 @@ def test_a_question_answered_elsewhere_is_no_longer_open(tmp_path: Path) -> None
     assert not talk._questions
 
 
+def called(seq: int, cost: int | None) -> dict[str, object]:
+    data = {"model": "m", "input_tokens": 9, "output_tokens": 9, "cost_nano": cost}
+    return {"seq": seq, "kind": "model.called", "data": data}
+
+
+def test_the_meter_adds_up_what_came_since_and_never_calls_the_unpriced_free(tmp_path: Path) -> None:
+    client = Client(tmp_path, say=lambda _: None, start=False)
+    session = {"id": "s-1", "state": "running", "last_seq": 5, "cost_nano": 100_000_000}
+    talk = Conversation(client, session, Paper(), Transcript(), Until.LEFT)
+    talk.take_in(called(5, 100_000_000), replayed=True)
+    assert " · $0.10 · " in talk._status()
+    talk.take_in(called(6, 250_000_000), replayed=True)  # shown with the old ones, and not yet in the session's figure
+    talk.take_in(called(7, 150_000_000))
+    talk.take_in(called(7, 150_000_000))
+    assert " · $0.50 · " in talk._status()
+    talk.take_in({"seq": 8, "kind": "goal.set", "data": {"text": "x", "budget_nano": 2_000_000_000}})
+    talk.take_in(called(9, 750_000_000))
+    assert " · $0.75 of $2.00 · " in talk._status()
+    talk.take_in({"seq": 10, "kind": "control.changed", "data": {"control": "you"}})
+    talk.take_in(called(11, None))
+    assert " · $1.25 (unpriced calls: 1) · " in talk._status()
+
+
+@pytest.mark.parametrize(
+    ("session", "says"),
+    [
+        ({}, "cost unknown (unpriced calls: 1)"),
+        ({"login": True}, "not metered (your login)"),
+        (
+            {"control": "agent", "goal": {"budget_nano": 10**9}, "goal_spent_nano": 2 * 10**8, "cost_nano": 5 * 10**8},
+            "$0.30 (unpriced calls: 1) of $1.00",
+        ),
+    ],
+)
+def test_the_meter_begins_with_what_the_session_says(tmp_path: Path, session: dict[str, object], says: str) -> None:
+    client = Client(tmp_path, say=lambda _: None, start=False)
+    talk = Conversation(client, {"id": "s-1", "state": "running"} | session, Paper(), Transcript(), Until.LEFT)
+    talk.take_in(called(1, None))
+    assert f" · {says} · " in talk._status()
+    assert "$0.00" not in talk._status()
+
+
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [

@@ -141,6 +141,7 @@ def test_typing_queues_while_the_agent_works_and_ctrl_c_cancels(work: Cli) -> No
         tty.until("Ctrl-C cancels")
         tty.enter(prompt([{"text": "from the queue"}]))
         tty.until("queued, it is sent when this turn ends")
+        tty.until("cost unknown (unpriced calls: 1) · queued 1")  # the meter, in the middle of the turn
         tty.type("\x03")
         tty.until("cancelling the turn")
         tty.until("cancelled")

@@ -11,6 +11,7 @@ from handrail.cli import acts
 from handrail.cli.answering import Reply, understood
 from handrail.cli.client import Client, Obj
 from handrail.cli.layout import Span, duration, line
+from handrail.cli.meter import Meter
 from handrail.cli.options import fits
 from handrail.cli.render import Out, Transcript, answers, question
 from handrail.cli.screen import Eof, Interrupt, Key, Screen, Typed
@@ -59,6 +60,7 @@ class Conversation:
         self._id = str(session["id"])
         self._screen = screen
         self._transcript = transcript
+        self._meter = Meter(session)
         self._until = until
         self._running = session.get("state") in {"running", "waiting"}
         self._handed_off = session.get("control") == "agent"
@@ -125,6 +127,7 @@ class Conversation:
         self._screen.show(self._transcript.feed(event))
         if self._transcript.doing != before:
             self._since = time.monotonic()
+        self._meter.take_in(event)
         kind, data = event.get("kind"), event.get("data") or {}
         if kind == Kind.TURN_STARTED:
             self._running = True
@@ -278,6 +281,8 @@ class Conversation:
             parts.append("the agent waits for your answer")
         elif self._running:
             parts.append(f"{self._transcript.doing or 'working'} {duration(round(time.monotonic() - self._since))}")
+        if parts:
+            parts.append(self._meter.told())
         if self._running and self._sent:
             parts.append(f"queued {len(self._sent)}")
         if self._running:

@@ -59,6 +59,7 @@ def session(seen: Seen) -> Json:
         "turn": row.turn,
         "queued": seen.queued,
         "goal": None if row.goal is None else goal_json(row.goal),
+        "goal_spent_nano": row.goal_spent_nano,
         "cost_nano": row.cost_nano,
         "unpriced": row.unpriced,
         "tokens": {"input": row.input_tokens, "cached": row.cached_tokens, "output": row.output_tokens},

@@ -141,6 +141,7 @@ class Session(Answer):
     turn: int
     queued: int
     goal: GoalShown | None
+    goal_spent_nano: Annotated[Nano, Field(description="what it had cost when the goal was set")]
     cost_nano: Nano
     unpriced: Annotated[int, Field(description="calls without a known price: `cost_nano` is then a minimum")]
     tokens: Tokens
