@@ -24,12 +24,16 @@ class Paper:
     def __init__(self) -> None:
         self.text = ""
         self.told: Callable[[], str] = str
+        self.rung = 0
 
     def show(self, out: Iterable[Out]) -> None:
         self.text += "".join(piece.text if isinstance(piece, Stream) else plain(piece) + "\n" for piece in out)
 
     def status(self, told: Callable[[], str]) -> None:
         self.told = told
+
+    def ring(self) -> None:
+        self.rung += 1
 
     async def keys(self) -> AsyncIterator[Key]:
         nothing: tuple[Key, ...] = ()
@@ -52,11 +56,14 @@ async def test_an_answer_to_what_only_just_appeared_is_not_taken(tmp_path: Path)
     await talk._handle(Typed("y"))
     assert "the question had only just appeared" in screen.text
     assert "a1" in talk._questions
+    assert screen.rung == 1
 
 
 async def test_a_question_that_was_there_before_is_answered_at_once(tmp_path: Path) -> None:
-    talk = conversation(tmp_path, Paper())
+    screen = Paper()
+    talk = conversation(tmp_path, screen)
     talk.take_in({"seq": 1, "kind": "approval.asked", "data": ASKED}, replayed=True)
+    assert screen.rung == 0
     with pytest.raises(RuntimeError, match="not entered"):  # it went to the server
         await talk._handle(Typed("y"))
 
@@ -131,9 +138,11 @@ def test_the_meter_begins_with_what_the_session_says(tmp_path: Path, session: di
     ],
 )
 def test_the_exit_status_is_the_outcome(tmp_path: Path, outcome: str, code: int) -> None:
-    talk = conversation(tmp_path, Paper(), Until.OUTCOME)
+    screen = Paper()
+    talk = conversation(tmp_path, screen, Until.OUTCOME)
     talk.take_in({"seq": 1, "kind": "outcome.reached", "data": {"outcome": outcome}})
     assert talk._exit == code
+    assert screen.rung == 1
 
 
 def test_a_typed_goal() -> None:

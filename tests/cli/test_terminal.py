@@ -39,6 +39,13 @@ class Tty:
             assert time.monotonic() < end, f"{text!r} did not come:\n{self.seen[-3000:]}"
             self._read(0.2)
 
+    def ready(self, limit: float = 25.0) -> None:
+        """Wait for the input line: what is typed before it goes to nobody."""
+        end = time.monotonic() + limit
+        while "\x1b[?2004h" not in self.raw:  # it takes pasted text
+            assert time.monotonic() < end, self.seen[-3000:]
+            self._read(0.2)
+
     def _read(self, wait: float) -> None:
         if select.select([self.master], [], [], wait)[0]:
             try:
@@ -116,10 +123,17 @@ def test_a_talk_with_a_question_answered_in_place(work: Cli) -> None:
         tty.until("close the quotes")
         tty.enter("/help")
         tty.until("Ctrl-C cancels the turn, twice leaves")
+        assert tty.raw.count("\x07") == 1  # the question rang, and nothing else
         assert "\x1b[32m" in tty.raw
         tty.type("\x04")
         tty.until("come back with: handrail attach s-")
         assert tty.ended() == 0
+    with terminal(work, "attach") as tty:
+        tty.until("allowed by you")
+        tty.ready()
+        tty.type("\x04")
+        assert tty.ended() == 0
+        assert "\x07" not in tty.raw  # it was answered long ago
 
 
 def test_denying_tells_the_agent_why(work: Cli) -> None:

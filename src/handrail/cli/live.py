@@ -148,6 +148,7 @@ class Conversation:
 
     def _perhaps_over(self, kind: str, data: Obj) -> None:
         if kind == Kind.OUTCOME_REACHED:
+            self._screen.ring()
             self._handed_off = False
             if self._until is Until.OUTCOME:
                 self._exit = EXIT_OF_OUTCOME.get(str(data.get("outcome")), FAILED_OUTCOME)
@@ -157,6 +158,8 @@ class Conversation:
     def _ask(self, data: Obj, *, replayed: bool) -> None:
         self._questions[str(data.get("approval"))] = data
         self._asked_at = 0.0 if replayed else time.monotonic()
+        if not replayed:
+            self._screen.ring()
         if self._screen.live:
             self._screen.show([answers(data)])
         elif not replayed:

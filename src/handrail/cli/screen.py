@@ -59,6 +59,10 @@ class Screen(Protocol):
         """What to show beside the input line; asked anew at each drawing."""
         ...
 
+    def ring(self) -> None:
+        """Call a person who looks elsewhere."""
+        ...
+
     def keys(self) -> AsyncIterator[Key]:
         """What is typed, until the end of input."""
         ...
@@ -96,6 +100,9 @@ class Pipe:
 
     def status(self, told: Callable[[], str]) -> None:
         """A pipe has no place for it."""
+
+    def ring(self) -> None:
+        """What a pipe feeds has no bell."""
 
     async def keys(self) -> AsyncIterator[Key]:
         """Lines of stdin, with Ctrl-C in between.
@@ -180,6 +187,10 @@ class Terminal:
         if done:
             self._scroll("\n".join(done) + "\n")
         self._session.app.invalidate()
+
+    def ring(self) -> None:
+        """The terminal's bell: a sound, a flash or a mark at the window, as its user has set it."""
+        self._session.app.output.bell()
 
     def _scroll(self, text: str) -> None:
         """Write above the input line. The terminal stays raw meanwhile, so that a key pressed just then is not lost."""
