@@ -99,6 +99,20 @@ def family(pid: int) -> list[int]:
     return found
 
 
+async def test_the_arguments_of_a_box_stand_on_a_descriptor_and_its_own_environment_is_empty(walled: Box) -> None:
+    """What is given to the process inside is nowhere in `/proc` for another process of the machine to read."""
+    process = await walled.start(["sh", "-c", "echo $MARK; exec sleep 60"], env={"MARK": "word-9"})
+    assert await process.stdout.readline() == b"word-9\n"
+    assert process.pid is not None
+    bwrap = Path(f"/proc/{process.pid}")
+    words = (bwrap / "cmdline").read_bytes().split(b"\0")
+    assert Path(os.fsdecode(words[0])).name == "bwrap"
+    assert b"--args" in words
+    assert not [word for word in words if b"word-9" in word or b"--setenv" in word]
+    assert (bwrap / "environ").read_bytes() == b""
+    await process.kill()
+
+
 @root
 async def test_a_server_that_is_root_runs_each_session_as_a_user_of_its_own_that_is_root_nowhere(
     bubblewrap: BubblewrapBackend, tmp_path: Path
