@@ -12,11 +12,12 @@ from handrail.egress.vault import Vault
 from handrail.errors import Conflict
 from handrail.notify import Occasion
 from handrail.runs import closing
+from handrail.sessions import budgets as shared
 from handrail.store import budgets
 from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
-from handrail.types import Limits, NanoUSD, Outcome, RunId
+from handrail.types import Budget, Limits, NanoUSD, Outcome, RunId, Scope
 from tests.runs.conftest import MEND, OpenWorks, Works, stage
 
 WAIT: dict[str, object] = {"shell": "true"}
@@ -63,7 +64,9 @@ async def test_the_channels_that_a_workflow_names_are_told_of_the_end(works: Wor
     assert works.channels == ["team"]
 
 
-async def test_a_run_is_bound_by_what_all_of_its_tasks_may_use_up(works: Works) -> None:
+async def test_a_run_is_bound_by_what_its_tasks_may_use_up_and_by_the_budget_of_its_workflow(
+    works: Works,
+) -> None:
     plan = works.plan(stage(*[WAIT] * 6, MEND), run_limits=Limits(turns=None, budget=NanoUSD(10_000_000)))
     run = await works.begin(plan)
     assert (await works.ended(run)).outcome is Outcome.NEEDS_PERSON
@@ -71,6 +74,15 @@ async def test_a_run_is_bound_by_what_all_of_its_tasks_may_use_up(works: Works) 
     assert task.cause == "budget_spent"
     assert f"run:{run}" in str(task.reason)
     assert await budgets.everything(works.house.store) == []  # it goes with its run
+
+    cap = Budget(Scope("workflow:nightly"), money=NanoUSD(10_000_000))
+    await shared.put(works.house.store, works.house.gateway, cap)
+    run = await works.begin(works.plan(stage(*[WAIT] * 6, MEND)))
+    assert (await works.ended(run)).outcome is Outcome.NEEDS_PERSON
+    (task,) = await works.tasks(run)
+    assert task.cause == "budget_spent"
+    assert "workflow:nightly" in str(task.reason)
+    assert await budgets.everything(works.house.store) == [cap]  # it stays for the runs to come
 
 
 async def test_sessions_of_a_run_are_given_its_secrets_and_none_that_is_not_there(open_works: OpenWorks) -> None:
