@@ -8,6 +8,7 @@ import signal
 import stat
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from handrail.errors import Conflict, InvalidInput, MissingPart, NotFound
@@ -27,6 +28,8 @@ from handrail.types import (
 )
 from handrail.workspaces import ApplyMode
 from tests.fake_provider import prompt
+from tests.fake_provider.forms import FORMATS
+from tests.gateway.conftest import listening
 from tests.sessions.conftest import House, Open, git
 
 CHECK = Check("sh check.sh")
@@ -329,9 +332,21 @@ async def test_idle_agents_are_released_and_come_back(open_house: Open, monkeypa
         assert "Remember me." in house.fake.calls[-1].raw.decode()
 
 
-async def test_ending_is_final(house: House) -> None:
+async def test_ending_is_final_and_kills_the_token(house: House) -> None:
     session = await house.new()
-    await house.sessions.end(session, "alice")
+    await house.say(session, [{"text": "one"}])
+    await house.until(session, Kind.TURN_ENDED)
+    token, form = house.gateway.accounts[session].token, FORMATS["anthropic"]
+    sock = listening()
+    await house.gateway.serve(sock)
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}{form.path}"
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        before = await client.post(url, content=form.body("x"), headers=form.headers(token))
+        heard = len(house.fake.calls)
+        await house.sessions.end(session, "alice")
+        after = await client.post(url, content=form.body("x"), headers=form.headers(token))
+    assert (before.status_code, after.status_code) == (200, 401)
+    assert len(house.fake.calls) == heard
     await house.sessions.end(session, "alice")
     assert (await house.row(session)).state is SessionState.ENDED
     with pytest.raises(Conflict):
