@@ -1,15 +1,19 @@
 """What the gateway adds to a model call, and how many calls it carries.
 
 The provider is the fake one, in a process of its own; the gateway, the ledger (the real store, which commits what has
-queued up as one transaction) and the client that asks share this one, so what is measured is more than the gateway.
+queued up as one transaction) and the client that asks share this one, and one core, so what is measured is more than
+the gateway.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import stage
@@ -32,8 +36,22 @@ BODY = (
 
 def run(folder: Path) -> list[Figure]:
     """Calls one after the other, straight and through the gateway in turn; then fifty at once."""
-    with stage.provider(folder) as provider:
+    with stage.provider(folder) as provider, _one_core():
         return asyncio.run(_run(provider.url, folder / "gateway.db"))
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """This process on one core, where the system lets it choose; the provider, begun before, may use all."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 async def _run(url: str, database: Path) -> list[Figure]:
