@@ -18,6 +18,7 @@ from handrail.types import NanoUSD, SessionId
 from tests.fake_provider import prompt
 from tests.fake_provider.forms import FORMATS, Format
 from tests.gateway.conftest import REAL_KEY, SESSION, Lab, listening, providers, until
+from tests.gateway.test_upstream import END, far
 
 ALL = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -153,6 +154,34 @@ async def test_a_silent_provider_ends_at_the_idle_timeout(lab: Lab, form: Format
     (call,) = await lab.told()
     assert call.partial
     assert call.input_tokens > 0
+
+
+@ALL
+async def test_nonsense_of_a_provider_is_said_or_passes_and_is_metered_as_partial(lab: Lab, form: Format) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+    garbage = b"\x00\xff HTTP what?\r\n\r\n"
+    no_json = head + b"content-length: 8\r\n\r\nnonsense"
+    cut = head + b"transfer-encoding: chunked\r\n\r\n8\r\nnon" + END
+    async with far(garbage, no_json, cut) as (_, _, origin):
+        for provider in providers(f"http://127.0.0.1:{origin.port}"):
+            lab.gateway.providers.add(provider)
+        said = await lab.ask(form, "hi")
+        passed = await lab.ask(form, "hi")
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await lab.ask(form, "hi")
+    error = said.json()["error"]
+    assert said.status_code == 502
+    assert "could not be reached (RemoteProtocolError)" in error["message"]
+    kinds = {"anthropic": ("type", "api_error"), "gemini": ("status", "UNAVAILABLE")}
+    where, kind = kinds.get(form.name, ("type", "server_error"))
+    assert error[where] == kind
+    assert (passed.status_code, passed.content) == (200, b"nonsense")
+    for provider in providers(lab.fake.url):
+        lab.gateway.providers.add(provider)
+    assert (await lab.ask(form, "hi")).status_code == 200
+    told = await lab.told(4)
+    assert [(call.status, call.partial) for call in told] == [(502, True), (200, True), (200, True), (200, False)]
+    assert all(call.input_tokens > 0 for call in told)
 
 
 @ALL
