@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,13 +65,26 @@ async def test_what_cannot_be_is_refused_and_no_key_is_shown(desk: Desk, change:
     assert [item.name for item in await providers.listed(desk, OWNER)] == ["anthropic"]
 
 
-async def test_providers_outlive_the_server_and_a_lost_master_key(tmp_path: Path) -> None:
+async def test_providers_outlive_the_server_a_changed_address_and_a_lost_master_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     data = tmp_path / "kept"
     async with open_desk(data) as desk:
         await providers.put(desk, OWNER, "work", wire="gemini", base_url=None, key="k", model=None)
     async with open_desk(data) as desk:
         found = desk.shelf.registry.get("work")
         assert (found.key, found.wire) == ("k", Wire.GEMINI)
+        row = await rows.get(desk.store, "work")
+        assert row is not None
+        await rows.put(desk.store, replace(row, base_url="https://elsewhere.example"))
+    caplog.clear()
+    async with open_desk(data) as desk:  # somebody wrote the database: the key is not sent there
+        assert list(desk.shelf.registry) == []
+        (told,) = [record.getMessage() for record in caplog.records if record.name == "handrail.providers"]
+        assert told.startswith("the provider work is left out: key of work")
+        assert "set it again: it was damaged or belongs to another name, or another address than https://else" in told
+        await providers.put(desk, OWNER, "work", wire="gemini", base_url=None, key="k", model=None)
+        assert desk.shelf.registry.get("work").key == "k"
     (data / "master.key").unlink()
     async with open_desk(data) as desk:
         assert list(desk.shelf.registry) == []

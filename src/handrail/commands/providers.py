@@ -65,7 +65,7 @@ async def put(
     chosen = None if model is None else values.text("model", model, 200)
     provider = Provider(name, format_, address, key.strip(), chosen)
     validate(provider)
-    sealed = seal(desk.shelf.master, name, provider.key)
+    sealed = seal(desk.shelf.master, name, provider.key, to=address)
     await rows.put(desk.store, ProviderRow(name, format_, address, chosen, sealed, now()))
     desk.shelf.registry.add(provider)
     return Listed(name, format_, address, chosen, "set", "stored")

@@ -31,13 +31,14 @@ class Shelf:
 async def load(store: Store, master: bytes, environ: Mapping[str, str]) -> Shelf:
     """All providers; a stored one takes the place of the environment's of the same name.
 
-    One whose key cannot be opened (another master key) is left out and told to the log: the server still starts.
+    One whose key cannot be opened (another master key, an address that it was not given for) is left out and told to
+    the log: the server still starts.
     """
     named = {provider.name: provider for provider in environment.providers(environ)}
     shelf = Shelf(Providers(tuple(named.values())), master, named)
     for row in await rows.everything(store):
         try:
-            key = unseal(master, row.name, row.key)
+            key = unseal(master, row.name, row.key, to=row.base_url)
             provider = Provider(row.name, Wire(row.wire), row.base_url, key, row.model)
             validate(provider)
         except InvalidInput as error:

@@ -1,8 +1,9 @@
-"""Provider keys at rest: AES-256-GCM, bound to the name of the row that holds them.
+"""Keys at rest: AES-256-GCM, bound to the row that holds them.
 
-A sealed key is `1 (version) | 4 bytes of the master key's id | 12 bytes nonce | ciphertext and tag`; the name is the
-associated data, so a ciphertext that is moved to another row cannot be opened
-(https://cryptography.io/en/latest/hazmat/primitives/aead/).
+A sealed key is `1 (version) | 4 bytes of the master key's id | 12 bytes nonce | ciphertext and tag`; what it is bound
+to is the associated data, so a ciphertext that is moved to another row cannot be opened
+(https://cryptography.io/en/latest/hazmat/primitives/aead/). A model provider's key is bound to its address too: who can
+write the database but has no master key cannot have it sent elsewhere.
 """
 
 from __future__ import annotations
@@ -74,17 +75,17 @@ def _id(master: bytes) -> bytes:
     return hashlib.sha256(b"handrail master key id" + master).digest()[:4]
 
 
-def seal(master: bytes, name: str, key: str) -> bytes:
-    """Encrypt `key` for the row `name`."""
+def seal(master: bytes, name: str, key: str, *, to: str = "") -> bytes:
+    """Encrypt `key` for the row `name`, and for `to`: what else of the row it may not be used without."""
     nonce = secrets.token_bytes(12)
-    return _VERSION + _id(master) + nonce + AESGCM(master).encrypt(nonce, key.encode(), name.encode())
+    return _VERSION + _id(master) + nonce + AESGCM(master).encrypt(nonce, key.encode(), _bound(name, to))
 
 
-def unseal(master: bytes, name: str, sealed: bytes) -> str:
-    """Decrypt the key of the row `name`.
+def unseal(master: bytes, name: str, sealed: bytes, *, to: str = "") -> str:
+    """Decrypt the key of the row `name` that was sealed for the same `to`.
 
     Raises:
-        InvalidInput: sealed with another master key, for another row, or damaged.
+        InvalidInput: sealed with another master key, for another row or another `to`, or damaged.
     """
     if sealed[:1] != _VERSION or len(sealed) < 1 + 4 + 12 + 16:
         raise InvalidInput(f"key of {name}", "…", "set it again: what is stored is no sealed key")
@@ -93,6 +94,11 @@ def unseal(master: bytes, name: str, sealed: bytes) -> str:
             f"key of {name}", "…", f"bring back the master key it was sealed with ({VARIABLE} or the file)"
         )
     try:
-        return AESGCM(master).decrypt(sealed[5:17], sealed[17:], name.encode()).decode()
+        return AESGCM(master).decrypt(sealed[5:17], sealed[17:], _bound(name, to)).decode()
     except InvalidTag as error:
-        raise InvalidInput(f"key of {name}", "…", "set it again: it was damaged or belongs to another name") from error
+        known = f"another name, or another address than {to}" if to else "another name"
+        raise InvalidInput(f"key of {name}", "…", f"set it again: it was damaged or belongs to {known}") from error
+
+
+def _bound(name: str, to: str) -> bytes:
+    return f"{name}\n{to}".encode() if to else name.encode()
