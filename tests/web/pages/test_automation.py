@@ -118,6 +118,7 @@ async def test_a_run_shows_groups_matrix_evidence_and_effects(desk: Desk, browse
         effect(EffectState.REJECTED, task=bad.id, receipt=bait, because=NASTY, **about),
     ):
         await desk.store.log.write(effects.propose(row))
+    assert "/runs/r-one" in [link.get("href") for link in (await page(browser, f"/sessions/{session}")).all("a")]
     found = await page(browser, "/runs/r-one")
     assert "2 alike done" in found.words
     assert "1 of 2" in found.words
@@ -166,6 +167,7 @@ async def test_effects_are_counted_and_answered_in_the_inbox(
     await ask(desk, await begin(desk))
     await desk.store.log.write(effects.propose(effect()))
     found = await page(browser, "/inbox")
+    assert " in work of s-alice o · project · handrail" in found.words
     assert "Inbox 2 waiting" in found.words
     assert {"/effects/f-waiting", "/approvals/a-1"} <= found.forms
     assert [one["id"] for one in (await browser.get("/inbox.json")).json()["effects"]] == ["f-waiting"]

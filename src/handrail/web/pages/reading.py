@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from handrail.commands import agents, approvals, budgets, providers, rules, sessions, system
+from handrail.commands import agents, approvals, budgets, providers, rules, runs, sessions, system
 from handrail.commands.actor import Actor
 from handrail.commands.agents import Known
 from handrail.commands.desk import Desk
@@ -107,6 +107,7 @@ class Pages:
             last=found[-1].seq if found else first,
             older=first + 1 if first > 0 else None,
             newer=None if at_end else first + PAGE_EVENTS,
+            run=task.run if (task := await runs.of_session(self._desk, seen.row.id)) else None,
             tabs=TABS,
         )
 
@@ -133,12 +134,14 @@ class Pages:
             return reply({"approvals": [views.approval(row) for row in waiting], "effects": effects})
         running = await sessions.newest(self._desk, actor, SessionState.RUNNING)
         asked = await _asked(self._desk, actor, waiting)
+        asking = {row.session for row in waiting}
         return await self._page(
             request,
             "inbox.html",
             here="inbox",
             refresh=REFRESH * 5,
             asked=asked,
+            sessions={name: facts(await sessions.show(self._desk, actor, name)) for name in asking},
             effects=proposed,
             working=len(running),
         )
