@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
 
 from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
+from handrail.gateway import ModelCall, Wire
 from handrail.kinds import Kind
-from handrail.store import approvals
+from handrail.store import approvals, budgets, calls
 from handrail.store import sessions as rows
 from handrail.store.log import Draft
-from handrail.types import Check, Control, Goal, Outcome, SandboxKind, SessionId, SessionState
+from handrail.types import Check, Control, Goal, NanoUSD, Outcome, SandboxKind, Scope, SessionId, SessionState, now
 from handrail.web.guard import Keys
 from handrail.web.pages.reading import PAGE_EVENTS
 from tests.commands.desks import ask, begin
@@ -152,6 +155,44 @@ async def test_money_that_nobody_meters_is_said(desk: Desk, browser: httpx2.Asyn
     for path in ("/spend", "/sessions", "/sessions/s-mine"):
         assert "ot metered" in (await page(browser, path)).words, path
     assert (await browser.get("/spend.json")).json()["not_metered"] == 1
+
+
+async def test_spend_is_told_by_day_agent_model_member_and_session(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    alice = await begin(desk, "s-alice", agent="claude", by="alice")
+    await desk.store.log.write(*budgets.share(alice, [Scope("member:alice")]))
+    for back, cost in ((1, 2 * 10**9), (0, 10**9)):
+        at = now() - timedelta(days=back)
+        call = ModelCall(alice, 1, at, "anthropic", Wire.ANTHROPIC, f"m-{back}", 200, 10, 2, 3, NanoUSD(cost))
+        await desk.store.log.write(calls.insert(call))
+    found = await page(browser, "/spend")
+    days = [(now() - timedelta(days=back)).date().isoformat() for back in (1, 0)]
+    for group, names in (
+        ("day", days), ("agent", ["claude"]), ("model", ["m-0", "m-1"]), ("member", ["alice"]),
+        ("session", ["work of s-alice"]),
+    ):  # fmt: skip
+        assert f"By {group}" in found.words
+        assert all(name in found.words for name in names), group
+    assert "at $2.00 a day" in found.words
+    rows = [row.split(",") for row in (await browser.get("/spend.csv")).text.splitlines()]
+    assert {(row[0], row[1], row[3]) for row in rows[1:]} == {
+        ("day", days[0], "2.000000000"), ("day", days[1], "1.000000000"), ("agent", "claude", "3.000000000"),
+        ("model", "m-1", "2.000000000"), ("model", "m-0", "1.000000000"), ("member", "alice", "3.000000000"),
+        ("session", "s-alice", "3.000000000"),
+    }  # fmt: skip
+
+
+async def test_sessions_are_found_by_state_agent_repository_and_words(desk: Desk, browser: httpx2.AsyncClient) -> None:
+    await begin(desk, "s-one", agent="claude")
+    await begin(desk, "s-two", agent="codex")
+    await begin(desk, "s-busy", agent="claude", state=SessionState.RUNNING)
+    for query, names in (
+        ("state:idle agent:claude", {"s-one"}), ("agent:CLAUDE", {"s-one", "s-busy"}), ("work s-two", {"s-two"}),
+        ("repo:src/project state:running", {"s-busy"}), ("agent:none", set()),
+    ):  # fmt: skip
+        asked = quote(query)
+        assert {one["id"] for one in (await browser.get(f"/sessions.json?q={asked}")).json()["sessions"]} == names
+        listed = (await browser.get(f"/sessions?q={asked}")).text.partition('id="list"')[2]
+        assert {name for name in ("s-one", "s-two", "s-busy") if f"/sessions/{name}" in listed} == names, query
 
 
 async def test_a_session_names_what_an_untrusted_ref_brought(desk: Desk, browser: httpx2.AsyncClient) -> None:
