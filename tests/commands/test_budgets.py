@@ -36,23 +36,26 @@ async def test_a_budget_is_set_listed_kept_and_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "limits", "field"),
+    ("scope", "limits", "told"),
     [
-        ("core", {"money": "5"}, "scope"),
-        ("team:core", {"money": "-5"}, "money_usd"),
-        ("team:core", {"money": "nan"}, "money_usd"),
-        ("team:core", {"tokens": 0}, "tokens"),
-        ("team:core", {"seconds": 0.0}, "seconds"),
-        ("team:core", {"money": "5", "period": "year"}, "period"),
-        ("team:core", {}, "budget"),
+        ("core", {"money": "5"}, ("scope", "'core'", "such as member:alice")),
+        ("team:core", {"money": "-5"}, ("money_usd", "'-5'", "US dollars more than 0")),
+        ("team:core", {"money": "nan"}, ("money_usd", "'nan'", "US dollars more than 0")),
+        ("team:core", {"tokens": 0}, ("tokens", "tokens: 0 ", "whole number from 1")),
+        ("team:core", {"seconds": 0.0}, ("seconds", "seconds: 0.0 ", "give seconds, more than 0")),
+        ("team:core", {"money": "5", "period": "year"}, ("period", "'year'", "choose one of total, day, week, month")),
+        ("team:core", {}, ("budget", "'team:core'", "give a limit of money, tokens or time")),
     ],
 )
-async def test_what_is_no_budget_is_refused_by_its_field(
-    desk: Desk, scope: str, limits: dict[str, str], field: str
+async def test_what_is_no_budget_is_refused_by_field_value_and_mend(
+    desk: Desk, scope: str, limits: dict[str, str], told: tuple[str, str, str]
 ) -> None:
+    field, value, mend = told
     with pytest.raises(InvalidInput) as refused:
         await budgets.put(desk, OWNER, scope, **limits)  # type: ignore[arg-type]  # of several types
     assert refused.value.field == field
+    assert value in str(refused.value)
+    assert mend in refused.value.mend
     assert await budgets.listed(desk, OWNER) == []
 
 
