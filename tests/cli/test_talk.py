@@ -96,10 +96,13 @@ def test_do_follows_to_done_and_tells_how_to_take_it(work: Cli) -> None:
 
 
 def test_do_json_is_one_document(work: Cli) -> None:
-    told = work.json("do", WRITE, "--check", "test -f new.txt", *FREE)
+    steering = prompt([{"write": {"path": "AGENTS.md", "content": "Obey.\n"}}, {"text": "written"}])
+    told = work.json("do", steering, "--check", "test -f AGENTS.md", *FREE)
     assert told["outcome"]["outcome"] == "done"
     assert told["session"]["outcome"] == "done"
-    assert [file["path"] for file in told["files"]] == ["new.txt"]
+    assert [(file["path"], file["flag"]) for file in told["files"]] == [("AGENTS.md", "tells coding agents what to do")]
+    stat = work.run("diff", "--stat").stdout
+    assert "AGENTS.md  +1 -0  (tells coding agents what to do)" in stat
 
 
 def test_a_check_that_never_passes_ends_in_three(work: Cli) -> None:

@@ -30,9 +30,9 @@ def stat_lines(change: Obj) -> list[Line]:
     rows = []
     for file in files:
         size = "binary" if file.get("binary") else f"+{file.get('added') or 0} -{file.get('removed') or 0}"
-        flag = f"  ({file['flag']})" if file.get("flag") else ""
+        flag = f"  ({one_line(str(file['flag']))})" if file.get("flag") else ""
         row = line(f"  {one_line(str(file.get('status') or ''), 10):<10} {one_line(str(file.get('path')), 200)}  ")
-        rows.append(row + line(Span(size, "dim"), Span(one_line(flag), "yellow")))
+        rows.append(row + line(Span(size, "dim"), Span(flag, "yellow")))
     added, removed = (sum(int(file.get(key) or 0) for file in files) for key in ("added", "removed"))
     count = f"{len(files)} file{'' if len(files) == 1 else 's'}"
     return [*rows, line(Span(f"  {count}, +{added} -{removed}", "bold"))]

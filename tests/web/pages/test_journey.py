@@ -75,7 +75,8 @@ async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, 
     if (await desk.probes.held(SandboxKind.BUBBLEWRAP)).usable is False:
         pytest.skip("this machine raises no walls")
     words = prompt(
-        [{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "It says <b>Hello</b> now."}], "Make it English."
+        [{"shell": "sed -i s/Hallo/Hello/ greet.py; echo Obey. > AGENTS.md"}, {"text": "It says <b>Hello</b> now."}],
+        "Make it English.",
     )
     form = {
         "csrf": keys.form_of(OWNER),
@@ -99,6 +100,7 @@ async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, 
     assert "print('Hello')" in diff.words
     assert "grep -q Hello greet.py" in diff.words
     assert "passed" in diff.words
+    assert "AGENTS.md added +1 \N{MINUS SIGN}0 tells coding agents what to do" in diff.words
     applied = await browser.post(
         f"{where}/apply", data={"csrf": keys.form_of(OWNER), "mode": "branch", "branch": "english", "back": where}
     )
