@@ -156,6 +156,23 @@ def test_a_policy_that_cannot_be_held_starts_nothing(place: Path, text: str, sai
     assert done.stdout == b""
 
 
+def test_other_walls_are_chosen_by_name_and_fail_closed(place: Path) -> None:
+    outside = place.parent / "outside"
+    outside.write_bytes(b"seen\n")
+    code = ("--", "sh", "-c", f"cat {outside} b.txt; exit 7")
+    bare = sandbox("run", "--backend", "none", *code)
+    assert (bare.returncode, bare.stdout, bare.stderr) == (7, b"seen\ntwo\n", b"")
+    (place / "rules.yaml").write_text("limits:\n  memory: 100MiB\n")
+    for words, status, said in (
+        (("none", "--policy", "rules.yaml"), 1, b"limits.memory cannot be held by the walls (none)"),
+        (("seatbelt",), 1, b"seatbelt is of macOS and untested"),
+        (("brick",), 2, b"'brick'"),
+    ):
+        refused = sandbox("run", "--backend", *words, *code)
+        assert (refused.returncode, refused.stdout) == (status, b"")
+        assert said in refused.stderr
+
+
 def test_a_command_that_is_not_there(place: Path) -> None:
     assert place.exists()
     done = sandbox("run", "--", "no-such-command")
