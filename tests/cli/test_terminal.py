@@ -12,9 +12,10 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, begun
 from tests.fake_provider import prompt
 
 BARE = ("--sandbox", "none")
@@ -91,7 +92,8 @@ def terminal(cli: Cli, *words: str) -> Iterator[Tty]:
             yield Tty(master, process)
         finally:
             process.kill()
-            os.close(master)
+            with suppress(OSError):  # a test may have closed it
+                os.close(master)
 
 
 def test_a_talk_with_a_question_answered_in_place(work: Cli) -> None:
@@ -208,3 +210,22 @@ def test_what_an_agent_says_cannot_act_on_the_terminal(work: Cli) -> None:
         assert "\u202e" not in tty.raw
         tty.type("\x04")
         tty.ended()
+
+
+def test_closing_the_terminal_ends_nothing(work: Cli) -> None:
+    script = prompt([{"shell": "until test -e go; do sleep 0.1; done; echo a >> a.py"}, {"text": "late"}])
+    work.run("down")  # so that the server is started from the terminal that will be closed
+    with terminal(work, "do", script, "--check", "grep -q a$ a.py", *BARE, "--permissions", "allow") as tty:
+        tty.until("Ctrl-C cancels")
+        session, server = begun(work), work.json("status")["pid"]
+        os.close(tty.master)
+        tty.process.wait(timeout=20)
+    told = work.json("show", session)
+    assert (told["state"], told["control"]) == ("running", "agent")
+    (Path(told["workspace"]) / "go").touch()
+    end = time.monotonic() + 30
+    while (told := work.json("show", session))["outcome"] is None:
+        assert time.monotonic() < end, told
+        time.sleep(0.1)
+    assert told["outcome"] == "done"
+    assert work.json("status")["pid"] == server
