@@ -107,6 +107,22 @@ def kept(file: Path, text: str) -> Path:
     return file
 
 
+def test_what_is_not_committed_comes_along_on_request(shared: House) -> None:
+    here, told = shared.repository, {"greet.py": "dirty = True\n", "new.txt": "untracked\n"}
+    for name, text in told.items():
+        (here / name).write_text(text)
+    before = git(here, "status", "--porcelain")
+    for options, expected in (
+        (("--include-uncommitted",), told),
+        ((), {"greet.py": git(here, "show", "HEAD:greet.py")}),
+    ):
+        session = shared.hand_off([{"text": "ok"}], *options)
+        workspace = Path(shared.show(session)["workspace"])
+        assert {name: (workspace / name).read_text() for name in told if (workspace / name).exists()} == expected
+    assert git(here, "status", "--porcelain") == before
+    assert {name: (here / name).read_text() for name in told} == told
+
+
 def test_exit_statuses_of_do(shared: House) -> None:
     def do(steps: list[dict[str, object]], *options: str, code: int) -> Obj:
         done = shared.run("do", prompt(steps), *options, *MODEL, "--json", code=code)
