@@ -96,6 +96,36 @@ def test_a_question_of_a_handed_off_session_is_open_once_after_the_kill(shared: 
     assert shared.json("inbox")["approvals"] == []
 
 
+def test_a_question_whose_agent_alone_died_is_asked_anew_and_open_once(shared: House) -> None:
+    session = shared.hand_off([MEND, MEND, {"text": "done"}], *CHECK, "--permissions", "ask")
+    first = shared.wait(session, "approval.asked")["data"]["approval"]
+    shared.kill(agent_of(shared, session))
+    second = shared.wait(session, "approval.asked", count=2)["data"]["approval"]
+    assert [item["id"] for item in shared.json("inbox")["approvals"]] == [second]
+    shared.run("approve", second)
+    assert shared.wait(session, "outcome.reached")["data"]["outcome"] == "done"
+    log = shared.events(session)
+    assert (how(log), ends(log)) == (["new", "loaded"], ["interrupted", "end_turn"])
+    answers = [event["data"] for event in log if event["kind"] == "approval.answered"]
+    assert [(one["approval"], one["decision"]) for one in answers] == [(first, "cancelled"), (second, "allow")]
+
+
+def test_a_hands_on_turn_whose_agent_alone_died_waits_for_its_person(shared: House) -> None:
+    session = chat(shared, MEND, {"text": "never"}, text="Remember the word Zebra.")
+    shared.wait(session, "approval.asked")
+    shared.kill(agent_of(shared, session))
+    told = shared.at_rest(session)
+    calls = len(shared.model.fake.calls)
+    time.sleep(0.5)
+    log = shared.events(session)
+    assert (how(log), ends(log), told["approvals"]) == (["new"], ["interrupted"], [])
+    assert len(shared.model.fake.calls) == calls  # nothing runs by itself
+    shared.run("prompt", session, prompt([{"text": "Zebra it was."}]))
+    shared.wait(session, "turn.ended", count=2)
+    assert how(shared.events(session)) == ["new", "loaded"]
+    assert "Remember the word Zebra." in shared.model.heard()
+
+
 def test_a_question_that_is_answered_before_the_agent_is_back_is_not_asked_again(shared: House) -> None:
     session = shared.hand_off([MEND, MEND, {"text": "done"}], *CHECK, "--permissions", "ask")
     first = shared.wait(session, "approval.asked")["data"]["approval"]
