@@ -11,8 +11,9 @@ from handrail.errors import InvalidInput, SandboxError
 from handrail.kinds import Kind
 from handrail.policy.layers import stack
 from handrail.sandbox import Guarantee
+from handrail.sandbox.arguments import mounts
 from handrail.sessions.rules import CEILING
-from handrail.sessions.walling import check, needs, resources
+from handrail.sessions.walling import Place, check, needs, resources, walls
 from handrail.types import Check, Goal, Permissions, SandboxKind
 from tests.fake_provider import prompt
 from tests.sessions.conftest import House
@@ -100,3 +101,9 @@ async def test_a_changed_ceiling_holds_from_the_next_start(house: House, tmp_pat
         await house.until(session, Kind.TURN_ENDED, count=3)
         box = await actor.workplace.box()
         assert box.walls.limits.tmp_bytes == 2 << 20
+        clone = actor.workplace.workspace
+        place = Place(clone.path, box.walls.home, clone.protected, clone.read_only, box.walls.uid)
+        assert clone.path / ".git" / "config" in clone.protected
+        run = walls(place, resources(actor.workplace.terms.policy().limits))  # as `sandbox run` makes them
+        assert mounts(box.walls) == mounts(run)
+        assert box.walls.limits == run.limits

@@ -19,7 +19,6 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from handrail.config import data_directory
@@ -30,15 +29,15 @@ from handrail.policy import Verdict
 from handrail.policy.decide import reach
 from handrail.policy.document import text_of
 from handrail.policy.layers import Policy, stack
-from handrail.sandbox import Closer, Door, Exit, Guarantee, Process, Walls
+from handrail.sandbox import Closer, Door, Exit, Guarantee, Process, ResourceLimits
 from handrail.sandbox.arguments import DOOR_PORT
 from handrail.sandbox.backends import AnyBackend, open_backend
 from handrail.sandbox.bubblewrap import BubblewrapBackend
-from handrail.sandbox.paths import python_paths, session_uid
+from handrail.sandbox.paths import session_uid
 from handrail.sandbox.seatbelt import profile
 from handrail.sessions import doors
 from handrail.sessions.rules import CEILING
-from handrail.sessions.walling import check, refusal, resources
+from handrail.sessions.walling import Place, check, refusal, resources, walls
 from handrail.types import Permissions, SandboxKind, SessionId
 from handrail.workspaces.find import find
 from handrail.workspaces.prepare import prepare
@@ -50,17 +49,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OVER = {"out_of_memory": "memory", "out_of_disk": "disk"}
 BROKEN_PIPE = 128 + signal.SIGPIPE
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What the command works on."""
-
-    workspace: Path
-    home: Path
-    protected: tuple[Path, ...] = ()
-    read_only: tuple[Path, ...] = ()
-    uid: int | None = None
 
 
 async def probe(kind: SandboxKind) -> dict[str, object]:
@@ -106,16 +94,7 @@ async def run(kind: SandboxKind, argv: Sequence[str], *, workspace: Path | None,
         if kind is SandboxKind.NONE:  # bubblewrap refuses by itself what it cannot hold, without half a second's trial
             check(stacked, kind, await backend.probe())
         async with _place(backend, workspace) as place:
-            box = await backend.open(
-                Walls(
-                    place.workspace,
-                    place.home,
-                    read_only=tuple(dict.fromkeys((*place.read_only, *python_paths()))),
-                    protected=place.protected,
-                    uid=place.uid,
-                    limits=resources(stacked.limits),
-                )
-            )
+            box = await backend.open(walls(place, resources(stacked.limits)))
             try:
                 env = dict(doors.environment(box.door_url())) if network is not None else {}
                 process = await box.start(
@@ -289,9 +268,9 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def _print_profile(workspace: Path, home: Path) -> int:
     git = workspace.absolute() / ".git"
-    walls = Walls(workspace.resolve(), home.resolve(), read_only=python_paths(), protected=(git.resolve(),))
+    place = Place(workspace.resolve(), home.resolve(), protected=(git.resolve(),))
     try:
-        text = profile(walls, scratch=Path(tempfile.gettempdir()).resolve(), door=DOOR_PORT)
+        text = profile(walls(place, ResourceLimits()), scratch=Path(tempfile.gettempdir()).resolve(), door=DOOR_PORT)
     except HandrailError as error:
         sys.stderr.write(f"handrail: {error.message}\n")
         return error.exit_code

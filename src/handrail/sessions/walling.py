@@ -1,8 +1,10 @@
-"""What a policy asks of the walls: their limits and their hosts, refused where these walls do not hold them."""
+"""The walls of a session, and what a policy asks of them: limits and hosts, refused where they do not hold them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from handrail.egress import HostPort
 from handrail.egress.vault import Vault
@@ -12,7 +14,8 @@ from handrail.policy.decide import reach
 from handrail.policy.document import PolicyLimits
 from handrail.policy.layers import SESSION, TEAM, Policy
 from handrail.policy.places import host_rule
-from handrail.sandbox import Guarantee, ResourceLimits
+from handrail.sandbox import Guarantee, ResourceLimits, Walls
+from handrail.sandbox.paths import python_paths
 from handrail.types import SandboxKind
 
 _HELD_BY = {
@@ -24,6 +27,34 @@ _HELD_BY = {
 }
 """limit of a policy → what the walls must have been measured to hold for it"""
 _DELEGATE = "run the server where it may make control groups (`systemd-run --user --scope -p Delegate=yes`)"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is worked on, before a policy bounds it: the paths are those of `Walls`."""
+
+    workspace: Path
+    home: Path
+    protected: tuple[Path, ...] = ()
+    read_only: tuple[Path, ...] = ()
+    uid: int | None = None
+
+
+def walls(place: Place, limits: ResourceLimits) -> Walls:
+    """The walls of a session and of `handrail sandbox run`, which shall be the same: both are made here.
+
+    Args:
+        place: with what only this session sees among `read_only`; Handrail's own Python is added.
+        limits: of its policy (`resources`).
+    """
+    return Walls(
+        workspace=place.workspace,
+        home=place.home,
+        read_only=tuple(dict.fromkeys((*place.read_only, *python_paths()))),
+        protected=place.protected,
+        uid=place.uid,
+        limits=limits,
+    )
 
 
 def resources(limits: PolicyLimits) -> ResourceLimits:

@@ -15,8 +15,8 @@ from handrail.egress.vault import environment
 from handrail.errors import SandboxError
 from handrail.gateway import OnCall, Wire
 from handrail.kinds import Kind
-from handrail.sandbox import Box, Door, Walls
-from handrail.sandbox.paths import python_paths, session_uid
+from handrail.sandbox import Box, Door
+from handrail.sandbox.paths import session_uid
 from handrail.sessions import doors, logins
 from handrail.sessions.agent import RunningAgent, Start, Transcript, start
 from handrail.sessions.goals import CheckResult
@@ -26,6 +26,7 @@ from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
 from handrail.sessions.rules import CEILING
 from handrail.sessions.terms import Terms
+from handrail.sessions.walling import Place, walls
 from handrail.store import snapshots
 from handrail.store.log import Draft
 from handrail.types import Check, NanoUSD, SandboxKind, Scope
@@ -110,24 +111,14 @@ class Workplace:
                 await self.terms.hold(backend)
                 home = self.folder / "home"
                 await asyncio.to_thread(home.mkdir, 0o700, parents=True, exist_ok=True)
-                walls = Walls(
-                    workspace=workspace.path,
-                    home=home,
-                    read_only=tuple(
-                        dict.fromkeys(
-                            (
-                                *workspace.read_only,
-                                *python_paths(),
-                                *self._rooms.roster.read_only(row.agent),
-                                *self._tools(),
-                            )
-                        )
-                    ),
+                place = Place(
+                    workspace.path,
+                    home,
                     protected=workspace.protected,
+                    read_only=(*workspace.read_only, *self._rooms.roster.read_only(row.agent), *self._tools()),
                     uid=session_uid(row.number),
-                    limits=limits,
                 )
-                self._box = await backend.open(walls)
+                self._box = await backend.open(walls(place, limits))
             return self._box
 
     async def start_agent(
