@@ -7,10 +7,9 @@ import re
 from playwright.sync_api import expect
 
 from tests.web.journeys.conftest import Api, Open, examine, picture
-from tests.whole.house import House
 
 
-def test_a_member_comes_in_and_is_told_who_can(house: House, visit: Open, api: Api) -> None:
+def test_a_member_comes_in_and_is_told_who_can(visit: Open, api: Api) -> None:
     session = api.begin([{"text": "Mine."}], "Not for Alice")
     api.rest(session)
     owner = visit("/admin")
@@ -20,6 +19,10 @@ def test_a_member_comes_in_and_is_told_who_can(house: House, visit: Open, api: A
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/open\?token=[\w-]{43}", link)
     picture(owner, "invited")
     examine(owner)
+    owner.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    owner.get_by_role("button", name="Copy").click()
+    expect(owner.get_by_role("button", name="Copied")).to_be_visible()
+    assert owner.evaluate("navigator.clipboard.readText()") == link
     alice = visit("/")
     alice.context.clear_cookies()
     alice.goto(link)
@@ -34,7 +37,9 @@ def test_a_member_comes_in_and_is_told_who_can(house: House, visit: Open, api: A
         expect(alice.get_by_role("alert").filter(has_text=words)).to_be_visible()
     picture(alice, "forbidden")
     examine(alice)
-    house.run("members", "remove", "alice")
+    owner.get_by_text("Remove alice", exact=True).click()
+    owner.get_by_role("button", name="Yes, remove alice").click()
+    expect(owner.get_by_text("Remove alice", exact=True)).to_have_count(0)
     alice.goto("/inbox")
     expect(alice.get_by_role("heading", name="Sign in first")).to_be_visible()
     picture(alice, "expired")

@@ -21,6 +21,7 @@ class DraftKeeper extends HTMLElement {
 
 class CopyButton extends HTMLElement {
   connectedCallback() {
+    this.hidden = !navigator.clipboard; // a page that came over plain HTTP from elsewhere has none
     const button = this.querySelector('button');
     button?.addEventListener('click', async () => {
       await navigator.clipboard.writeText(this.getAttribute('text') ?? '');
