@@ -104,6 +104,11 @@ def test_queue_withdraw_stop_and_take_over(visit: Open, api: Api) -> None:
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("#status .state").first).to_have_text("idle")
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    page.keyboard.press("v")
+    page.keyboard.press("d")
+    page.get_by_text("End the session").click()
+    page.get_by_role("button", name="End it").click()
+    expect(page.locator("#status .state").first).to_have_text("ended")
 
 
 def test_hand_off_and_take_over(visit: Open, api: Api) -> None:
