@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.fake_provider import prompt
 from tests.web.journeys.conftest import Api, Open, examine, picture
-from tests.whole.conftest import make_repository
+from tests.whole.conftest import git, make_repository
 from tests.whole.house import MODEL, House
 
 SCREEN = ".xterm-rows"
@@ -93,7 +93,7 @@ def test_a_branch_goes_on_from_here(visit: Open, api: Api, house: House) -> None
     assert "Try this" in house.model.heard()
 
 
-def test_a_good_session_is_promoted_and_then_rehearsed(visit: Open, api: Api) -> None:
+def test_a_good_session_is_promoted_and_then_rehearsed(visit: Open, api: Api, house: House) -> None:
     session = api.begin([{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"shell": "sh check.sh"}], "Greet again")
     api.rest(session)
     page = visit(f"/sessions/{session}")
@@ -117,6 +117,17 @@ def test_a_good_session_is_promoted_and_then_rehearsed(visit: Open, api: Api) ->
     expect(page.get_by_role("heading", name="greet-again", exact=True)).to_be_visible()
     expect(page.locator(".head")).to_contain_text("trust: shadow")
     expect(page.get_by_role("heading", name="Rehearsal of version 1")).to_be_visible()
+    (house.repository / "past").write_text("a past case\n")
+    git(house.repository, "add", "past")
+    git(house.repository, "commit", "-q", "-m", "A past case")
+    page.get_by_label("Which").fill("last:1")
+    page.get_by_label("Which").blur()
+    press(page, "r")
+    card = page.get_by_role("group", name="Scorecard, a table")
+    expect(card.locator("tbody tr")).to_have_count(1)
+    expect(page.locator(".head")).to_contain_text("trust: shadow")
+    picture(page, "rehearsal")
+    examine(page)
     page.goto(f"/sessions/{session}/promote")
     expect(page.get_by_role("heading", name="Against version 1")).to_be_visible()
 
