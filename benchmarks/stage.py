@@ -103,10 +103,21 @@ class Server:
                 return
             before = now
 
+    def agents(self) -> int:
+        """How many processes of Handrail's own agent run below the server, their walls counted."""
+        said = [Path(f"/proc/{pid}/cmdline") for pid in below(self.pid)]
+        return sum(b"handrail.agents.own" in path.read_bytes() for path in said if path.exists())
+
     def memory(self) -> float:
         """Resident memory of the server process, in MB."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text("utf-8").split()[1])
         return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def below(pid: int) -> list[int]:
+    """A process and all that it started and that still runs."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [pid, *(one for task in tasks for child in task.read_text("ascii").split() for one in below(int(child)))]
 
 
 @contextlib.contextmanager
