@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
 
-from tests.sandbox.battery import course
+from tests.sandbox.battery import course, machine
 from tests.sandbox.battery.page import FOUND, PAGE, Found, page, rows
-
-
-def version() -> str:
-    """Of bubblewrap."""
-    return subprocess.run(["bwrap", "--version"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 async def main() -> int:
@@ -27,7 +20,8 @@ async def main() -> int:
     walled = await course.behind_walls()
     found = Found(
         when=datetime.now(UTC).date().isoformat(),
-        machine=f"{platform.system()} {platform.release()}, {platform.machine()}, {version()}, server as root",
+        machine=machine.name(),
+        traits=machine.traits(),
         attempts=rows(walled, plain),
     )
     through = [f"{tried.group} {tried.name}: {tried.said}" for tried in walled if tried.got]

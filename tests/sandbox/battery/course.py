@@ -84,6 +84,8 @@ MACHINE = frozenset(
     }
 )
 """attempts that some machines stop without our walls (kernel options, hardware, what happens to be installed)"""
+BUSY = frozenset({"time_of_the_processor"})
+"""those of them that a machine stops while others keep it busy"""
 
 assert {module.__name__.rpartition(".")[2] for module in MODULES} <= GROUPS.keys()
 

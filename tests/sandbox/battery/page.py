@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from tests.sandbox.battery.course import GROUPS, NAMES, Tried
+from tests.sandbox.battery import machine
+from tests.sandbox.battery.course import BUSY, GROUPS, MACHINE, NAMES, Tried
 from tests.sandbox.battery.ground import ROOT
 
 FOUND = ROOT / "docs" / "explanation" / "security.json"
@@ -31,6 +32,7 @@ class Found(TypedDict):
 
     when: str
     machine: str
+    traits: dict[str, str]
     attempts: list[Row]
 
 
@@ -46,6 +48,13 @@ def load(path: Path = FOUND) -> Found:
     """The last run that was kept."""
     found: Found = json.loads(path.read_text("utf-8"))
     return found
+
+
+def excused(found: Found) -> frozenset[str]:
+    """What need not be seen to bite here: on a machine like that of `found`, only what did not there."""
+    if (found["machine"], found["traits"]) != (machine.name(), machine.traits()):
+        return MACHINE
+    return MACHINE & ({row["name"] for row in found["attempts"] if not row["bites"]} | BUSY)
 
 
 def table(found: Found) -> str:
