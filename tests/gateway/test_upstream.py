@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import ssl
 import subprocess
@@ -226,3 +227,16 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(
         trusting = Pool(Timeouts(connect=2, idle=2, write=2))
         assert await whole(await trusting.request(origin, ASK)) == b"hi"
         await trusting.close()
+
+
+async def test_who_gives_up_while_it_is_connected_leaves_no_socket() -> None:
+    """At each turn of the loop; a socket that nobody closes is told by pytest when it is collected."""
+    async with far() as (_, pool, origin):
+        await pool.open()
+        for turns in range(30):
+            asking = asyncio.create_task(pool.request(origin, ASK))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        gc.collect()

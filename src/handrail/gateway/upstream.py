@@ -33,6 +33,8 @@ _BUFFER_LIMIT = 1 << 20
 """bytes of an answer that are held for a slow reader"""
 _KEEP = 30.0
 """seconds that an unused connection is kept"""
+_LEAVE = 0.5
+"""seconds that connections under way are given when all is closed"""
 _MOST = 100
 """unused connections that are kept for one provider"""
 _AUTHORITIES = (
@@ -116,6 +118,7 @@ class Pool:
         self._timeouts = timeouts
         self._idle: dict[Origin, list[_Line]] = {}
         self._lines: set[_Line] = set()
+        self._connecting: set[asyncio.Task[_Line]] = set()
         self._tls: ssl.SSLContext | None = None
 
     async def open(self) -> None:
@@ -133,7 +136,7 @@ class Pool:
         Raises:
             BrokenError: it could not be reached, or broke off before answering.
         """
-        line = self._take(origin) or await self._connect(origin)
+        line = self._take(origin) or await self._connected(origin)
         try:
             return await line.ask(data)
         except BaseException:
@@ -142,6 +145,11 @@ class Pool:
 
     async def close(self) -> None:
         """Cut every connection. Idempotent."""
+        if self._connecting:
+            _, late = await asyncio.wait(self._connecting, timeout=_LEAVE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         for line in list(self._lines):
             line.cut()
         while self._lines:  # noqa: ASYNC110  # what asyncio has to do yet needs no event, only its turn
@@ -154,6 +162,17 @@ class Pool:
             if line.wake():
                 return line
         return None
+
+    async def _connected(self, origin: Origin) -> _Line:
+        """A new connection, made in a task of its own: asyncio loses the socket of who gives up at the last moment."""
+        task = asyncio.create_task(self._connect(origin))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_unwanted)
+            raise
 
     async def _connect(self, origin: Origin) -> _Line:
         await self.open()
@@ -397,6 +416,11 @@ class _Line(asyncio.Protocol):
     def _tell(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _unwanted(task: asyncio.Task[_Line]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().cut()
 
 
 def _tls() -> ssl.SSLContext:
