@@ -35,10 +35,11 @@ from handrail.types import (
     Used,
     now,
 )
+from handrail.workspaces import ApplyMode
 from tests.fake_provider import FakeProvider, prompt
 from tests.fake_provider.forms import FORMATS
 from tests.gateway.conftest import listening
-from tests.sessions.conftest import House
+from tests.sessions.conftest import House, git
 from tests.store.making import session_row
 
 RUN = Scope("run:r-1")
@@ -185,6 +186,8 @@ async def test_thirty_sessions_of_one_run_stop_together_and_keep_their_branches(
         assert "run:r-1" in str(outcome.data["reason"])
         diff = await house.sessions.diff(session, None, None)
         assert [file.path for file in diff.files] == [f"made-{number}.txt"]
+        await house.sessions.apply(session, ApplyMode.BRANCH, f"kept-{number}", "test")
+        assert git(house.repository, "show", f"kept-{number}:made-{number}.txt") == "kept\n"
     await house.say(sessions[0], [{"text": "Only a word."}])
     await house.rest(sessions[0])
     assert len(house.fake.model_calls) == sent
@@ -192,7 +195,13 @@ async def test_thirty_sessions_of_one_run_stop_together_and_keep_their_branches(
 
 async def test_at_seven_tenths_the_agent_is_told_once_to_wrap_up_and_goes_on(house: House) -> None:
     usage = {"input": 1000, "output": 1000}
-    steps: list[dict[str, object]] = [{"repeat": 40, "step": {"shell": "echo {i} >> made.txt", "usage": usage}}]
+    step = {"shell": "echo {i} >> made.txt", "usage": usage}
+    words = "Done is the first part, left is the second."
+    steps: list[dict[str, object]] = [
+        {"repeat": 17, "step": step},
+        {"text": words, **step},
+        {"repeat": 22, "step": step},
+    ]
     limit = Limits(budget=NanoUSD(20 * (1000 * 3_000 + 1000 * 15_000)))
     session = await house.hand_off(Goal(prompt(steps), (Check("false"),), limit))
     reached = await house.outcome(session)

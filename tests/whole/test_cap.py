@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
+from tests.sessions.conftest import git
 from tests.whole.house import House, until
 
 USAGE = {"input": 1_000, "output": 1_000}
@@ -48,7 +48,8 @@ def test_a_cap_outlives_kill_9_and_nothing_leaves_after_it(house: House) -> None
     assert house.wait(again, "outcome.reached")["data"]["cause"] == "budget_spent"
     time.sleep(0.5)
     assert len(heard.model_calls) == left, "no call leaves once it is spent"
-    for session in sessions:
-        assert json.loads(house.run("show", session, "--json").stdout)["branch"]
+    for number, session in enumerate(sessions):
         assert "made.txt" in house.run("diff", session).stdout, "what was made is kept"
+        house.run("apply", session, "--branch", f"kept-{number}")
+        assert git(house.repository, "show", f"kept-{number}:made.txt").split()
     house.run("down")
