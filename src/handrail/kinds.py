@@ -76,7 +76,8 @@ class Kind(StrEnum):
     # idle: seconds without an update, act: cancel | kill
     WATCHDOG_FIRED = "watchdog.fired"
     # outcome, reason, checks: [{command, passed, code}], turns, cost_nano (or metered: false), files,
-    # flagged: [{path, reason}] of files that configure agents or tools; resets? of a quota
+    # flagged: [{path, reason}] of files that configure agents or tools; resets? of a quota;
+    # summary? what the agent said last, where a budget was spent
     OUTCOME_REACHED = "outcome.reached"
     # mode, branch?, commit, files
     CHANGE_APPLIED = "change.applied"

@@ -206,6 +206,8 @@ async def test_at_seven_tenths_the_agent_is_told_once_to_wrap_up_and_goes_on(hou
     session = await house.hand_off(Goal(prompt(steps), (Check("false"),), limit))
     reached = await house.outcome(session)
     assert (reached.data["outcome"], reached.data["cause"]) == (Outcome.NEEDS_PERSON, "budget_spent")
+    assert (reached.data["files"], reached.data["summary"]) == (1, words)
+    assert words in "".join(str(event.data["text"]) for event in await house.events(session, Kind.AGENT_TEXT))
     begun = await house.events(session, Kind.TURN_STARTED)
     ended = await house.events(session, Kind.TURN_ENDED)
     assert ended[0].data["stop_reason"] == "wrap_up"

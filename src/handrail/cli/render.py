@@ -397,6 +397,7 @@ def _outcome(data: Data, glyphs: Glyphs) -> list[Line]:
     return [
         line(Span(f"{mark} {outcome.replace('_', ' ')}", style), f"{': ' if reason else ''}{reason}"),
         *(_receipt(check, glyphs) for check in data.get("checks") or []),
+        *([line("  the agent said last: ", one_line(str(data["summary"]), 600))] if data.get("summary") else []),
     ]
 
 

@@ -66,7 +66,7 @@ async def outcome(store: Store, session: SessionRow) -> Came:
         cause=str(reached.data.get("cause", "")) if reached is not None else "",
         reason=session.outcome_reason or "",
         checks=_checks(before),
-        said=_said(before, turn),
+        said=_said(before, turn) or str(reached.data.get("summary") or "" if reached is not None else ""),
         memory_lost=any(event.kind == Kind.MEMORY_LOST for event in tail),
         resets=None if reached is None else _moment(reached.data.get("resets")),
     )

@@ -10,9 +10,13 @@ from handrail.notify import Notice, Occasion
 from handrail.sessions.goals import CheckResult, Continue, Reached, Standing, TurnEnd, decide, wants_checks
 from handrail.sessions.record import Record
 from handrail.sessions.rooms import Rooms
+from handrail.sessions.summary import last_words
 from handrail.sessions.workplace import Workplace
 from handrail.store.log import Draft
 from handrail.types import Control, Goal, Json, Outcome, SessionState, StopReason
+
+_TAIL = 1000
+"""events that are looked through for the agent's last words"""
 
 
 class Pursuit:
@@ -110,6 +114,10 @@ class Pursuit:
         account = self._rooms.gateway.accounts.get(row.id)
         if reached.cause == "limit" and account is not None and account.resets is not None:
             data["resets"] = account.resets.isoformat()
+        if reached.cause == "budget_spent":  # what the agent said when it was told to come to an end
+            log, last = self._record.log, await self._record.log.last_seq(row.id)
+            if words := last_words(await log.read(row.id, after=max(0, last - _TAIL), limit=_TAIL)):
+                data["summary"] = words
         told = Notice(
             occasion=Occasion.OUTCOME,
             title=row.title or (row.goal.text if row.goal is not None else row.id),

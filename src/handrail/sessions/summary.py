@@ -1,4 +1,4 @@
-"""What an agent is told when it could not load its own session: a summary made from the log, and said to be one."""
+"""Words from the log: for an agent that could not load its own session, and for a person whose limit stopped one."""
 
 from __future__ import annotations
 
@@ -25,6 +25,26 @@ _HEARD = frozenset({Kind.AGENT_TEXT, Kind.AGENT_THOUGHT, Kind.TOOL_STARTED})
 def heard(events: Sequence[Event]) -> bool:
     """Whether the agent has said or done anything."""
     return any(event.kind in _HEARD for event in events)
+
+
+def last_words(events: Sequence[Event]) -> str:
+    """What the agent said last towards its goal, whether or not it went on to act: its own summary, where it gave one.
+
+    Args:
+        events: the newest of the session's log, in order.
+    """
+    parts: list[str] = []
+    over = False
+    for event in events:
+        if event.kind == Kind.AGENT_TEXT:
+            parts = [] if over else parts
+            parts.append(str(event.data.get("text", "")))
+            over = False
+        elif event.kind == Kind.GOAL_SET:
+            parts = []
+        elif event.kind in (Kind.TOOL_STARTED, Kind.TURN_STARTED):
+            over = True
+    return _short("".join(parts).strip())
 
 
 def replay(events: Sequence[Event], why: str = LOST) -> str:

@@ -232,7 +232,9 @@ def _change(tool: Tool, data: Json) -> None:
 def _outcome(data: Json) -> tuple[str, str, str]:
     outcome = _text(data, "outcome")
     level = "good" if outcome in {"done", "nothing_to_do"} else "warning" if outcome == "needs_person" else "error"
-    return f"Outcome: {outcome.replace('_', ' ')}", level, _text(data, "reason")
+    said = _text(data, "summary")
+    reason = _text(data, "reason") + (f"; the agent said last: {said}" if said else "")
+    return f"Outcome: {outcome.replace('_', ' ')}", level, reason
 
 
 def _turn_end(data: Json) -> tuple[str, str, str] | None:
