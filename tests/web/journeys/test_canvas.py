@@ -11,6 +11,12 @@ from tests.fake_provider import prompt
 from tests.web.journeys.conftest import Api, Open, examine, picture
 from tests.whole.house import MODEL, House
 
+BANNERS = """() => {
+    window.told = [];
+    const banner = document.getElementById('banner');
+    new MutationObserver(() => told.push(banner.textContent)).observe(banner, { childList: true });
+}"""
+"""keeps every banner that is shown: one may stand for less than a second"""
 ASKS: list[dict[str, object]] = [{"shell": "touch made"}, {"text": "That was it."}]
 
 
@@ -62,16 +68,18 @@ def test_a_session_is_started_and_streams(house: House, visit: Open) -> None:
 
 
 def test_approve_by_key(visit: Open, api: Api) -> None:
-    session = api.begin(ASKS, "Approve me", permissions="ask")
+    session = api.begin([*ASKS[:1], *ASKS], "Approve me", permissions="ask")
     page = visit(f"/sessions/{session}")
     expect(page.locator(".approval")).to_contain_text("touch made")
     expect(page.locator("#rail .count")).to_contain_text("1")
     expect(page.locator(".rules")).to_contain_text("touch")
-    page.keyboard.press("a")
+    page.keyboard.press("l")  # for this session: the same is not asked a second time
     expect(page.locator("#log")).to_contain_text("That was it.")
     expect(page.locator(".approval")).to_have_count(0)
     expect(page.locator("#status .state").first).to_have_text("idle")
     expect(page.locator("#log")).to_contain_text("Allowed by you")
+    expect(page.locator("#log .tool", has_text="touch made")).to_have_count(2)
+    expect(page.locator("#log .line", has_text="Waits for an answer")).to_have_count(1)
 
 
 def test_deny_with_a_message_from_the_inbox(visit: Open, api: Api) -> None:
@@ -132,6 +140,7 @@ def test_the_server_is_killed_and_nothing_is_lost(visit: Open, api: Api, house: 
     page = visit(f"/sessions/{session}")
     expect(page.locator("#link")).to_have_text("live")
     page.locator("#text").fill("a draft that is kept")
+    page.evaluate(BANNERS)
     server = house.server()
     house.kill(server)
     house.ready(but=server)
@@ -139,6 +148,8 @@ def test_the_server_is_killed_and_nothing_is_lost(visit: Open, api: Api, house: 
     expect(page.locator("#log")).to_contain_text("After the end.")
     expect(page.locator("#log .words", has_text="Before the end.")).to_have_count(1)
     expect(page.locator("#link")).to_have_text("live")
+    told = str(page.evaluate("told.join()"))
+    assert 0 <= told.find("the server does not answer, reconnecting") < told.find("The server was started again"), told
     page.reload()
     expect(page.locator("#text")).to_have_value("a draft that is kept")
 

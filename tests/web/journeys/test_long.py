@@ -12,12 +12,14 @@ from handrail.kinds import Kind
 from handrail.store.engine import Store
 from handrail.store.log import Draft
 from handrail.types import SessionId
+from tests.fake_provider import prompt
 from tests.web.journeys.conftest import Api, Open
 from tests.whole.house import House
 
 EVENTS = 10_000
 MOST = 300
 """blocks in the page"""
+STANDS = "document.querySelector('run-log').scrollTop"
 BLOCKS = "document.querySelectorAll('#log > [id^=\"e\"]').length"
 
 
@@ -53,3 +55,17 @@ def test_scrolled_back_to_the_beginning(visit: Open, api: Api, house: House) -> 
     page.get_by_role("button", name="Back to now").click()
     expect(page.locator("#log")).to_contain_text("line 9999")
     assert page.evaluate(BLOCKS) <= MOST
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator("#log .line").last).to_be_in_viewport()
+    page.locator("run-log").hover()
+    page.mouse.wheel(0, -2000)
+    expect(page.locator("#log .line").last).not_to_be_in_viewport()
+    page.wait_for_timeout(300)  # a wheel is not told when it has come to rest
+    stood = page.evaluate(STANDS)
+    api.call("POST", f"/sessions/{session}/prompts", text=prompt([{"text": "Newest words."}], "Say more."))
+    expect(page.locator("#log")).to_contain_text("Newest words.")
+    expect(page.get_by_role("button", name="new ↓")).to_be_visible()
+    assert page.evaluate(STANDS) == stood
+    page.get_by_role("button", name="new ↓").click()
+    expect(page.locator("#log .words").last).to_be_in_viewport()
+    expect(page.locator("run-log .jump")).to_be_hidden()
