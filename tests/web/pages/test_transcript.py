@@ -84,7 +84,7 @@ def test_what_matters_is_a_line_and_what_does_not_is_none() -> None:
         (Kind.TURN_ENDED, {"stop_reason": "error", "error": "401 from the provider"}),
         (Kind.APPROVAL_ANSWERED, {"decision": "allow", "by": "policy"}),
         (Kind.APPROVAL_ANSWERED, {"decision": "deny", "by": "you", "because": "no"}),
-        (Kind.OUTCOME_REACHED, {"outcome": "needs_person", "reason": "a question"}),
+        (Kind.OUTCOME_REACHED, {"outcome": "needs_person", "reason": "spent", "summary": "a is left"}),
         (Kind.AGENT_ENDED, {"reason": "exited", "code": 0}),
         (Kind.MODEL_CALLED, {"model": "x"}),
         (Kind.CONTEXT_UPDATED, {"used": 1, "size": 2}),
@@ -95,7 +95,7 @@ def test_what_matters_is_a_line_and_what_does_not_is_none() -> None:
         ("The agent's memory was lost", "error", "no session/load"),
         ("The turn failed", "error", "401 from the provider"),
         ("Denied by you", "warning", "no"),
-        ("Outcome: needs person", "warning", "a question"),
+        ("Outcome: needs person", "warning", "spent; the agent said last: a is left"),
     ]
 
 
