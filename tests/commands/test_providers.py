@@ -88,4 +88,4 @@ async def test_providers_outlive_the_server_a_changed_address_and_a_lost_master_
     (data / "master.key").unlink()
     async with open_desk(data) as desk:
         assert list(desk.shelf.registry) == []
-        assert [item.name for item in await providers.listed(desk, OWNER)] == ["work"]
+        assert [(item.name, item.key) for item in await providers.listed(desk, OWNER)] == [("work", "none")]

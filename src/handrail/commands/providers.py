@@ -33,7 +33,7 @@ class Listed:
     base_url: str
     model: str | None
     key: str
-    """set or none"""
+    """set, or none where what is stored cannot be opened: it is to be set again"""
     source: str
     """stored or environment"""
 
@@ -41,8 +41,12 @@ class Listed:
 async def listed(desk: Desk, actor: Actor) -> list[Listed]:
     """Every provider, by name."""
     authorise(actor, Permission.PROVIDERS_READ)
-    stored = await rows.everything(desk.store)
-    found = {row.name: Listed(row.name, Wire(row.wire), row.base_url, row.model, "set", "stored") for row in stored}
+    serving = {provider.name: provider for provider in desk.shelf.registry}
+    found = {}
+    for row in await rows.everything(desk.store):
+        given = serving.get(row.name)
+        key = "none" if given is None or given is desk.shelf.environment.get(row.name) else "set"
+        found[row.name] = Listed(row.name, Wire(row.wire), row.base_url, row.model, key, "stored")
     for name, given in desk.shelf.environment.items():
         if name not in found:
             found[name] = Listed(name, given.wire, given.base_url, given.model, "set", "environment")
