@@ -69,20 +69,27 @@ async def test_a_policy_that_needs_more_than_holds_makes_nothing(house: House, t
     assert not (tmp_path / "data" / "workspaces").exists()
 
 
-async def test_limits_hold_for_the_agent_and_the_checks(house: House, tmp_path: Path) -> None:
+async def test_limits_hold_for_the_agent_and_the_checks_and_a_tool_chain_is_seen(house: House, tmp_path: Path) -> None:
     (tmp_path / "data" / CEILING).write_text("limits: {tmp: 2MiB, processes: 60}\n")
+    chain = tmp_path / "chain" / "bin"
+    chain.mkdir(parents=True)
+    (chain / "of-the-user").write_text("#!/bin/sh\necho found in the tool chain\n: > $0\n")
+    (chain / "of-the-user").chmod(0o755)
     fill = "head -c 3000000 /dev/zero > /tmp/fill || echo no room"
     forks = f"{sys.executable} -c 'import os,time;[os.fork() or time.sleep(1) or os._exit(0) for _ in range(90)]'"
     check_ = Check(f"! head -c 3000000 /dev/zero > /tmp/fill && ! {forks} 2>/dev/null")
     steps: list[dict[str, object]] = [{"shell": fill}, {"shell": f"{forks} 2>&1 | tail -1"}, {"shell": "echo > made"}]
+    steps.append({"shell": "of-the-user"})
     session = await house.hand_off(
-        Goal(prompt([*steps, {"text": "done"}]), (check_,)), policy="limits: {processes: 40}"
+        Goal(prompt([*steps, {"text": "done"}]), (check_,)), policy="limits: {processes: 40}", tools=(chain.parent,)
     )
     assert (await house.outcome(session)).data["outcome"] == "done"
     told = [*await house.events(session, Kind.TOOL_UPDATED), *await house.events(session, Kind.TOOL_ENDED)]
     output = "".join(str(event.data.get("output")) for event in told)  # what was shown on the way is not said again
     assert "no room" in output
     assert "Resource temporarily unavailable" in output
+    assert "found in the tool chain" in output
+    assert "of-the-user: Read-only file system" in output
 
 
 async def test_a_changed_ceiling_holds_from_the_next_start(house: House, tmp_path: Path) -> None:
