@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import Any
 
 from starlette.requests import Request
@@ -107,7 +108,7 @@ class Automation:
             return reply(await workflows_api.listed(call))
         found = await workflows.listed(self._desk, call.actor)
         there = {item.row.name for item in found}
-        ready = [(name, read(gallery.text(name)).description) for name in workflows.shelf(call.actor)]
+        ready = [(name, _described(name)) for name in workflows.shelf(call.actor)]
         return await self._page(
             request,
             "workflows.html",
@@ -198,6 +199,12 @@ class Automation:
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
         context |= {"refresh": refresh, "csrf": self._keys.form_of(actor_of(request))}
         return await document(self._desk, actor_of(request), template, **context)
+
+
+@cache
+def _described(name: str) -> str | None:
+    """What a workflow of the gallery is for; to read all of it for each page takes most of the page's time."""
+    return read(gallery.text(name)).description
 
 
 def cause(trigger: TriggerKind, by: str) -> str:
