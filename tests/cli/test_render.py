@@ -172,3 +172,9 @@ def test_an_untrusted_ref_names_what_is_not_used() -> None:
     assert (
         plain(walls({**data, "set_aside": []})[1]) == "untrusted ref: its settings for agents are not used; it has none"
     )
+
+
+def test_what_the_agent_said_last_at_its_limit_stands_below_the_outcome() -> None:
+    said = "a is done,\nb \x1b[2Jis left"
+    shown = text(Transcript().feed(event(Kind.OUTCOME_REACHED, outcome="needs_person", reason="spent", summary=said)))
+    assert shown.endswith("needs person: spent\n  the agent said last: a is done, b \\x1b[2Jis left\n")
