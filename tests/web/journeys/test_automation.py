@@ -25,7 +25,7 @@ def test_a_workflow_is_started_its_effect_approved_and_its_receipt_seen(house: H
     )
     api.call("POST", "/workflows", text=text)
     page.goto("/workflows/greet")
-    page.get_by_role("button", name="Start").click()
+    page.keyboard.press("s")
     expect(page.get_by_role("heading", name="greet #1")).to_be_visible()
     expect(page.locator(".matrix")).to_contain_text("1 to decide", timeout=60_000)
     expect(page.locator("#rail .count")).to_contain_text("1")
