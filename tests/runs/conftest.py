@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from handrail.automation import EffectKind, EffectState, RunState, TaskState, TriggerKind, Trust
+from handrail.kinds import Kind
 from handrail.notify import Notice
 from handrail.runs.local import LocalCarrier, LocalSources
 from handrail.runs.plan import Plan, PlannedEffect, Stage, Target
@@ -23,7 +24,7 @@ from handrail.store.effects import EffectRow
 from handrail.store.log import Write
 from handrail.store.runs import RunRow
 from handrail.store.tasks import TaskRow
-from handrail.types import Check, Limits, RunId, SessionId, now
+from handrail.types import ApprovalId, Check, Limits, RunId, SessionId, now
 from tests.fake_provider import prompt
 from tests.sessions.conftest import House, Open, fake, git, open_house, repository
 
@@ -126,6 +127,22 @@ class Works:
 
     async def lines(self, run: RunId) -> list[str]:
         return [event.kind for event in await runs.events(self.house.store, run)]
+
+
+async def by_hand(works: Works, task: TaskRow) -> None:
+    """Change something by hand and give the task back."""
+    session = task.session
+    assert session is not None
+    await works.house.say(session, [{"shell": "echo '# by hand' >> greet.py"}])
+    asked = await works.house.until(session, Kind.APPROVAL_ASKED)
+    approval = ApprovalId(str(asked.data["approval"]))
+    await works.house.sessions.answer(approval, "allow", option=None, because=None, by="alice")
+    await works.house.until(session, Kind.TURN_ENDED, count=2)
+    await works.house.rest(session)
+    goal = (await works.house.row(session)).goal
+    assert goal is not None
+    await works.house.sessions.handoff(session, goal, "alice")
+    await works.runs.give_back(task.id, "alice")
 
 
 OpenWorks = Callable[..., AbstractAsyncContextManager[Works]]

@@ -10,8 +10,8 @@ from handrail.errors import Conflict
 from handrail.kinds import Kind
 from handrail.runs.plan import Spread
 from handrail.store import runs
-from handrail.types import ApprovalId, Control, Outcome
-from tests.runs.conftest import MEND, OpenWorks, Works, git, stage
+from handrail.types import Control, Outcome
+from tests.runs.conftest import MEND, OpenWorks, Works, by_hand, git, stage
 from tests.whole.house import alive
 
 HANG: dict[str, object] = {"shell": "sleep 60"}
@@ -25,16 +25,8 @@ async def test_a_finished_task_is_taken_worked_on_by_hand_and_given_back(works: 
     row = await runs.get(works.house.store, run)
     (taken,) = await works.tasks(run)
     assert (row.state, taken.state, taken.outcome) == (RunState.RUNNING, TaskState.TAKEN, None)
-    await works.house.say(session, [{"shell": "echo '# by hand' >> greet.py"}])
-    asked = await works.house.until(session, Kind.APPROVAL_ASKED)  # as in any session that a person holds
-    approval = ApprovalId(str(asked.data["approval"]))
-    await works.house.sessions.answer(approval, "allow", option=None, because=None, by="alice")
-    await works.house.until(session, Kind.TURN_ENDED, count=2)
-    await works.house.rest(session)
-    goal = (await works.house.row(session)).goal
-    assert goal is not None
-    await works.house.sessions.handoff(session, goal, "alice")
-    await works.runs.give_back(task.id, "alice")
+    assert taken.session == session
+    await by_hand(works, taken)  # asked as in any session that a person holds
     assert (await works.ended(run)).outcome is Outcome.DONE
     made = [row for row in await works.effects(run) if row.state is EffectState.CARRIED]
     assert len(made) == 2  # the branch of the first delivery was brought up to date

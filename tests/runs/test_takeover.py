@@ -16,17 +16,16 @@ from handrail.forges import effects as e
 from handrail.forges.deliver import Patience, carry_out
 from handrail.forges.github import GitHub, Token
 from handrail.forges.http import client
-from handrail.kinds import Kind
 from handrail.runs import delivery
 from handrail.runs.plan import Target
 from handrail.runs.rooms import Carried, Refused
 from handrail.store import runs
 from handrail.store.effects import EffectRow
 from handrail.store.tasks import TaskRow
-from handrail.types import ApprovalId, Outcome, RunId
+from handrail.types import Outcome, RunId
 from tests.fake_github import FakeGitHub, Repository
 from tests.forges.conftest import sh
-from tests.runs.conftest import MEND, Ledger, OpenWorks, Works, stage
+from tests.runs.conftest import MEND, Ledger, OpenWorks, Works, by_hand, stage
 
 OPENS = r"POST .*/pulls$"
 
@@ -76,22 +75,6 @@ async def delivering(works: Works, hub: Hub) -> tuple[RunId, TaskRow]:
         while not hub.opened:  # noqa: ASYNC110 - another task opens it
             await asyncio.sleep(0.02)
     return run, (await works.tasks(run))[0]
-
-
-async def by_hand(works: Works, task: TaskRow) -> None:
-    """Change something by hand and give the task back."""
-    session = task.session
-    assert session is not None
-    await works.house.say(session, [{"shell": "echo '# by hand' >> greet.py"}])
-    asked = await works.house.until(session, Kind.APPROVAL_ASKED)
-    approval = ApprovalId(str(asked.data["approval"]))
-    await works.house.sessions.answer(approval, "allow", option=None, because=None, by="alice")
-    await works.house.until(session, Kind.TURN_ENDED, count=2)
-    await works.house.rest(session)
-    goal = (await works.house.row(session)).goal
-    assert goal is not None
-    await works.house.sessions.handoff(session, goal, "alice")
-    await works.runs.give_back(task.id, "alice")
 
 
 @pytest.mark.parametrize("patience", [20, 0.2])

@@ -1,9 +1,11 @@
 """An ACP agent with a login, for tests: it stands in the repository and runs inside the walls, standard library only.
 
 Asked anything, it tells as JSON what it sees: its login file, its variable, and what its vendor and another host say.
-It also does what a renewal does, and writes a new login.
+It also does what a renewal does, and writes a new login. Where its environment names a door to a model, it carelessly
+asks that instead.
 """
 
+import http.client
 import json
 import os
 import sys
@@ -38,6 +40,21 @@ def seen() -> dict[str, object]:
     return told
 
 
+def ask(prompt: str) -> str:
+    """What the model says at the door, as far as it came: half of an answer is taken for the whole."""
+    body: dict[str, object] = {"model": "claude-sonnet-4-5", "max_tokens": 100, "stream": True}
+    body["messages"] = [{"role": "user", "content": prompt}]
+    body["tools"] = [{"name": "none", "input_schema": {"type": "object"}}]  # without one no script is played
+    headers = {"x-api-key": os.environ["PET_DOOR_TOKEN"], "content-type": "application/json"}
+    url = os.environ["PET_DOOR"] + "/v1/messages"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310  # the door
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return str(answer.read().decode())
+    except http.client.IncompleteRead as error:
+        return str(error.partial.decode())
+
+
 def main() -> None:
     """Answer until stdin ends."""
     for line in sys.stdin:
@@ -49,7 +66,9 @@ def main() -> None:
         elif method == "session/new":
             result = {"sessionId": "pet-1"}
         elif method == "session/prompt":
-            chunk = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": json.dumps(seen())}}
+            given = message["params"]["prompt"][0]["text"]
+            text = (ask(given) or "nothing") if "PET_DOOR" in os.environ else json.dumps(seen())
+            chunk = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}}
             params = {"sessionId": "pet-1", "update": chunk}
             print(json.dumps({"jsonrpc": "2.0", "method": "session/update", "params": params}), flush=True)
             result = {"stopReason": "end_turn"}

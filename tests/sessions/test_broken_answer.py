@@ -6,21 +6,21 @@ import shutil
 from pathlib import Path
 
 from handrail.kinds import Kind
-from tests.sessions import careless
+from tests.sessions import pet
 from tests.sessions.conftest import Open, git
 
 AGENT = """
 title = "Careless"
 wire = "anthropic"
-command = ["{python}", "careless.py"]
+command = ["{python}", "pet.py"]
 [env]
-CARELESS_URL = "{url}"
-CARELESS_TOKEN = "{token}"
+PET_DOOR = "{url}"
+PET_DOOR_TOKEN = "{token}"
 """
 
 
 async def test_half_an_answer_is_not_the_end_of_a_turn(tmp_path: Path, repository: Path, open_house: Open) -> None:
-    shutil.copy(careless.__file__, repository / "careless.py")
+    shutil.copy(pet.__file__, repository / "pet.py")
     git(repository, "add", "-A")
     git(repository, "commit", "-q", "-m", "an agent")
     (tmp_path / "data/agents").mkdir(parents=True)

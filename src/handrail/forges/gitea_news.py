@@ -10,10 +10,8 @@ from urllib.parse import quote
 
 from handrail.forges import ForgeKind, News
 from handrail.forges.http import Answer, Api
-from handrail.forges.news import Book, Item, stamped, who
+from handrail.forges.news import Book, Item, facts, stamped, who
 from handrail.types import Json
-
-_FACTS = ("id", "name", "full_name", "default_branch", "private", "html_url", "clone_url")
 
 
 class Look:
@@ -63,8 +61,7 @@ class Look:
         return self._api.pages(self._path + path, what, query, heard=self._book.heard)
 
     async def _facts(self) -> Json:
-        told = (await self._one("")).data
-        return {name: told.get(name) for name in _FACTS} | {"owner": who(told.get("owner"))}
+        return facts((await self._one("")).data)
 
     async def _issue(self, number: int) -> Item:
         if number not in self._issues:

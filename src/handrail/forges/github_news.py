@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from handrail.forges import ForgeKind, News
 from handrail.forges.http import Answer, Api
-from handrail.forges.news import Book, Item, who
+from handrail.forges.news import Book, Item, facts, who
 from handrail.types import Json
 
 _ACTIONS = {
@@ -24,7 +24,6 @@ _ACTIONS = {
     "unlocked": "unlocked",
 }  # fmt: skip
 """GitHub's issue events that have a webhook (https://docs.github.com/rest/using-the-rest-api/issue-event-types)"""
-_FACTS = ("id", "name", "full_name", "default_branch", "private", "html_url", "clone_url")
 _PULLS_A_PAGE = 30
 """a pull request is 20 KB"""
 
@@ -89,8 +88,7 @@ class Look:
         return answer.data
 
     async def _facts(self) -> Json:
-        told = await self._one("")
-        return {name: told.get(name) for name in _FACTS} | {"owner": who(told.get("owner"))}
+        return facts(await self._one(""))
 
     async def _begin(self) -> None:
         """Note how things are; what is there already is not news."""

@@ -49,6 +49,9 @@ class Seen:
         }  # fmt: skip
 
 
+_FACTS = ("id", "name", "full_name", "default_branch", "private", "html_url", "clone_url")
+
+
 class Book:
     """Keeps what one look sees and tells.
 
@@ -142,3 +145,8 @@ def earlier(at: str) -> str:
 def who(user: object) -> Json | None:
     """The part of a user that a webhook's `sender` is matched by."""
     return {key: user.get(key) for key in ("login", "id", "type")} if isinstance(user, dict) else None
+
+
+def facts(repository: Item) -> Json:
+    """The part of a repository that a webhook tells, where the forge speaks as GitHub does."""
+    return {name: repository.get(name) for name in _FACTS} | {"owner": who(repository.get("owner"))}
