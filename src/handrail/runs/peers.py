@@ -16,11 +16,12 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from handrail.automation import RunState, Step, TaskState
-from handrail.errors import Conflict, HandrailError
+from handrail.errors import Conflict
+from handrail.loop import Loop
 from handrail.runs import hands, results
 from handrail.runs.rooms import Rooms
 from handrail.runs.supervisor import Runs
@@ -66,48 +67,42 @@ class Peers:
         self._store = rooms.store
         self._runs = runs
         self._dead = rooms.config.server_dead
-        self._tasks: list[asyncio.Task[None]] = []
+        every = self._dead / BEATS
+        self._loops = (
+            Loop("heartbeat", self._beat, retry=every, first=every),
+            Loop("servers", self._look, retry=LOOK, first=LOOK),
+        )
 
     async def start(self) -> None:
         """Say that this server is here, before it takes anything in hand."""
         if not self._store.shared:
             return
         await self._announce()
-        self._tasks = [
-            asyncio.create_task(self._again(self._beat, self._dead / BEATS), name="heartbeat"),
-            asyncio.create_task(self._again(self._look, LOOK), name="servers"),
-        ]
+        for loop in self._loops:
+            loop.start()
 
     async def stop(self) -> None:
         """Stop; what this server was at is another's when it stays away."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _again(self, act: Callable[[], Awaitable[None]], seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await act()
-            except HandrailError as error:
-                _log.error("the other servers cannot be seen: %s", error)
+        await asyncio.gather(*(loop.stop() for loop in self._loops))
 
     async def _announce(self) -> None:
         row = servers.announce(self._store.server, socket.gethostname(), os.getpid(), now())
         await self._store.log.write(*row)
 
-    async def _beat(self) -> None:
+    async def _beat(self) -> float:
         try:
             await self._store.log.write(guard=servers.beat(self._store.server))
         except Conflict:
             await self._announce()
+        return self._dead / BEATS
 
-    async def _look(self) -> None:
+    async def _look(self) -> float:
         await self._rooms.sessions.actors.end_strays()
         for server in await servers.everything(self._store):
             if server.quiet > self._dead and server.id != self._store.server:
                 await self._take_over(server)
         await self._runs.look_again()
+        return LOOK
 
     async def _take_over(self, dead: ServerRow) -> None:
         states = (RunState.RUNNING, RunState.QUEUED, RunState.STOPPED)
