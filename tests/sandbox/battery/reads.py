@@ -83,7 +83,8 @@ def read_sysfs(_: Targets) -> object:
 
 @attempt
 def read_kernel_log(_: Targets) -> object:
-    return os.read(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK), 100)
+    whole_record = 8192  # a read of less than the next record is refused, whoever asks
+    return os.read(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK), whole_record)
 
 
 @attempt
