@@ -79,6 +79,8 @@ class Kind(StrEnum):
     # flagged: [{path, reason}] of files that configure agents or tools; resets? of a quota;
     # summary? what the agent said last, where a budget was spent
     OUTCOME_REACHED = "outcome.reached"
+    # by: a person who knows of the outcome, and takes it off the inbox
+    OUTCOME_SEEN = "outcome.seen"
     # mode, branch?, commit, files
     CHANGE_APPLIED = "change.applied"
     # level: info | warning | error, text

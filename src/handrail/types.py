@@ -62,6 +62,10 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
+NEEDS_A_LOOK = frozenset({Outcome.NEEDS_PERSON, Outcome.FAILED, Outcome.BLOCKED, Outcome.LOST})
+"""outcomes that somebody should know of: until they said so, they stand in the inbox"""
+
+
 class Role(StrEnum):
     """What a person may do here."""
 

@@ -1,12 +1,13 @@
-"""The verbs that answer what waits for a person, questions of agents and effects alike: inbox, approve, deny."""
+"""The verbs for what waits for a person: inbox, approve and deny questions and effects, seen for what ended badly."""
 
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
-from handrail.cli import options
+from handrail.cli import calls, options
 from handrail.cli.answering import Reply, chosen
 from handrail.cli.clean import one_line
 from handrail.cli.client import Client, Obj, Refused
@@ -28,16 +29,45 @@ def inbox(
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
-    """List what waits for a person: the questions of agents, and the acts on the outside world that were proposed."""
-    asked, proposed = options.run(_open(options.client(data)))
+    """List what waits for a person: questions of agents, acts on the outside world, and what ended badly."""
+    asked, proposed, ended = options.run(_open(options.client(data)))
     if as_json:
-        options.put_json({"approvals": asked, "effects": proposed})
-    elif not asked and not proposed:
+        options.put_json({"approvals": asked, "effects": proposed, "ended": ended})
+    elif not asked and not proposed and not any(ended.values()):
         options.put("nothing waits for you")
     else:
         printed(row for item in asked for row in _item(item, full=full))
         printed(row for item in proposed for row in _effect(item, full=full))
+        printed(row for kind in ("runs", "sessions") for item in ended[kind] for row in _ended(item))
     return 0
+
+
+def seen(
+    words: Annotated[
+        list[str], typer.Argument(metavar="ID…", help="Ids of sessions (s-…) and runs (r-…, or a run's number).")
+    ],
+    data: options.Data = None,
+) -> int:
+    """Say that you know how a session or run ended: it leaves the inbox, and stays what it is."""
+    for word in words:
+        room = "runs" if word.startswith("r-") or word.isdigit() else "sessions"
+        told = calls.post(data, f"/{room}/{quote(word)}/seen", {})
+        options.put(f"{told['id']} {_outcome(told)}: off the inbox")
+    return 0
+
+
+def _outcome(item: Obj) -> str:
+    return str(item.get("outcome") or item.get("state")).replace("_", " ")
+
+
+def _ended(item: Obj) -> list[Line]:
+    """What ended badly, or stopped: which, how and why."""
+    of_run = "workflow" in item
+    what = f"{item['workflow']} #{item['number']}" if of_run else one_line(str(item.get("title") or ""), 120)
+    at = str(item.get("ended" if of_run else "updated") or item.get("created") or "")[:16].replace("T", " ")
+    rows = [line(Span(f"{item['id']}", "bold"), Span(f"  {_outcome(item)} ", "yellow"), Span(f"{what}  {at}", "dim"))]
+    why = one_line(str(item.get("reason") or ""), 200)
+    return [*rows, line(Span(f"  {why}", "dim"))] if why else rows
 
 
 def _item(item: Obj, *, full: bool) -> list[Line]:
@@ -115,7 +145,7 @@ def _bare(given: dict[str, str | bool | None]) -> None:
             raise InvalidInput(name, "true" if value is True else str(value), "an effect has none: leave it out")
 
 
-async def _open(client: Client) -> tuple[list[Obj], list[Obj]]:
+async def _open(client: Client) -> tuple[list[Obj], list[Obj], Obj]:
     async with client:
         asked: list[Obj] = (await client.get("/approvals", open="true")).get("approvals") or []
         try:
@@ -124,7 +154,7 @@ async def _open(client: Client) -> tuple[list[Obj], list[Obj]]:
             if error.http_status != FORBIDDEN:
                 raise
             proposed = []  # whoever may not see effects has none to decide
-        return asked, proposed
+        return asked, proposed, await client.get("/unseen")
 
 
 async def _answer(

@@ -426,6 +426,10 @@ def _withdrawn(_: Data, glyphs: Glyphs) -> list[Line]:
     return [line(Span(f"{glyphs.dot} a queued prompt was withdrawn", "dim"))]
 
 
+def _known(data: Data, glyphs: Glyphs) -> list[Line]:
+    return [line(Span(f"{glyphs.dot} the outcome was seen by {data.get('by')}", "dim"))]
+
+
 def _closed(data: Data, glyphs: Glyphs) -> list[Line]:
     return [line(Span(f"{glyphs.dot} session ended by {data.get('by')}", "dim"))]
 
@@ -451,6 +455,7 @@ _LINES: Mapping[str, Callable[[Data, Glyphs], Sequence[Line]]] = {
     Kind.SNAPSHOT_TAKEN: _snapshot,
     Kind.WATCHDOG_FIRED: _watchdog,
     Kind.OUTCOME_REACHED: _outcome,
+    Kind.OUTCOME_SEEN: _known,
     Kind.CHANGE_APPLIED: _applied,
     Kind.NOTICE: _notice,
     Kind.SESSION_ENDED: _closed,

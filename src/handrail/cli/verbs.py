@@ -104,7 +104,10 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
     ),
     "Decide": (
         Verb(
-            "inbox", "questions:inbox", "List what waits for a person: questions and effects.", "handrail inbox --full"
+            "inbox",
+            "questions:inbox",
+            "List what waits for a person: questions, effects, and what ended badly.",
+            "handrail inbox --full",
         ),
         Verb(
             "approve",
@@ -117,6 +120,12 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
             "questions:deny",
             "Refuse what waits, a question or an effect, and say why.",
             'handrail deny a-7c1 --because "use the staging database"',
+        ),
+        Verb(
+            "seen",
+            "questions:seen",
+            "Take what ended badly off the inbox: you know of it.",
+            "handrail seen s-3f9 12",
         ),
         Verb(
             "rules",

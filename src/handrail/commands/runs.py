@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from handrail.automation import RunState, TaskState
-from handrail.commands import values
+from handrail.commands import unseen, values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, NotFound
@@ -136,8 +136,10 @@ async def rerun(desk: Desk, actor: Actor, word: str, *, failed: bool) -> Listed:
         Conflict: none failed.
     """
     authorise(actor, Permission.RUNS_WRITE)
-    run = (await rows.find(desk.store, word)).id
-    return await _listed(desk, await desk.runs.rerun(run, actor.name, failed=failed))
+    row = await rows.find(desk.store, word)
+    begun = await desk.runs.rerun(row.id, actor.name, failed=failed)
+    await unseen.note_run(desk, actor, row)
+    return await _listed(desk, begun)
 
 
 async def resume(desk: Desk, actor: Actor, word: str, *, failed: bool, step: str | None) -> Listed:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handrail.automation import TaskState
-from handrail.commands import values
+from handrail.commands import unseen, values
 from handrail.commands.actor import OWNERS, Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Forbidden, InvalidInput
@@ -180,7 +180,10 @@ async def prompt(desk: Desk, actor: Actor, word: str, text: str) -> tuple[str, b
     """
     authorise(actor, Permission.SESSIONS_WRITE)
     given = values.text("prompt", text, desk.config.prompt_limit)
-    return await desk.sessions.prompt(await _find(desk, word), given, actor.name)
+    row = await rows.find(desk.store, word)
+    came = await desk.sessions.prompt(row.id, given, actor.name)
+    await unseen.note(desk, actor, row)
+    return came
 
 
 async def withdraw(desk: Desk, actor: Actor, word: str, prompt_id: str) -> None:
@@ -230,9 +233,10 @@ async def take(desk: Desk, actor: Actor, word: str) -> Seen:
 async def end(desk: Desk, actor: Actor, word: str) -> Seen:
     """Close a session for good."""
     authorise(actor, Permission.SESSIONS_WRITE)
-    session = await _find(desk, word)
-    await desk.sessions.end(session, actor.name)
-    return await _seen(desk, session)
+    row = await rows.find(desk.store, word)
+    await unseen.note(desk, actor, row)
+    await desk.sessions.end(row.id, actor.name)
+    return await _seen(desk, row.id)
 
 
 async def _may_start(desk: Desk, actor: Actor, wanted: Wanted) -> None:

@@ -21,12 +21,15 @@ from handrail.store import tasks as task_rows
 from handrail.store.effects import EffectRow
 from handrail.store.engine import Store
 from handrail.store.log import Write
+from handrail.store.runs import RunChanges
 from handrail.store.tasks import TaskChanges, TaskRow
 from handrail.types import Json, Outcome, RunId, SessionId, TaskId
 
 _TOLD = (EffectKind.MESSAGE, EffectKind.WEBHOOK)
 """nobody can look whether they arrived"""
 _OPEN = (EffectState.PROPOSED, EffectState.WAITING, EffectState.APPROVED)
+_GOES_ON = RunChanges(state=RunState.RUNNING, outcome=None, reason=None, seen=None, ended=None)
+"""what a run becomes that has work again"""
 AGENT_GRACE = 3.0
 """seconds that a cancelled agent has until its process is ended"""
 
@@ -101,7 +104,7 @@ async def take(rooms: Rooms, task: TaskId, by: str) -> SessionId:
         writes += superseded(await effect_rows.of_task(rooms.store, task), f"taken in hand by {by}")
         writes += adopt.by_hand(await _proposed(rooms, row))
         if run.state is RunState.ENDED:  # it has a task again that has not ended
-            writes.append(run_rows.update(run.id, state=RunState.RUNNING, outcome=None, reason=None, ended=None))
+            writes.append(run_rows.update(run.id, **_GOES_ON))
         await rooms.store.log.write(
             *writes,
             guard=task_rows.update(
@@ -188,11 +191,10 @@ async def resume(rooms: Rooms, run: RunId, by: str, *, failed: bool, step: str |
     plan = replace(plan, spread=replace(plan.spread, stop_at_failure_rate=None))
     for task in bad:
         await _go_on(rooms, task, None if step is None else Step(step), by)
+    changes: RunChanges = {**_GOES_ON, "plan": plans.as_json(plan)}
     await rooms.store.log.write(
         run_rows.told(run, "run.resumed", {"by": by, "tasks": len(bad) + len(waiting)}),
-        guard=run_rows.update(
-            run, state=RunState.RUNNING, outcome=None, reason=None, ended=None, plan=plans.as_json(plan)
-        ),
+        guard=run_rows.update(run, **changes),
     )
     return len(bad) + len(waiting)
 

@@ -49,5 +49,6 @@ def handed_over(
         wrap_told=False,
         outcome=None,
         outcome_reason=None,
+        seen=None,
     )
     return drafts, changes

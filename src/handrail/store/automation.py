@@ -110,6 +110,7 @@ runs = Table(
     Column("state", Word(RunState), nullable=False),
     Column("outcome", Word(Outcome)),
     Column("reason", Text),
+    Column("seen", UtcDateTime),  # when a person said that they know how it ended, or that it stopped
     Column("cost_nano", Big, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("server", String),  # whose it is; see `servers`
@@ -120,6 +121,7 @@ runs = Table(
     UniqueConstraint("key"),
     Index("ix_runs_workflow_number", "workflow", "number"),
     Index("ix_runs_state", "state"),
+    Index("ix_runs_outcome", "outcome"),
 )
 
 tasks = Table(

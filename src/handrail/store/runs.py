@@ -44,6 +44,8 @@ class RunRow:
     state: RunState = RunState.RUNNING
     outcome: Outcome | None = None
     reason: str | None = None
+    seen: datetime | None = None
+    """when a person said that they know how it ended, or that it stopped"""
     cost_nano: int = 0
     epoch: int = 0
     server: ServerId | None = None
@@ -59,6 +61,7 @@ class RunChanges(TypedDict, total=False):
     plan: Json
     outcome: Outcome | None
     reason: str | None
+    seen: datetime | None
     cost_nano: int
     started: datetime | None
     ended: datetime | None

@@ -87,6 +87,8 @@ class SessionRow:
     state: SessionState = SessionState.IDLE
     outcome: Outcome | None = None
     outcome_reason: str | None = None
+    seen: datetime | None = None
+    """when a person said that they know of its outcome"""
     turn: int = 0
     """the last turn that was started"""
     goal: Goal | None = None
@@ -132,6 +134,7 @@ class SessionChanges(TypedDict, total=False):
     state: SessionState
     outcome: Outcome | None
     outcome_reason: str | None
+    seen: datetime | None
     turn: int
     goal: Goal | None
     goal_set: datetime | None

@@ -112,6 +112,7 @@ sessions = Table(
     Column("state", Word(SessionState), nullable=False),
     Column("outcome", Word(Outcome)),
     Column("outcome_reason", Text),
+    Column("seen", UtcDateTime),  # when a person said that they know of its outcome
     Column("turn", Integer, nullable=False),
     Column("goal", GoalColumn),
     Column("goal_set", UtcDateTime),
@@ -133,6 +134,7 @@ sessions = Table(
     UniqueConstraint("number"),
     UniqueConstraint("key"),
     Index("ix_sessions_state", "state"),
+    Index("ix_sessions_outcome", "outcome"),
 )
 
 events = Table(

@@ -26,6 +26,7 @@ _TAGS = {
     "agents": "The programs that do the work.",
     "providers": "Where models come from.",
     "secrets": "What tasks need and no agent holds.",
+    "inbox": "What ended badly, until somebody knows.",
     "effects": "Acts on the outside world, from the proposal to the receipt.",
     "members": "Who may come in, and with which role.",
     "forges": "Git hosts where effects are carried out.",

@@ -65,11 +65,13 @@ POST /sessions/{id}/take
 POST /sessions/{id}/end
 POST /sessions/{id}/handoff
 POST /sessions/{id}/undo
+POST /sessions/{id}/seen
 GET /runs
 GET /runs/{id}
 POST /runs/{id}/cancel
 POST /runs/{id}/resume
 POST /runs/{id}/rerun
+POST /runs/{id}/seen
 POST /tasks/{id}/take
 POST /tasks/{id}/handoff
 GET /effects/{id}
@@ -95,6 +97,8 @@ POST /api/v1/sessions/{id}/handoff
 POST /api/v1/sessions/{id}/take
 POST /api/v1/sessions/{id}/end
 POST /api/v1/sessions/{id}/undo
+POST /api/v1/sessions/{id}/seen
+GET /api/v1/unseen
 GET /api/v1/approvals
 GET /api/v1/approvals/{id}
 POST /api/v1/approvals/{id}
@@ -111,6 +115,7 @@ GET /api/v1/runs/{id}/events
 POST /api/v1/runs/{id}/cancel
 POST /api/v1/runs/{id}/rerun
 POST /api/v1/runs/{id}/resume
+POST /api/v1/runs/{id}/seen
 GET /api/v1/tasks/{id}
 POST /api/v1/tasks/{id}/take
 POST /api/v1/tasks/{id}/handoff

@@ -10,9 +10,12 @@ import httpx2
 import pytest
 
 from handrail.automation import ArrivalState, EffectKind, EffectState, RunState, Step, TaskState, TriggerKind, Trust
+from handrail.commands import runs as runs_api
+from handrail.commands import sessions
 from handrail.commands.actor import OWNER, Permission
 from handrail.commands.desk import Desk
 from handrail.commands.runs import Task
+from handrail.kinds import Kind
 from handrail.runs import results
 from handrail.runs.plan import Plan, Stage, Target, as_json
 from handrail.runs.results import Made, Ran, put
@@ -177,6 +180,35 @@ async def test_effects_are_counted_and_answered_in_the_inbox(
     again = await browser.post("/effects/f-waiting", data=form)
     assert again.status_code == 409
     assert (await browser.post("/effects/f-waiting", data=form | {"csrf": "x"})).status_code == 403
+
+
+async def test_what_ended_badly_stands_in_the_inbox_until_somebody_knows(
+    desk: Desk, browser: httpx2.AsyncClient, client: httpx2.AsyncClient, keys: Keys
+) -> None:
+    bad = await begin(desk, "s-bad", outcome=Outcome.NEEDS_PERSON, outcome_reason=NASTY)
+    again = await begin(desk, "s-again", outcome=Outcome.BLOCKED)
+    await begin(desk, "s-good", outcome=Outcome.DONE)
+    await begin(desk, "s-of-a-run", outcome=Outcome.FAILED, key="work:t-0")
+    await a_run(desk, task(), by="you")
+    await a_run(desk, id=RunId("r-rehearsed"), number=2, trigger=TriggerKind.REHEARSAL)
+    await a_run(desk, id=RunId("r-stopped"), number=3, state=RunState.STOPPED, outcome=None)
+    found = await page(browser, "/inbox")
+    assert "Inbox 4 waiting" in found.words
+    seen = {"/sessions/s-bad/seen", "/sessions/s-again/seen", "/runs/r-one/seen", "/runs/r-stopped/seen"}
+    assert found.forms == seen | {"/runs/r-one/resume", "/runs/r-stopped/resume"}
+    ended = (await browser.get("/inbox.json")).json()["ended"]
+    assert ended == (await client.get("/api/v1/unseen")).json()
+    assert [one["id"] for one in ended["sessions"] + ended["runs"]] == ["s-bad", "s-again", "r-one", "r-stopped"]
+    form = {"csrf": keys.form_of(OWNER), "back": "/inbox"}
+    for path in ("/sessions/s-bad/seen", "/sessions/s-bad/seen", "/runs/r-one/seen"):
+        assert (await browser.post(path, data=form)).status_code == 303
+    assert (await browser.post("/sessions/s-good/seen", data=form)).status_code == 409
+    events = [event.kind for event in await desk.store.log.read(bad)]
+    assert events.count(Kind.OUTCOME_SEEN) == 1, "the second time said nothing new"
+    await sessions.end(desk, OWNER, again)  # who works on it knows of it
+    await runs_api.cancel(desk, OWNER, "r-stopped")
+    assert "Nothing waits for you" in (await page(browser, "/inbox")).words
+    assert "The outcome was seen by you" in (await page(browser, f"/sessions/{bad}")).words
 
 
 async def test_a_workflow_from_the_gallery_to_a_run(

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from handrail.types import Control, Outcome, Permissions, SandboxKind, SessionState
-from handrail.web.answers import events, members, outside, promotion, runs, sums, workflows
+from handrail.web.answers import events, members, outside, promotion, runs, sums, unseen, workflows
 from handrail.web.answers.base import Answer, Nano, Object, Seconds
 
 
@@ -479,6 +479,6 @@ MODELS: dict[str, type[BaseModel]] = {
     )
 } | {
     model.__name__: model
-    for room in (events, members, outside, promotion, runs, sums, workflows)
+    for room in (events, members, outside, promotion, runs, sums, unseen, workflows)
     for model in room.MODELS
 }

@@ -19,6 +19,7 @@ from handrail.web.api import (
     secrets,
     sessions,
     system,
+    unseen,
     workflows,
 )
 
@@ -37,6 +38,7 @@ TABLE = (
     *secrets.TABLE,
     *runs.TABLE,
     *effects.TABLE,
+    *unseen.TABLE,
     *budgets.TABLE,
     *members.TABLE,
     *system.TABLE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from handrail.commands import approvals, branching, budgets, changes, rules, sessions
+from handrail.commands import approvals, branching, budgets, changes, rules, sessions, unseen
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Wanted
 from handrail.commands.values import GoalSpec
@@ -75,6 +75,10 @@ class Acts:
         """Hand off."""
         goal = forms.goal(form) or GoalSpec(form.get("text", ""))
         await sessions.handoff(self._desk, actor_of(request), _id(request), goal)
+
+    async def see(self, request: Request, _: Form) -> None:
+        """Say that one knows how it ended."""
+        await unseen.see_session(self._desk, actor_of(request), _id(request))
 
     async def undo(self, request: Request, _: Form) -> None:
         """Go back to before the last turn."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from handrail.commands import effects, events, rehearsal, runs, workflows
+from handrail.commands import effects, events, rehearsal, runs, unseen, workflows
 from handrail.commands.desk import Desk
 from handrail.commands.rehearsal import Wanted
 from handrail.types import Json
@@ -45,6 +45,10 @@ class Deeds:
         failed = form.get("failed") == "yes"
         made = await runs.rerun(self._desk, actor_of(request), _path(request, "id"), failed=failed)
         return f"/runs/{made.row.id}"
+
+    async def see(self, request: Request, _: Form) -> None:
+        """Say that one knows how a run ended."""
+        await unseen.see_run(self._desk, actor_of(request), _path(request, "id"))
 
     async def take(self, request: Request, _: Form) -> str:
         """Take a task in hand."""

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from handrail.commands import approvals, effects, sessions
+from handrail.commands import approvals, effects, sessions, unseen
 from handrail.commands.actor import Actor, Permission
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Seen
@@ -56,7 +56,9 @@ async def frame(desk: Desk, actor: Actor) -> dict[str, Any]:
     """What the rail shows to `actor`; nothing where they may not read sessions."""
     if Permission.SESSIONS_READ not in actor.permissions:
         return dict(EMPTY)
-    waiting = len(await approvals.waiting(desk, actor)) + len(await undecided(desk, actor))
+    waiting = (
+        len(await approvals.waiting(desk, actor)) + len(await undecided(desk, actor)) + await unseen.count(desk, actor)
+    )
     running = await sessions.newest(desk, actor, SessionState.RUNNING, _LIST)
     held = await sessions.newest(desk, actor, SessionState.WAITING, _LIST)
     now = [facts(seen) for seen in [*held, *running]]

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from handrail.commands import agents, approvals, budgets, providers, rules, runs, sessions, system
+from handrail.commands import agents, approvals, budgets, providers, rules, runs, sessions, system, unseen
 from handrail.commands.actor import Actor
 from handrail.commands.agents import Known
 from handrail.commands.desk import Desk
@@ -20,12 +20,13 @@ from handrail.store.approvals import ApprovalRow
 from handrail.types import ApprovalId, SessionState, now
 from handrail.web import views
 from handrail.web.api import effects as effects_api
+from handrail.web.api import unseen as unseen_api
 from handrail.web.guard import Keys
 from handrail.web.pages import render
 from handrail.web.pages.beside import TABS
 from handrail.web.pages.frame import as_json, document, facts, undecided
 from handrail.web.pages.transcript import folded
-from handrail.web.table import actor_of, reply
+from handrail.web.table import Call, actor_of, reply
 
 PAGE_EVENTS = 300
 """events of one page of a transcript"""
@@ -131,7 +132,8 @@ class Pages:
         proposed = await undecided(self._desk, actor)
         if as_json(request):
             effects = [effects_api.shown(row) for row in proposed]
-            return reply({"approvals": [views.approval(row) for row in waiting], "effects": effects})
+            ended = await unseen_api.listed(Call(self._desk, actor, request))
+            return reply({"approvals": [views.approval(row) for row in waiting], "effects": effects, "ended": ended})
         running = await sessions.newest(self._desk, actor, SessionState.RUNNING)
         asked = await _asked(self._desk, actor, waiting)
         asking = {row.session for row in waiting}
@@ -143,6 +145,7 @@ class Pages:
             asked=asked,
             sessions={name: facts(await sessions.show(self._desk, actor, name)) for name in asking},
             effects=proposed,
+            ended=await unseen.listed(self._desk, actor),
             working=len(running),
         )
 

@@ -341,6 +341,7 @@ _FOLDERS: dict[str, Callable[[Transcript, Event], None]] = {
         lambda data: (f"Nothing was heard for {data.get('idle')} s: {_text(data, 'act')}", "error")
     ),
     Kind.OUTCOME_REACHED: _line(_outcome),
+    Kind.OUTCOME_SEEN: _line(lambda data: (f"The outcome was seen by {_text(data, 'by')}", "plain")),
     Kind.CHANGE_APPLIED: _line(
         lambda data: (f"The change was applied ({_text(data, 'mode')}) {_text(data, 'branch')}".strip(), "good")
     ),

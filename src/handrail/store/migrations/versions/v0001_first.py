@@ -62,6 +62,7 @@ def _sessions() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("outcome", sa.String()),
         sa.Column("outcome_reason", sa.Text()),
+        sa.Column("seen", _TIME),
         sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("goal", sa.JSON()),
         sa.Column("goal_set", _TIME),
@@ -84,6 +85,7 @@ def _sessions() -> None:
         sa.UniqueConstraint("number", name=op.f("uq_sessions_number")),
         sa.UniqueConstraint("key", name=op.f("uq_sessions_key")),
     )
+    op.create_index(op.f("ix_sessions_outcome"), "sessions", ["outcome"])
     op.create_index(op.f("ix_sessions_state"), "sessions", ["state"])
 
 

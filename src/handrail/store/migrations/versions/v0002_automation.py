@@ -131,6 +131,7 @@ def _runs() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("outcome", sa.String()),
         sa.Column("reason", sa.Text()),
+        sa.Column("seen", _TIME),
         sa.Column("cost_nano", _BIG, nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("server", sa.String()),
@@ -141,6 +142,7 @@ def _runs() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_runs_key")),
         sa.UniqueConstraint("number", name=op.f("uq_runs_number")),
     )
+    op.create_index(op.f("ix_runs_outcome"), "runs", ["outcome"])
     op.create_index(op.f("ix_runs_state"), "runs", ["state"])
     op.create_index(op.f("ix_runs_workflow_number"), "runs", ["workflow", "number"])
 
