@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.web.journeys.conftest import Api, Open, examine, picture
 
@@ -49,18 +49,44 @@ def test_a_member_comes_in_and_is_told_who_can(visit: Open, api: Api) -> None:
 def test_a_line_that_is_lost_and_a_seat_that_is_lost(visit: Open, api: Api) -> None:
     session = api.begin([{"text": "Here."}], "Hold the line")
     api.rest(session)
-    page = visit(f"/sessions/{session}")
+    page = visit()
+    held: list[Route] = []
+    page.route("**/diff", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it is given
+    page.goto(f"/sessions/{session}")
+    expect(page.get_by_text("Loading the change …")).to_be_visible()
+    picture(page, "loading")
+    held[0].abort()
+    expect(page.get_by_text("It could not be loaded.")).to_be_visible()
+    page.unroute("**/diff")
+    page.get_by_role("link", name="Try again").click()
+    expect(page.locator("#side")).to_contain_text("Nothing was changed.")
     expect(page.locator("#link")).to_have_text("live")
     page.locator("#text").fill("half a thought")
     page.context.set_offline(True)
-    expect(page.locator("#banner")).to_contain_text("offline")
+    expect(page.locator("#banner")).to_contain_text("this machine is offline. What you write is kept here.")
+    page.locator("#text").press("Control+Enter")
+    expect(page.locator("#notice")).to_contain_text("Not sent: the server does not answer.")
     picture(page, "offline")
+    page.route("**/live*", lambda route: route.abort())
     page.context.set_offline(False)
+    expect(page.locator("#banner")).to_contain_text(
+        re.compile(r"As of \d+:\d+.*: the server does not answer, reconnecting")
+    )
+    expect(page.locator("#link")).to_have_text("reconnecting")
+    picture(page, "stale")
+    page.unroute("**/live*")
     expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator("#banner")).to_be_empty()
     page.context.clear_cookies()
     page.locator("#text").press("Control+Enter")
     expect(page.locator("#notice")).to_contain_text("Nobody is signed in here")
     expect(page.locator("#text")).to_have_value("half a thought")
+    page.context.set_offline(True)
+    page.context.set_offline(False)  # the line is asked for anew, by a browser that nobody knows any more
+    expect(page.locator("#banner")).to_contain_text("You are signed in no longer: run handrail open")
+    expect(page.locator("#link")).to_have_text("signed out")
+    picture(page, "session-expired")
+    examine(page)
 
 
 def test_a_limit_that_is_reached_is_said(visit: Open, api: Api) -> None:

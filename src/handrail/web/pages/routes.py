@@ -135,7 +135,9 @@ def _post(path: str, act: forms.Act, keys: Keys) -> Route:
 def refused(request: Request, error: HandrailError) -> Response:
     """An error as a page, or as the piece of one that a script asked for."""
     if request.headers.get("hx-request"):
-        return HTMLResponse(render.page("notice.html", sentence=error.message), status_code=error.status)
+        # told where the page has a place for it: what was asked for keeps its own as it is
+        place = {"hx-retarget": "#notice", "hx-reswap": "innerHTML"}
+        return HTMLResponse(render.page("notice.html", sentence=error.message), status_code=error.status, headers=place)
     referred = request.headers.get("referer", "")
     path = referred.removeprefix(str(request.base_url).rstrip("/")) if referred else "/"
     text = render.page(

@@ -71,12 +71,8 @@ class DiffReview extends HTMLElement {
       const button = this.lines().find((one) => this.fits(one, comment));
       const row = button && this.row(button, 'comment');
       if (!row) return;
-      const text = document.createElement('p');
-      text.className = 'said';
-      text.textContent = comment.text;
-      const drop = Object.assign(document.createElement('button'), { type: 'button', className: 'plain', textContent: 'Remove' });
-      drop.addEventListener('click', () => this.keep(this.comments.filter((_, other) => other !== at)));
-      row.append(text, drop);
+      row.querySelector('p')?.append(comment.text);
+      row.querySelector('button')?.addEventListener('click', () => this.keep(this.comments.filter((_, other) => other !== at)));
     });
     this.tray.hidden = !comments.length;
     const count = /** @type {HTMLElement} */ (this.tray.querySelector('.said-count'));
@@ -100,30 +96,26 @@ class DiffReview extends HTMLElement {
     return button.closest('details')?.getAttribute('data-path') ?? '';
   }
 
-  /** @param {Element} button @param {string} kind @returns {HTMLElement} the cell of a new row below the line */
+  /** @param {Element} button @param {string} kind @returns {HTMLTableRowElement} a new row below the line, made of its template */
   row(button, kind) {
-    const line = /** @type {HTMLTableRowElement} */ (button.closest('tr'));
-    const row = document.createElement('tr');
-    row.className = kind;
-    const cell = row.insertCell();
-    cell.colSpan = 4;
-    line.after(row);
-    return cell;
+    const template = /** @type {HTMLTemplateElement} */ (this.querySelector(`template[data-part=${kind}]`));
+    const row = /** @type {HTMLTableRowElement} */ (template.content.firstElementChild?.cloneNode(true));
+    button.closest('tr')?.after(row);
+    return row;
   }
 
   /** @param {HTMLButtonElement} button */
   write(button) {
-    const cell = this.row(button, 'editor');
-    const field = Object.assign(document.createElement('textarea'), { rows: 2 });
+    const row = this.row(button, 'editor');
+    const field = /** @type {HTMLTextAreaElement} */ (row.querySelector('textarea'));
+    const add = /** @type {HTMLButtonElement} */ (row.querySelector('.add'));
     field.setAttribute('aria-label', `Comment on ${this.path(button)} line ${button.dataset.line}`);
-    const add = Object.assign(document.createElement('button'), { type: 'button', className: 'good', textContent: 'Add comment' });
-    const leave = Object.assign(document.createElement('button'), { type: 'button', className: 'plain', textContent: 'Cancel' });
     const kept = `draft ${this.name} ${this.path(button)} ${button.dataset.side} ${button.dataset.line}`;
     field.value = localStorage.getItem(kept) ?? '';
     field.addEventListener('input', () => localStorage.setItem(kept, field.value));
     const close = () => {
       localStorage.removeItem(kept);
-      cell.parentElement?.remove();
+      row.remove();
       button.focus();
     };
     add.addEventListener('click', () => {
@@ -132,12 +124,11 @@ class DiffReview extends HTMLElement {
       close();
       if (comment.text) this.keep([...this.comments, comment]);
     });
-    leave.addEventListener('click', close);
+    row.querySelector('.leave')?.addEventListener('click', close);
     field.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') close();
       if (event.key === 'Enter' && (event.metaKey || event.ctrlKey)) add.click();
     });
-    cell.append(field, add, leave);
     field.focus();
   }
 

@@ -12,6 +12,9 @@ const shown = (element) => element instanceof HTMLElement && element.checkVisibi
 const words = (element) =>
   element.getAttribute('data-command') ?? element.getAttribute('aria-label') ?? element.textContent?.replace(/\s+/g, ' ').trim() ?? '';
 
+/** @param {Element} element what holds a template @returns {HTMLElement} a copy of what is in it */
+const copied = (element) => /** @type {any} */ (element.querySelector('template')).content.firstElementChild.cloneNode(true);
+
 /** @param {Element} element */
 function act(element) {
   if (element.matches(FIELDS)) /** @type {HTMLElement} */ (element).focus();
@@ -84,11 +87,9 @@ class KeyMap extends HTMLElement {
     for (const [key, element] of registry()) rows.unshift([key, words(element)]);
     list.replaceChildren(
       ...rows.map(([key, means]) => {
-        const row = document.createElement('div');
-        const [term, told] = [document.createElement('dt'), document.createElement('dd')];
-        term.append(...key.split(' ').map((one) => Object.assign(document.createElement('kbd'), { textContent: one })));
-        told.textContent = means;
-        row.append(term, told);
+        const row = copied(this);
+        row.querySelector('dt')?.append(...key.split(' ').map((one) => Object.assign(document.createElement('kbd'), { textContent: one })));
+        row.querySelector('dd')?.append(means);
         return row;
       }),
     );
@@ -139,15 +140,15 @@ class CommandMenu extends HTMLElement {
     this.at = 0;
     this.list.replaceChildren(
       ...this.found.map((one, at) => {
-        const row = document.createElement('div');
+        const row = copied(this);
         row.id = `command-${at}`;
-        row.setAttribute('role', 'option');
-        row.append(one.words);
-        if (one.key) row.append(Object.assign(document.createElement('kbd'), { textContent: one.key }));
+        row.querySelector('span')?.append(one.words);
+        row.querySelector('kbd')?.append(one.key);
         row.addEventListener('click', () => this.run(at));
         return row;
       }),
     );
+    /** @type {HTMLElement} */ (this.querySelector('.none')).hidden = this.found.length > 0;
     this.mark();
   }
 

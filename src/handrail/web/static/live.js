@@ -4,6 +4,9 @@
 const MOST = 300; // blocks in the page
 const RETRY_TOLD = 600; // ms without a line before anything is said
 
+/** @param {string} state @returns {HTMLTemplateElement} */
+const saying = (state) => /** @type {HTMLTemplateElement} */ (document.querySelector(`template[data-told=${state}]`));
+
 class LiveLink extends HTMLElement {
   connectedCallback() {
     this.note = /** @type {HTMLElement} */ (document.getElementById('link'));
@@ -26,6 +29,13 @@ class LiveLink extends HTMLElement {
       const message = /** @type {CustomEvent} */ (event).detail.message;
       if (log instanceof RunLog && log.apart && !message.event) event.preventDefault();
     });
+    document.addEventListener('htmx:error', (event) => {
+      const { ctx } = /** @type {CustomEvent} */ (event).detail;
+      if (ctx?.request?.method === 'POST' && !ctx.response) this.tell('unsent', document.getElementById('notice')); // no answer came
+    });
+    for (const name of ['htmx:error', 'htmx:response:error']) {
+      document.addEventListener(name, ({ target }) => target instanceof Element && target.querySelector('.loading')?.classList.add('failed'));
+    }
     addEventListener('offline', () => this.show('offline'));
     addEventListener('online', () => {
       this.show('stale');
@@ -39,7 +49,10 @@ class LiveLink extends HTMLElement {
   hello(server) {
     const before = this.server;
     this.server = server;
-    if (before && before !== server) this.tell('The server was started again. Nothing of the log is missing.', 'good');
+    if (before && before !== server) {
+      this.tell('restarted');
+      setTimeout(() => this.banner.querySelector('.level-good')?.remove(), 8000);
+    }
   }
 
   /** @param {string} state live, stale, offline or expired */
@@ -48,23 +61,17 @@ class LiveLink extends HTMLElement {
     const was = this.state;
     this.state = state;
     document.documentElement.dataset.link = state;
-    const words = { live: 'live', stale: 'reconnecting', offline: 'offline', expired: 'let in again' };
-    this.note.textContent = words[state];
+    this.note.textContent = saying(state).dataset.word ?? '';
     this.note.dataset.state = state;
-    const clock = new Date().toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-    if (state === 'stale') this.tell(`As of ${clock}: the server does not answer, reconnecting …`, 'warning');
-    if (state === 'offline') this.tell(`As of ${clock}: this machine is offline. What you write is kept here.`, 'warning');
-    if (state === 'expired') this.tell('You are signed in no longer: run “handrail open”, or ask an owner for a link. What you wrote is kept.', 'error');
-    if (state === 'live' && was && was !== 'live' && was !== 'good') this.banner.replaceChildren();
+    if (state !== 'live') this.tell(state);
+    else if (was && was !== 'live') this.banner.replaceChildren();
   }
 
-  /** @param {string} text @param {string} level */
-  tell(text, level) {
-    const line = document.createElement('p');
-    line.className = `banner level-${level}`;
-    line.textContent = text;
-    this.banner.replaceChildren(line);
-    if (level === 'good') setTimeout(() => line.remove(), 8000);
+  /** @param {string} state what to say is in the page, as a template @param {HTMLElement | null} place */
+  tell(state, place = this.banner ?? null) {
+    const said = /** @type {DocumentFragment} */ (saying(state).content.cloneNode(true));
+    said.querySelector('time')?.append(new Date().toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
+    place?.replaceChildren(said);
   }
 }
 
@@ -114,7 +121,7 @@ class RunLog extends HTMLElement {
     } else if (blocks.length && !this.loading && !this.apart) {
       this.fresh += blocks.length;
       this.jump.hidden = false;
-      this.jump.textContent = `${this.fresh} new ↓`;
+      this.jump.textContent = this.jump.dataset.fresh?.replace('{n}', String(this.fresh)) ?? '';
     }
   }
 
@@ -161,7 +168,7 @@ class RunLog extends HTMLElement {
     this.apart = true;
     this.stuck = false;
     this.jump.hidden = false;
-    this.jump.textContent = 'Back to now ↓';
+    this.jump.textContent = this.jump.dataset.apart ?? '';
   }
 }
 
