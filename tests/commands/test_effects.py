@@ -13,7 +13,7 @@ from handrail.commands.desk import Desk
 from handrail.errors import Conflict, Forbidden, HandrailError, InvalidInput, NotFound
 from handrail.notify import Notice, Occasion
 from handrail.runs.plan import Target
-from handrail.runs.rooms import Carried, Refused
+from handrail.runs.rooms import Brought, Carried, Refused
 from handrail.store import effects as rows
 from handrail.store import outbox, tables, workflows
 from handrail.store.tables import Delivery
@@ -22,6 +22,7 @@ from handrail.types import Json, RunId, now
 from handrail.workspaces.layout import results_of
 from tests.commands.desks import begin, proposed, settled
 from tests.fake_github import FakeGitHub
+from tests.forges.conftest import sh
 from tests.notify.servers import Hook, hook
 
 
@@ -139,14 +140,18 @@ async def test_a_message_whose_answer_was_lost_is_repeated_only_where_it_would_b
 
 async def test_a_repository_is_brought_from_its_forge(desk: Desk, github: FakeGitHub) -> None:
     shop = github.repositories["acme/shop"]
-    place, commit = await desk.outward.bring(Target("hub:acme/shop"))
-    assert commit == await shop.head("main")
+    brought = await desk.outward.bring(Target("hub:acme/shop"))
+    place = brought.path
+    assert brought == Brought(place, await shop.head("main"))
     assert (place / "README.md").is_file()
     newer = await shop.commit("main", {"new.txt": "new\n"}, "More")
     await shop.commit("feature", {"f.txt": "f\n"}, "Feature")
-    again, commit = await desk.outward.bring(Target(f"{github.url}/acme/shop.git", number=1))  # an issue's number
-    assert (again, commit) == (place, newer)
-    assert (await desk.outward.bring(Target("hub:acme/shop", ref="feature")))[1] == await shop.head("feature")
+    again = await desk.outward.bring(Target(f"{github.url}/acme/shop.git", number=1))  # an issue's number
+    assert again == Brought(place, newer)
+    assert (await desk.outward.bring(Target("hub:acme/shop", ref="feature"))).ref == await shop.head("feature")
+    sh("git", "update-ref", "refs/pull/2/head", "feature", cwd=shop.path)
+    pull = await desk.outward.bring(Target("hub:acme/shop", number=2))
+    assert pull == Brought(place, await shop.head("feature"), foreign=True), "anybody can open one"
     config = (place / ".git" / "config").read_text()
     assert github.token not in config
     assert "extraHeader" not in config

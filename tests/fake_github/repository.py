@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -135,14 +136,15 @@ class Repository:
     async def commit(self, branch: str, files: Mapping[str, str], message: str) -> str:
         """A commit with these files added to those that `branch` has, as if somebody had pushed it."""
         parent = await self.head(branch)
-        index = {"GIT_INDEX_FILE": str(self.path / "scratch-index")}
+        scratch = self.path / f"index-{secrets.token_hex(4)}"
+        index = {"GIT_INDEX_FILE": str(scratch)}
         if parent:
             await git("read-tree", parent, cwd=self.path, env=index)
         for name, content in files.items():
             blob = await git("hash-object", "-w", "--stdin", cwd=self.path, stdin=content.encode())
             await git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", cwd=self.path, env=index)
         tree = await git("write-tree", cwd=self.path, env=index)
-        (self.path / "scratch-index").unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
         parents = ["-p", parent] if parent else []
         commit = await git("commit-tree", tree, *parents, "-m", message, cwd=self.path)
         await git("update-ref", f"refs/heads/{branch}", commit, cwd=self.path)

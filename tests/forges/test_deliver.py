@@ -167,6 +167,9 @@ async def test_a_branch_that_somebody_moved_is_left_alone(stage: Stage) -> None:
     with pytest.raises(faults.StaleHead, match="the branch is at"):
         await stage.carry(e.Push(SHOP, "feature", stage.commit("new.txt", "new")))
     assert await stage.shop.head("feature") == theirs
+    commit = stage.commit("new.txt", "new")
+    await stage.carry(e.Push(SHOP, "feature", commit, "0" * 40, replaces=("1" * 40, theirs)))  # as it may be, besides
+    assert await stage.shop.head("feature") == commit
 
 
 async def test_no_credential_is_in_an_address_or_a_file(stage: Stage) -> None:

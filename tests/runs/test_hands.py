@@ -84,6 +84,13 @@ async def test_cancel_ends_the_agent_within_five_seconds_and_keeps_what_was_made
         await works.runs.cancel(run, "alice")
 
 
+async def test_a_run_is_cancelled_in_the_moment_in_which_it_begins(works: Works) -> None:
+    for _ in range(3):
+        run = await works.begin(works.plan())
+        await works.runs.cancel(run, "alice")  # its task is being claimed
+        assert (await works.ended(run)).outcome is Outcome.CANCELLED
+
+
 async def test_a_parked_run_is_cancelled_and_its_effect_never_carried_out(works: Works) -> None:
     run = await works.begin(works.plan(trust=Trust.SUPERVISED))
     await works.until(run, TaskState.PARKED)

@@ -18,7 +18,7 @@ from handrail.forges.github import GitHub, Token
 from handrail.forges.http import client
 from handrail.runs import delivery
 from handrail.runs.plan import Target
-from handrail.runs.rooms import Carried, Refused
+from handrail.runs.rooms import Brought, Carried, Refused
 from handrail.store import runs
 from handrail.store.effects import EffectRow
 from handrail.store.tasks import TaskRow
@@ -39,8 +39,8 @@ class Hub:
     forge: GitHub
     checkout: Path
 
-    async def bring(self, _: Target) -> tuple[Path, str | None]:
-        return self.checkout, None
+    async def bring(self, _: Target) -> Brought:
+        return Brought(self.checkout, None)
 
     async def carry(self, effect: EffectRow, source: Path) -> Carried | Refused:
         said = e.parse(effect.kind, effect.body)

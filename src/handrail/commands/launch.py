@@ -119,19 +119,21 @@ class Launch:
         if arrival.repository is None:
             raise InvalidInput("repositories", EVENT, f"name repositories: the event {arrival.id} is about none")
         number = fields.number(payload, "pull_request", "number") or fields.number(payload, "issue", "number")
+        pull = isinstance(fields.at(payload, "pull_request") or fields.at(payload, "issue", "pull_request"), dict)
+        fork = pull and fields.text(payload, "pull_request", "head", "repo", "full_name") != arrival.repository
         pushed = fields.text(payload, "ref") or ""
         branch = pushed.removeprefix("refs/heads/") if pushed.startswith("refs/heads/") else None
         if fields.at(payload, "deleted") is True:
             branch = None
         start = None if number is not None else branch or ref
         if await forge_rows.get(self._store, arrival.source) is not None:
-            return Target(f"{arrival.source}:{arrival.repository}", start, number)
+            return Target(f"{arrival.source}:{arrival.repository}", start, number, pull, fork)
         url = fields.text(payload, "repository", "clone_url")
         known = None if url is None else await self._forges.of_remote(url)
         if known is None:
             mend = f"set up the forge of {arrival.repository}, best under the name {arrival.source}"
             raise InvalidInput("repositories", EVENT, f"{mend} (`handrail forges set`)")
-        return Target(f"{known[0]}:{known[1]}", start, number)
+        return Target(f"{known[0]}:{known[1]}", start, number, pull, fork)
 
     async def _found(self, named: Sequence[str]) -> list[str]:
         """Repositories by their names, patterns looked up at their forge, each once."""

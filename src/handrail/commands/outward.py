@@ -19,7 +19,7 @@ from handrail.notify import Notice, Occasion
 from handrail.notify.post import MAYBE, Post
 from handrail.runs.evidence import UNKNOWN
 from handrail.runs.plan import Target
-from handrail.runs.rooms import Carried, Refused
+from handrail.runs.rooms import Brought, Carried, Refused
 from handrail.store import outbox
 from handrail.store.effects import EffectRow
 from handrail.store.engine import Store
@@ -111,7 +111,7 @@ class Outward:
                 return row
             await asyncio.sleep(0.05)
 
-    async def bring(self, target: Target) -> tuple[Path, str | None]:
+    async def bring(self, target: Target) -> Brought:
         """See `Sources.bring`: `FORGE:owner/name`, or a clone URL that lies under a forge that is set up."""
         named = _PLACE.fullmatch(target.repository)
         known = (named[1], named[2]) if named else await self._forges.of_remote(target.repository)
@@ -123,12 +123,14 @@ class Outward:
         remote = await forge.remote(repository)
         refs = (target.ref,) if target.ref else ()
         pull = _PULLS.get(forge.kind)
-        if not refs and target.number is not None and pull is not None:
+        foreign = not refs and target.number is not None and pull is not None
+        if foreign and pull is not None:
             refs = (pull.format(target.number),)
         place = self._data / "checkouts" / name / repository
         found = await bring(place, remote.url, remote.settings, refs)
-        if isinstance(found, push.Refused) and refs and not target.ref:
-            found = await bring(place, remote.url, remote.settings, ())  # the number is an issue's
+        if isinstance(found, push.Refused) and foreign:
+            foreign = False  # the number is an issue's
+            found = await bring(place, remote.url, remote.settings, ())
         if isinstance(found, push.Refused):
             raise faults.of_git(f"bringing {repository} from {name}", found.said)
-        return place, found
+        return Brought(place, found, foreign=foreign)

@@ -35,7 +35,7 @@ from handrail.triggers.match import judge, wanted_by
 from handrail.types import Json, Permissions, RunId, now
 from handrail.workflows.compile import Cause
 from handrail.workflows.cron import upcoming
-from handrail.workflows.document import EVENT, Workflow
+from handrail.workflows.document import Workflow
 from handrail.workflows.read import read
 from handrail.workflows.rehearse import Came, Case, How, Rehearsal, as_json, from_json, judged, result, unwatched
 from handrail.workspaces.git import Home, attempt
@@ -221,11 +221,9 @@ async def _on_commits(desk: Desk, row: WorkflowRow, wanted: Wanted) -> tuple[Pla
     given = None if wanted.repository is None else [values.text("repository", wanted.repository, 2000)]
     plan = await desk.launch.plan(row, Cause(wanted.inputs or {}), given)
     target = plan.targets[0]
-    path, ref = await LocalSources(desk.outward).bring(target)
-    cases = [
-        replace(case, position=at)
-        for at, case in enumerate(await _commits(path, ref or target.ref or "HEAD", wanted.commits or ""))
-    ]
+    brought = await LocalSources(desk.outward).bring(target)
+    listed = await _commits(brought.path, brought.ref or target.ref or "HEAD", wanted.commits or "")
+    cases = [replace(case, position=at) for at, case in enumerate(listed)]
     targets = tuple(Target(target.repository, case.base, target.number) for case in cases)
     return [(replace(plan, targets=targets), None)], cases
 
@@ -273,12 +271,8 @@ async def _on_events(desk: Desk, row: WorkflowRow, workflow: Workflow, wanted: W
     plans: Planned = []
     cases: list[Case] = []
     for arrival in await _events(desk, workflow, wanted.events or ""):
-        given = wanted.repository
-        if given is None and EVENT in workflow.repositories and arrival.repository:
-            given = f"{arrival.source}:{arrival.repository}"
-        plan = await desk.launch.plan(
-            row, Cause(wanted.inputs or {}, arrival.payload), None if given is None else [given]
-        )
+        given = None if wanted.repository is None else [wanted.repository]
+        plan = await desk.launch.plan(row, Cause(wanted.inputs or {}, arrival.payload), given, arrival)
         plans.append((replace(plan, targets=plan.targets[:1]), arrival))
         about = " ".join(word for word in (arrival.event, arrival.action, arrival.repository) if word)
         cases.append(Case(arrival.id, about, "", 0))

@@ -68,7 +68,7 @@ async def _once(forge: Forge, effect: e.Effect, key: str, push: Push, source: Pa
     if isinstance(effect, e.Push):
         return await _push(forge, effect, push, source)
     if isinstance(effect, e.PullRequest) and effect.commit is not None:
-        branch = e.Push(effect.repository, effect.head, effect.commit, effect.expected)
+        branch = e.Push(effect.repository, effect.head, effect.commit, effect.expected, effect.replaces)
         await _push(forge, branch, push, source)
     return await forge.act(effect, key)
 
@@ -80,9 +80,9 @@ async def _push(forge: Forge, effect: e.Push, push: Push, source: Path | None) -
     remote = await forge.remote(effect.repository)
     there = await push.head(source, remote, branch)
     if there != commit:
-        if there != effect.expected:
+        if there not in (effect.expected, *effect.replaces):
             stood = "is not there any more" if there is None else f"is at {there[:12]}"
             raise faults.StaleHead(f"pushing {branch} to {effect.repository} was not done: the branch {stood}")
-        await push.push(source, remote, commit=commit, branch=branch, expected=effect.expected)
+        await push.push(source, remote, commit=commit, branch=branch, expected=there)
     ids: dict[str, object] = {"branch": branch, "commit": commit}
     return Receipt(effect.kind, remote.url, ids, e.digest(effect), found=there == commit)

@@ -47,6 +47,9 @@ class Push:
     expected: str | None = _say(
         "the commit that the branch is at now; leave out for a new branch", 64, of="commit", default=None
     )
+    replaces: tuple[str, ...] = _say(
+        "other commits that the branch may be at: nothing of anybody's is lost", 64, of="commit", default=()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ class PullRequest:
     )
     expected: str | None = _say(
         "the commit that the head branch is at now; leave out for a new branch", 64, of="commit", default=None
+    )
+    replaces: tuple[str, ...] = _say(
+        "other commits that the head branch may be at: nothing of anybody's is lost", 64, of="commit", default=()
     )
 
 

@@ -21,7 +21,7 @@ from handrail.types import Json
 PATH = "/mcp"
 NAME = "handrail"
 _VERSIONS = ("2025-06-18", "2025-03-26", "2024-11-05")
-_FILLED_IN = frozenset({"repository", "head", "commit", "expected", "on_pull_request"})
+_FILLED_IN = frozenset({"repository", "head", "commit", "expected", "replaces", "on_pull_request"})
 """what Handrail knows better than the agent"""
 TOOLS: Mapping[str, tuple[EffectKind, str, frozenset[str]]] = {
     "propose_pull_request": (

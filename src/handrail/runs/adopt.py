@@ -80,7 +80,8 @@ def _filled(context: Context, row: EffectRow, named: Sequence[EffectRow], said: 
     pushed = next((str(one.body["branch"]) for one in named if one.kind is EffectKind.PUSH), None)
     branch = pushed or str(row.body["head"])
     before, told = context.delivered.get(branch), proposals.story(context, said)
-    return {**row.body, "head": branch, "commit": context.made.commit, "expected": before, "body": told}
+    more = {"expected": before, "replaces": proposals.replaced(context, branch) or []}
+    return {**row.body, "head": branch, "commit": context.made.commit, **more, "body": told}
 
 
 def _is_behind(context: Context, last: EffectRow, named: Sequence[EffectRow]) -> bool:

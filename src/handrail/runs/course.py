@@ -19,8 +19,8 @@ from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, 
 from handrail.notify import Notice, Occasion
 from handrail.runs import adopt, caps, evidence, gate, hands, likeness, proposals, results, trust, verdict
 from handrail.runs.delivery import Delivery, Fenced
-from handrail.runs.plan import Plan, Stage
-from handrail.runs.rooms import Refused, Rooms
+from handrail.runs.plan import Plan, Stage, Target
+from handrail.runs.rooms import Brought, Refused, Rooms
 from handrail.runs.spread import stage_of
 from handrail.runs.verdict import Again, Ended
 from handrail.sessions.rooms import NewSession
@@ -31,6 +31,7 @@ from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
 from handrail.store import workflows as workflow_rows
 from handrail.store.effects import EffectRow
+from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.runs import RunRow
 from handrail.store.sessions import SessionRow
@@ -105,22 +106,21 @@ class Course:
         key = results.key(self.task, stage.name)
         row = await session_rows.by_key(self._rooms.store, key)
         if row is None:
-            path, ref = await self._rooms.sources.bring(target)
+            brought = await self._rooms.sources.bring(target)
             before = work.last_edit()
             await caps.bind(self._rooms, self._run.id, self._plan)
             new = NewSession(
-                repository=path,
+                repository=brought.path,
                 agent=stage.agent,
                 provider=stage.provider,
                 model=stage.model,
-                ref=ref if before is None else before.upstream,
+                ref=brought.ref if before is None else before.upstream,
                 sandbox=SandboxKind(self._plan.sandbox or self._rooms.config.sandbox),
                 title=f"{self._run.workflow}: {self.task.repository}"[-200:],
                 policy=self._plan.policy,
                 network=self._plan.network,
                 scopes=await caps.scopes(self._rooms.store, self._run),
-                # what an event names may be anybody's branch
-                untrusted=self._run.arrival is not None and target.ref is not None,
+                untrusted=self._run.arrival is not None and await _foreign(self._rooms.store, target, brought, work),
                 secrets=self._plan.secrets,
                 key=key,
                 whose=self._whose,
@@ -198,11 +198,16 @@ class Course:
         if not await self._carry_out(EffectState.CARRYING):  # begun before a person took the task: what came of it?
             return False
         made, work = results.change(self.task), results.work(self.task)
-        before = proposals.delivered(await effect_rows.of_task(self._rooms.store, self.task.id))
+        at = proposals.place(self.task.repository)
+        brought = await effect_rows.brought(self._rooms.store, self._run.workflow, *at)
         proposed = await self._proposed()
         context = adopt.taken_over(
-            proposals.Context(self._run, self._plan, self.task, made, work, self._rooms.clock(), before), proposed
-        )
+            proposals.Context(
+                self._run, self._plan, self.task, made, work, self._rooms.clock(),
+                proposals.delivered([row for row in brought if row.task == self.task.id]),
+                proposals.delivered([row for row in brought if row.task != self.task.id]),
+            ), proposed,
+        )  # fmt: skip
         named = proposals.planned(context)
         writes = [write for row in named for write in (effect_rows.propose(row), effect_rows.revive(row))]
         await self._write(writes=(*writes, *adopt.adopted(context, proposed, named)), step=Step.GATE)
@@ -361,6 +366,13 @@ class Course:
         except Conflict as error:
             raise Fenced from error
         self.task = replace(self.task, **changes)
+
+
+async def _foreign(store: Store, target: Target, brought: Brought, work: results.Work) -> bool:
+    """Whether anybody may have written what a session begins from: what an event names, or is about."""
+    if target.ref is not None or brought.foreign or not work.ended:
+        return target.ref is not None or brought.foreign
+    return (await session_rows.get(store, work.ended[0].session)).untrusted  # the pull request went away since
 
 
 def _goal(stage: Stage, work: results.Work) -> Goal:

@@ -133,7 +133,8 @@ async def of_change(rooms: Rooms, run: RunRow, task: TaskRow, work: Work) -> Mad
     said = work.ended[-1].said if work.ended else ""
     lost = any(stage.memory_lost for stage in work.ended)
     if last is None:
-        return Made(said=said, memory_lost=lost, verified=False, unverified="nothing was to be changed or checked")
+        base = work.ended[0].upstream if work.ended else ""
+        return Made(base, said=said, memory_lost=lost, unverified="nothing was to be changed or checked")
     session = await session_rows.get(rooms.store, last.session)
     repository = results_of(rooms.config.data, session.repository_key)
     made = await change(repository, last.upstream, last.head)

@@ -11,7 +11,7 @@ from handrail.automation import EffectKind
 from handrail.errors import HandrailError, InvalidInput
 from handrail.runs.plan import Target
 from handrail.runs.proposals import place
-from handrail.runs.rooms import Carried, Carrier, Refused
+from handrail.runs.rooms import Brought, Carried, Carrier, Refused
 from handrail.store.effects import EffectRow
 from handrail.workspaces.collect import branch
 
@@ -19,7 +19,7 @@ from handrail.workspaces.collect import branch
 class Brings(Protocol):
     """Brings a repository of a forge here: see `Sources`."""
 
-    async def bring(self, target: Target) -> tuple[Path, str | None]:
+    async def bring(self, target: Target) -> Brought:
         """See `Sources.bring`."""
         ...
 
@@ -34,10 +34,10 @@ class LocalSources:
     def __init__(self, forges: Brings | None = None) -> None:
         self._forges = forges
 
-    async def bring(self, target: Target) -> tuple[Path, str | None]:
+    async def bring(self, target: Target) -> Brought:
         """See `Sources`."""
         if target.repository.startswith("/"):
-            return Path(target.repository), target.ref
+            return Brought(Path(target.repository), target.ref)
         if self._forges is None:
             raise InvalidInput("repository", target.repository, "give the absolute path of a checkout")
         return await self._forges.bring(target)
@@ -74,8 +74,8 @@ def kept_at(effect: EffectRow) -> str:
 async def _branch(effect: EffectRow, source: Path, checkout: Path) -> Carried | Refused:
     """A checkout of this machine takes a branch; a pull request into it is that branch."""
     name = str(effect.body.get("branch") or effect.body.get("head"))
-    commit, given = str(effect.body["commit"]), effect.body.get("expected")
-    expected = given if isinstance(given, str) else None
+    commit, given, more = str(effect.body["commit"]), effect.body.get("expected"), effect.body.get("replaces")
+    expected = (given if isinstance(given, str) else None, *(more if isinstance(more, list) else ()))
     try:
         made = await branch(source, checkout, commit=commit, ref=kept_at(effect), name=name, expected=expected)
     except HandrailError as error:

@@ -44,11 +44,15 @@ class Target:
         repository: a path, a clone URL, or `FORGE:owner/name` for a repository of a forge that is set up here.
         ref: what to begin from; None is its default branch.
         number: the pull request or issue that it is about, if any.
+        pull_request: that number is a pull request's.
+        fork: whose branch may lie in another repository, where nothing can be pushed to it.
     """
 
     repository: str
     ref: str | None = None
     number: int | None = None
+    pull_request: bool = False
+    fork: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Context:
     now: datetime
     delivered: Mapping[str, str] = field(default_factory=dict)
     """branches that this task has delivered before, each with its commit"""
+    left: Mapping[str, str] = field(default_factory=dict)
+    """branches of this repository as earlier runs of the workflow left them, each with its commit"""
     pull: Json = field(default_factory=dict)
     """what an agent wants its pull request to say: it fills in where the workflow says nothing"""
 
@@ -103,19 +105,21 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
     title = str(given.get("title") or context.run.workflow)
     pull = {name: str(context.pull.get(name) or "") for name in ("title", "body")}
     said = made.said[:LONGEST_SAID] or f"{context.run.workflow} has nothing more to say."
-    number = given.get("number", context.plan.targets[task.position].number)
+    target = context.plan.targets[task.position]
+    number = given.get("number", target.number)
     branch = str(given.pop("branch", None) or f"handrail/{context.run.workflow}-{task.id.removeprefix('t-')}")
     before = context.delivered.get(branch)
     match effect.kind:
         case EffectKind.PUSH:
-            return {"repository": repository, "branch": branch, "commit": made.commit, "expected": before}  # fmt: skip
+            return {"repository": repository, "branch": branch, "commit": made.commit, "expected": before,
+                    "replaces": replaced(context, branch)}  # fmt: skip
         case EffectKind.PULL_REQUEST:
             base = str(given.get("base") or made.branch or "")
             return {
                 "repository": repository, "head": branch, "base": base or None,
                 "title": str(given.get("title") or pull["title"] or title),
                 "body": given.get("body") or story(context, pull["body"]), "draft": bool(given.get("draft", False)),
-                "commit": made.commit, "expected": before,
+                "commit": made.commit, "expected": before, "replaces": replaced(context, branch),
             }  # fmt: skip
         case EffectKind.MESSAGE | EffectKind.WEBHOOK:
             return {"channel": given.get("channel"), "title": title, "text": str(given.get("text") or said)[:10_000]}
@@ -135,10 +139,22 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
             return {"repository": repository, "number": number, "commit": given.get("commit") or made.base or None,
                     "body": given.get("body") or said, "verdict": given.get("verdict", "comment")}  # fmt: skip
         case EffectKind.COMMENT:
-            return {"repository": repository, "number": number, "body": given.get("body") or said}
+            return {"repository": repository, "number": number, "body": given.get("body") or said,
+                    "on_pull_request": target.pull_request}  # fmt: skip
         case EffectKind.LABEL:
             return {"repository": repository, "number": number, "add": given.get("add") or [],
-                    "remove": given.get("remove") or []}  # fmt: skip
+                    "remove": given.get("remove") or [], "on_pull_request": target.pull_request}  # fmt: skip
+
+
+def replaced(context: Context, branch: str) -> list[str] | None:
+    """Other commits that a branch may be at when it gets the change: nobody's work is lost by that.
+
+    The one that the change goes on from, unless the branch of that name may be another one than a fork's; and what an
+    earlier run of the same workflow left there.
+    """
+    fork = context.plan.targets[context.task.position].fork
+    found = [*([] if fork else [context.made.base]), context.left.get(branch)]
+    return [commit for commit in dict.fromkeys(found) if commit] or None
 
 
 def story(context: Context, said: str = "") -> str:

@@ -53,11 +53,26 @@ class Carrier(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A checkout of a target.
+
+    Args:
+        path: of it.
+        ref: the revision to begin from; None is its HEAD.
+        foreign: that is the head of a pull request, which anybody may have written.
+    """
+
+    path: Path
+    ref: str | None
+    foreign: bool = False
+
+
 class Sources(Protocol):
     """Brings the repositories of a run to this machine."""
 
-    async def bring(self, target: Target) -> tuple[Path, str | None]:
-        """A checkout of the target, and the revision to begin from (None: its HEAD).
+    async def bring(self, target: Target) -> Brought:
+        """A checkout of the target.
 
         Raises:
             InvalidInput: there is no such repository.

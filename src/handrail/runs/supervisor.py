@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 FALLBACK = 15.0
 """seconds between looks for outcomes that nobody told of, while anything is at work"""
+CANCELS = 5
+"""times that the tasks of a run are ended, until none moves on meanwhile"""
 LONGEST_SLEEP = 3600.0
 """seconds between looks at what is due: a clock may jump, a machine may sleep"""
 
@@ -159,9 +161,17 @@ class Runs:
         row = await run_rows.get(self._store, run)
         if row.state is RunState.ENDED:
             raise Conflict(f"run {row.number} has ended: there is nothing to cancel")
-        tasks = [task for task in await task_rows.of_run(self._store, run) if task.state is not TaskState.ENDED]
-        await self._halt(*(task.id for task in tasks), answered=True)
-        await asyncio.gather(*(hands.cancel(self._rooms, task.id, by) for task in tasks))
+        for left in reversed(range(CANCELS)):  # a task may move on, or begin, while it is being ended
+            tasks = [task for task in await task_rows.of_run(self._store, run) if task.state is not TaskState.ENDED]
+            await self._halt(*(task.id for task in tasks), answered=True)
+            ended = await asyncio.gather(
+                *(hands.cancel(self._rooms, task.id, by) for task in tasks), return_exceptions=True
+            )
+            failed = [one for one in ended if one is not None]
+            if failed and (left == 0 or not all(isinstance(one, Conflict) for one in failed)):
+                raise failed[0]
+            if not failed:
+                break
         await self._store.log.write(run_rows.told(run, "run.cancelled", {"by": by}))
         if row.state is not RunState.RUNNING:
             await self._store.log.write(run_rows.update(run, state=RunState.RUNNING))

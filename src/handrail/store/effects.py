@@ -147,6 +147,14 @@ async def delivered(store: Store, limit: int = 500) -> list[EffectRow]:
     return await every(store, EffectRow, select(effects).where(*wanted).order_by(effects.c.carried.desc()).limit(limit))
 
 
+async def brought(store: Store, workflow: str, forge: str | None, target: str, limit: int = 500) -> list[EffectRow]:
+    """Changes that one workflow brought to one repository, the latest last."""
+    kinds = (EffectKind.PUSH, EffectKind.PULL_REQUEST)
+    wanted = (effects.c.state == EffectState.CARRIED, effects.c.kind.in_(kinds), effects.c.workflow == workflow)
+    there = select(effects).where(*wanted, effects.c.forge == forge, effects.c.target == target)
+    return (await every(store, EffectRow, there.order_by(effects.c.carried.desc()).limit(limit)))[::-1]
+
+
 async def get(store: Store, effect: EffectId) -> EffectRow:
     """One effect.
 

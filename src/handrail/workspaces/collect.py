@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -45,7 +46,7 @@ async def collect(results: Path, *, base: str, head: str, message: str, when: da
 
 
 async def branch(
-    results: Path, checkout: Path, *, commit: str, ref: str, name: str, expected: str | None = None
+    results: Path, checkout: Path, *, commit: str, ref: str, name: str, expected: Sequence[str | None] = (None,)
 ) -> Branched:
     """Bring a branch of the user's own repository to a commit of the results; nothing is checked out.
 
@@ -55,7 +56,7 @@ async def branch(
         commit: what the branch shall be at.
         ref: the ref of the results that keeps `commit`.
         name: of the branch.
-        expected: the commit that it is at, as we left it; None where there is none yet.
+        expected: the commits that it may be at, as we left it for example; None where there may be none yet.
 
     Raises:
         Conflict: there is such a branch, at another commit; or it is checked out.
@@ -63,7 +64,7 @@ async def branch(
     there = await _at(checkout, name)
     if there == commit:
         return Branched(name, commit, found=True)
-    if there != expected:
+    if there not in expected:
         stood = "is not there any more" if there is None else f"is at {there[:12]} already: rename or delete it"
         raise Conflict(f"branch {name} of {checkout} {stood}")
     if there is not None and await _head(checkout) == f"refs/heads/{name}":
@@ -72,7 +73,7 @@ async def branch(
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", results, ref,
         cwd=checkout, home=Home.THEIRS, timeout=TIMEOUT,
     )  # fmt: skip
-    order = f"update refs/heads/{name} {commit} {expected or '0' * len(commit)}\n".encode()
+    order = f"update refs/heads/{name} {commit} {there or '0' * len(commit)}\n".encode()
     made = await attempt(["update-ref", "--stdin"], cwd=checkout, home=Home.THEIRS, stdin=order)
     if made.code != 0:
         if await _at(checkout, name) == commit:
