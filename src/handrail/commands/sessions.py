@@ -159,11 +159,21 @@ async def follow(desk: Desk, actor: Actor, word: str, *, after: int = 0) -> Subs
 async def watch(desk: Desk, actor: Actor, word: str | None = None, *, after: int = 0) -> Subscription:
     """What a page shows live: what every session appends from now on, and one session's events above `after`.
 
-    The caller closes it.
+    It tells as well when rows change that no event tells of. The caller closes it.
     """
     authorise(actor, Permission.SESSIONS_READ)
     session = None if word is None else await _find(desk, word)
-    return desk.store.log.subscribe(session, after, others=True)
+    return desk.store.log.subscribe(session, after, others=True, rows=True)
+
+
+def moment(desk: Desk) -> str:
+    """Names a moment of this process: two are the same where nothing that pages show was committed between them."""
+    return f"{desk.running.pid}-{desk.running.started.timestamp():.3f}-{desk.store.log.moves}"
+
+
+def shared(desk: Desk) -> bool:
+    """Whether other servers may change what pages of this one show; nobody tells them of that."""
+    return desk.store.shared
 
 
 async def queue(desk: Desk, actor: Actor, session: SessionId) -> list[PromptRow]:

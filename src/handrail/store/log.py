@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, CursorResult, Executable, Row, func, insert, select
 from sqlalchemy.exc import StatementError
+from sqlalchemy.sql.dml import UpdateBase
 
 from handrail.errors import Conflict, HandrailError, InvalidInput, Unavailable
 from handrail.kinds import Kind
@@ -59,6 +60,14 @@ _BATCH = 256
 COMPANY = 0.01
 """seconds that an append which is in no hurry waits for others to share its commit"""
 
+LISTED = frozenset(
+    {
+        "runs", "tasks", "effects", "workflows", "workflow_versions", "ticks", "arrivals", "polls", "sources", "forges",
+        "members", "providers", "secrets",
+    }
+)  # fmt: skip
+"""tables whose rows stand in lists without an event of a session that tells of a change"""
+
 _INSERT = insert(events)
 _PAGE = select(events.c.seq, events.c.time, events.c.turn, events.c.kind, events.c.data).order_by(events.c.seq)
 
@@ -81,6 +90,12 @@ class _Request:
     writes: Sequence[Write]
     guard: Write | None
     future: asyncio.Future[list[Event]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def listed(self) -> bool:
+        """It changes rows that lists show."""
+        writes = self.writes if self.guard is None else (*self.writes, self.guard)
+        return any(_table(write) in LISTED for write in writes)
 
     @property
     def empty(self) -> bool:
@@ -107,6 +122,8 @@ class EventLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._where = database.where
+        self.moves = 0
+        """counts the commits, of this process, of anything that a page may show"""
         self._queue: deque[_Request] = deque()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -192,12 +209,15 @@ class EventLog:
         found = {row[0]: row[1] or 0 for row in await self._database.rows(statement)}
         return {session: found.get(session, 0) for session in of}
 
-    def subscribe(self, session: SessionId | None = None, after: int = 0, *, others: bool = False) -> Subscription:
+    def subscribe(
+        self, session: SessionId | None = None, after: int = 0, *, others: bool = False, rows: bool = False
+    ) -> Subscription:
         """Follow one session's log from `after` on, or what every session appends from now on, or (`others`) both.
 
-        A reader that is slow never holds up the writer: it reads the table again.
+        With `rows`, a follower of every session is told as well when rows change that lists show. A reader that is slow
+        never holds up the writer: it reads the table again.
         """
-        subscription = Subscription(self.read, self._leave, session, after, others=others)
+        subscription = Subscription(self.read, self._leave, session, after, others=others, rows=rows)
         self._followers.setdefault(subscription.session, set()).add(subscription)
         return subscription
 
@@ -235,10 +255,20 @@ class EventLog:
     def _settle(self, batch: list[_Request], results: list[list[Event] | BaseException]) -> None:
         for request, result in zip(batch, results, strict=True):
             request.resolve(result)
+        listed = False
         for request, result in zip(batch, results, strict=True):
-            if result and isinstance(result, list):
+            if not isinstance(result, list):
+                continue
+            if result:
+                self.moves += 1
                 for follower in (*self._followers.get(request.session, ()), *self._followers.get(None, ())):
                     follower.push(result)
+            listed = listed or request.listed
+        if listed:
+            self.moves += 1
+            for follower in self._followers.get(None, ()):
+                if follower.rows:
+                    follower.nudge()
 
     async def _commit(self, batch: list[_Request]) -> list[list[Event] | BaseException]:
         """Commit the batch as one; where that fails, each request by itself: only the culprit's caller hears."""
@@ -312,6 +342,11 @@ class EventLog:
             )
         last[session] = seq
         return made
+
+
+def _table(write: Write) -> str | None:
+    statement = write.statement if isinstance(write, Prepared) else write
+    return getattr(statement.table, "name", None) if isinstance(statement, UpdateBase) else None
 
 
 def _execute(connection: Connection, write: Write) -> CursorResult[Any]:

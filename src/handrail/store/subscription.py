@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from handrail.types import Event, SessionId
+from handrail.types import Event, SessionId, now
 
 LIVE = 512
 """events kept for a subscriber that is slow; beyond, it reads the table again"""
 PAGE = 200
 """events read from the table at a time"""
+
+ROWS_CHANGED = "rows.changed"
+"""kind of what a subscriber is told of rows; it is in no log, and of no session"""
 
 Read = Callable[[SessionId, int, int], Awaitable[list[Event]]]
 """(session, after, limit) → events in order"""
@@ -28,6 +31,7 @@ class Subscription:
         session: whose events; None for those of every session from now on.
         after: the last event that the reader has; nothing when `session` is None.
         others: with `session`, what every other session appends from now on comes as well.
+        rows: it is told, by `ROWS_CHANGED`, when rows change that lists show and no event tells of.
     """
 
     def __init__(
@@ -38,9 +42,11 @@ class Subscription:
         after: int,
         *,
         others: bool = False,
+        rows: bool = False,
     ) -> None:
         self.session = None if others else session
         """whose followers it is one of"""
+        self.rows = rows
         self._read = read
         self._leave = leave
         self._live: deque[Event] = deque()
@@ -96,6 +102,12 @@ class Subscription:
         for event in events:
             self._take(event)
         self._wake.set()
+
+    def nudge(self) -> None:
+        """Say that rows changed: once, until the reader looked."""
+        if not self._live or self._live[-1].kind != ROWS_CHANGED:
+            self._live.append(Event(SessionId(""), 0, now(), ROWS_CHANGED, {}, None))
+            self._wake.set()
 
     def close(self) -> None:
         """Leave the log. Idempotent."""

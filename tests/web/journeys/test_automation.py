@@ -24,11 +24,15 @@ def test_a_workflow_is_started_its_effect_approved_and_its_receipt_seen(house: H
         "effects: {then: [{push: {branch: handrail/greet}}]}\n"
     )
     api.call("POST", "/workflows", text=text)
+    beside = visit("/workflows/greet")
+    expect(beside.locator("#list")).to_contain_text("never ran")
     page.goto("/workflows/greet")
     page.keyboard.press("s")
     expect(page.get_by_role("heading", name="greet #1")).to_be_visible()
     expect(page.locator(".matrix")).to_contain_text("1 to decide", timeout=60_000)
     expect(page.locator("#rail .count")).to_contain_text("1")
+    expect(beside.locator(".ticks li")).to_have_count(1)  # no one touched it
+    beside.close()
     walk(furnish(house, api), visit, api)
     page.goto("/inbox")
     expect(page.locator(".approval")).to_contain_text("Push")

@@ -1,23 +1,31 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from handrail.commands import sessions
 from handrail.commands.actor import OWNER, Actor, person
 from handrail.commands.desk import Desk
+from handrail.identity import YOU
 from handrail.kinds import Kind
+from handrail.store import effects
 from handrail.store.log import Draft
 from handrail.types import Role, SessionId, SessionState
 from handrail.web import stream
+from handrail.web.app import create_app
 from handrail.web.pages import live
 from handrail.web.pages.frame import frame
 from handrail.web.pages.live import Live, Rails
 from handrail.web.stream import Closing
 from tests.commands.desks import ask, begin
+from tests.web.conftest import BASE, TOKEN
+from tests.web.pages.test_automation import WORKFLOW, a_run, effect, task
+from tests.web.pages.test_routes import Page, page
 
 
 async def say(desk: Desk, session: SessionId, *texts: str) -> None:
@@ -109,6 +117,64 @@ async def test_lists_are_told_that_something_moved(desk: Desk) -> None:
     await ask(desk, alice)
     told = await until(frames, "event: moved")
     assert "words alone" not in told
+
+
+async def test_a_list_is_told_of_rows_and_resumes_where_it_was(desk: Desk) -> None:
+    closing = Closing()
+    closing.tell()  # a stream ends after its first frame
+    transport = httpx2.ASGITransport(create_app(desk, TOKEN, closing))
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers={"accept": "text/html"}) as browser:
+        browser.cookies.set("handrail", await desk.roll.sign_in(YOU))
+        address = linked(Page(await browser.get("/runs")))
+        assert "moved" not in (await browser.get(address)).text, "nothing came between the page and its stream"
+        await a_run(desk, task())  # rows alone: no event of a session tells of them
+        told = (await browser.get(address)).text
+        assert told.count("event: moved") == 1
+        assert "waiting</span>" in told, "the rail counts the run, which ended badly"
+        (moment,) = re.findall("id: (.+)", told)
+        again = {"last-event-id": moment}
+        assert "moved" not in (await browser.get(address, headers=again)).text
+        await say(desk, await begin(desk), "x")
+        assert "moved" in (await browser.get(address, headers=again)).text
+
+
+async def test_each_page_has_one_line_and_lists_look_again(
+    desk: Desk, browser: httpx2.AsyncClient, client: httpx2.AsyncClient
+) -> None:
+    alice = await begin(desk)
+    await ask(desk, alice)
+    await a_run(desk, task())
+    await desk.store.log.write(effects.propose(effect()))
+    await client.post("/api/v1/workflows", json={"text": WORKFLOW})
+    lists = ("inbox", "sessions", "spend", "runs", "workflows", "events", "rules", "agents", "admin")
+    single = ("workflows/greet", "runs/r-one", "effects/f-waiting")
+    for name in (*lists, *single):
+        found = await page(browser, f"/{name}")
+        assert linked(found).startswith("/live?after=")
+        (part,) = [one for name, one in found.elements if one.get("id") == "list"]
+        assert part["hx-get"] == f"/{name}"
+    tab = await page(browser, f"/sessions/{alice}/timeline")
+    assert linked(tab) == f"/sessions/{alice}/live?side=1&after=2"
+    assert linked(await page(browser, f"/sessions/{alice}")) == f"/sessions/{alice}/live?first=0&after=2"
+    assert linked(await page(browser, "/approvals/a-1/always")).startswith("/live?after=")
+
+
+async def test_a_tab_alone_looks_again_after_what_it_missed(desk: Desk) -> None:
+    alice = await begin(desk)
+    page = Live(desk, Rails(desk), OWNER, "signature", alice, whole=False)
+    await desk.store.log.append(alice, [Draft(Kind.AGENT_TEXT, {"text": "words"}), Draft(Kind.TURN_ENDED, {"turn": 1})])
+    opening = await page.begin(0, 1, 3)
+    subscription = await sessions.watch(desk, OWNER, alice, after=page.reached)
+    frames = stream.frames(subscription, Closing(), encode=page.encode, first=opening)
+    told = await until(frames, "event: moved")
+    assert "id: 3\nevent: moved" in told
+    assert "words" not in told
+
+
+def linked(found: Page) -> str:
+    """The address of a page's one stream."""
+    (line,) = found.all("live-link")
+    return str(line["hx-sse:connect"])
 
 
 def test_a_frame_ends_only_where_it_should() -> None:

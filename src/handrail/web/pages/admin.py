@@ -131,7 +131,7 @@ class Admin:
 
     async def _page(self, request: Request, template: str, **context: Any) -> Response:
         actor = actor_of(request)
-        return await document(self._desk, actor, template, csrf=self._keys.form_of(actor), **context)
+        return await document(self._desk, request, template, csrf=self._keys.form_of(actor), **context)
 
 
 def _by_use(known: Known) -> tuple[bool, str]:

@@ -159,6 +159,7 @@ class Automation:
             here="workflows",
             refresh=REFRESH,
             events=found,
+            source=call.text("source"),
             sources=sources,
             polls=await polls.listed(self._desk, call.actor),
         )
@@ -198,7 +199,7 @@ class Automation:
 
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
         context |= {"refresh": refresh, "csrf": self._keys.form_of(actor_of(request))}
-        return await document(self._desk, actor_of(request), template, **context)
+        return await document(self._desk, request, template, **context)
 
 
 @cache

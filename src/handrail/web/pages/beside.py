@@ -85,13 +85,14 @@ class Beside:
             "session": facts(seen),
             "owner": actor.only is None,
             "tab": name,
+            "last": seen.last_seq,
             "tabs": TABS,
             "here": "sessions",
             "csrf": self._keys.form_of(actor),
         }
         if request.headers.get("hx-request"):
             return HTMLResponse(await asyncio.to_thread(render.page, "side.html", **context))
-        return await document(self._desk, actor, "side_page.html", **context)
+        return await document(self._desk, request, "side_page.html", **context)
 
     async def raw(self, request: Request) -> Response:
         """A file of a session as it is: to be kept, never to be shown, whatever it says that it is."""

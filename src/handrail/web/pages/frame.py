@@ -17,6 +17,7 @@ from handrail.commands.sessions import Seen
 from handrail.store.effects import EffectRow
 from handrail.types import SCRIPTED, SessionState
 from handrail.web.pages import render
+from handrail.web.table import actor_of
 
 MOST_RUNNING = 7
 _LIST = 50
@@ -79,9 +80,11 @@ async def undecided(desk: Desk, actor: Actor) -> list[EffectRow]:
     return await effects.listed(desk, actor, session=None, run=None)
 
 
-async def document(desk: Desk, actor: Actor, template: str, **context: Any) -> HTMLResponse:
-    """A whole page: `template`, with the rail round it."""
-    context = {"here": "", "refresh": None} | await frame(desk, actor) | context
+async def document(desk: Desk, request: Request, template: str, **context: Any) -> HTMLResponse:
+    """A whole page: `template`, with the rail round it, live from the moment before anything of it was read."""
+    at = getattr(request.state, "at", None) or sessions.moment(desk)
+    live = {"at": at, "shared": sessions.shared(desk)}
+    context = {"here": "", "refresh": None} | live | await frame(desk, actor_of(request)) | context
     return HTMLResponse(await asyncio.to_thread(render.page, template, **context))
 
 

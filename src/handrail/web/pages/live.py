@@ -3,6 +3,9 @@
 Each frame carries the number of the last event in it, so that a browser that comes back goes on from there. A piece
 says with `hx-target` where it belongs: https://htmx.org/docs. What was missed is rendered from the log; where that is
 much, the window is sent anew.
+
+Pages of lists are told that they should look again, and the moment of it; who comes back with the moment of now missed
+nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +46,6 @@ _STREAMED = frozenset({
 """kinds that change the transcript and nothing else of a page"""
 _SETTLED = frozenset({Kind.SNAPSHOT_TAKEN, Kind.TURN_ENDED, Kind.CHECK_ENDED, Kind.CHANGE_APPLIED})
 """kinds after which the tabs beside the transcript look again"""
-_MOVED = b"event: moved\ndata: .\n\n"
 _MOST_SEQ = (1 << 53) - 1
 
 
@@ -86,7 +88,7 @@ async def session(desk: Desk, rails: Rails, csrf: str, request: Request) -> Resp
     first = min(_number("first", request.query_params.get("first", "")), seen.last_seq)
     after = _number("Last-Event-ID", request.headers.get("last-event-id", ""))
     after = min(after or _number("after", request.query_params.get("after", "")), seen.last_seq)
-    page = Live(desk, rails, actor, csrf, seen.row.id)
+    page = Live(desk, rails, actor, csrf, seen.row.id, whole="side" not in request.query_params)
     opening = await page.begin(first, after, seen.last_seq)
     subscription = await sessions.watch(desk, actor, seen.row.id, after=page.reached)
     return stream.response(subscription, request.app.state.closing, encode=page.encode, first=opening)
@@ -97,8 +99,10 @@ async def lists(desk: Desk, rails: Rails, csrf: str, request: Request) -> Respon
     actor = actor_of(request)
     subscription = await sessions.watch(desk, actor)
     page = Live(desk, rails, actor, csrf, None)
-    # what moved between the page and its stream is shown by looking once more
-    opening = page.hello() + _message(await rails.html(actor)) + _MOVED
+    had = request.headers.get("last-event-id") or request.query_params.get("after", "")
+    opening = page.hello()
+    if had != sessions.moment(desk):  # something moved since the page was read, or was here the last time
+        opening += _message(await rails.html(actor)) + page.moved()
     return stream.response(subscription, request.app.state.closing, encode=page.encode, first=opening)
 
 
@@ -111,9 +115,12 @@ class Live:
         actor: who looks.
         csrf: signs the forms in its pieces.
         session: whose page; None for a page of lists.
+        whole: it shows the transcript; else one tab alone, which looks again when it is told to.
     """
 
-    def __init__(self, desk: Desk, rails: Rails, actor: Actor, csrf: str, session: SessionId | None) -> None:
+    def __init__(
+        self, desk: Desk, rails: Rails, actor: Actor, csrf: str, session: SessionId | None, *, whole: bool = True
+    ) -> None:
         self.reached = 0
         """the last event that the page has"""
         self._desk = desk
@@ -121,6 +128,7 @@ class Live:
         self._actor = actor
         self._csrf = csrf
         self._session = session
+        self._whole = whole
         self._transcript = Transcript()
         self._shown: set[int] = set()
         self._last = 0.0
@@ -130,9 +138,18 @@ class Live:
         running = self._desk.running
         return f"event: hello\ndata: {running.pid}-{running.started.timestamp()}\n\n".encode()
 
+    def moved(self) -> bytes:
+        """That the page should look again; the number is of the last event, or of the moment, that it has then."""
+        number = sessions.moment(self._desk) if self._session is None else self.reached
+        return f"id: {number}\nevent: moved\ndata: .\n\n".encode()
+
     async def begin(self, first: int, after: int, last: int) -> bytes:
         """Take up the window of a page that has the events to `after`; what it missed comes first."""
         assert self._session is not None  # noqa: S101  # the page of lists begins otherwise
+        if not self._whole:
+            late = last - after > MOST_MISSED
+            self.reached = last if late else after
+            return self.hello() + _message(await self._rails.html(self._actor)) + (self.moved() if late else b"")
         anew = last - first > MOST_MISSED or last - after > PAGE_EVENTS
         if anew:
             first, after = max(0, last - PAGE_EVENTS), last
@@ -155,16 +172,17 @@ class Live:
         kinds = {event.kind for event in own}
         settled = bool({event.kind for event in events} - _STREAMED - {Kind.MODEL_CALLED, Kind.CONTEXT_UPDATED})
         for event in own:
-            self._transcript.take(event)
+            if self._whole:
+                self._transcript.take(event)
             self.reached = event.seq
         if own:  # apart from the rest, since a page that shows an older window leaves it out
-            yield _message(self._blocks(self._transcript.changes()), self.reached)
-        if kinds - _STREAMED:
+            yield _message(self._blocks(self._transcript.changes()) if self._whole else "", self.reached)
+        if kinds - _STREAMED and self._whole:
             yield _message(await self._status())
         if settled:  # last, since it waits for other pages that want it
             yield _message(await self._rails.html(self._actor))
         if kinds & _SETTLED or (self._session is None and settled):
-            yield _MOVED
+            yield self.moved()
 
     async def _status(self) -> str:
         """Everything about the session that is not its transcript."""

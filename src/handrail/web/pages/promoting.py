@@ -36,7 +36,7 @@ class Promoting:
         seen = await sessions.show(self._desk, actor, word)
         return await document(
             self._desk,
-            actor,
+            request,
             "promote.html",
             here="sessions",
             csrf=self._keys.form_of(actor),

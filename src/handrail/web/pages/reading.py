@@ -152,6 +152,8 @@ class Pages:
     async def always(self, request: Request) -> Response:
         """What "always" would write for a question, and a button that confirms it."""
         row, found = await approvals.show(self._desk, actor_of(request), ApprovalId(_id(request)))
+        if as_json(request):
+            return reply(views.whole_approval(row, found))
         return await self._page(request, "always.html", here="inbox", asked=row, always=found)
 
     async def rules(self, request: Request) -> Response:
@@ -184,7 +186,7 @@ class Pages:
 
     async def _page(self, request: Request, template: str, *, refresh: int | None = None, **context: Any) -> Response:
         context = {"refresh": refresh, "csrf": self._keys.form_of(actor_of(request))} | context
-        return await document(self._desk, actor_of(request), template, **context)
+        return await document(self._desk, request, template, **context)
 
 
 async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from handrail.commands import sessions
 from handrail.commands.desk import Desk
 from handrail.errors import HandrailError
 from handrail.web.guard import Keys
@@ -23,6 +25,8 @@ from handrail.web.pages.promoting import Promoting
 from handrail.web.pages.reading import Pages
 from handrail.web.table import actor_of
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 _TITLES = {401: "Sign in first", 403: "Not yours to do", 404: "Not found", 409: "Not now", 422: "That cannot be used"}
 
 
@@ -31,6 +35,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
     pages = Pages(desk, keys)
     acts, rails = Acts(desk), live.Rails(desk)
     beside, promoting = Beside(desk, keys), Promoting(desk, keys)
+    both = partial(_both, desk)
 
     def post(path: str, act: forms.Act) -> Route:
         return _post(path, act, keys)
@@ -42,21 +47,21 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         return await live.lists(desk, rails, keys.form_of(actor_of(request)), request)
 
     return [
-        _get("/", pages.index),
+        _get("/", _dated(desk, pages.index)),
         _get("/live", list_stream),
-        *_both("/inbox", pages.inbox),
-        *_both("/sessions", pages.index),
-        *_both("/spend", pages.spend),
+        *both("/inbox", pages.inbox),
+        *both("/sessions", pages.index),
+        *both("/spend", pages.spend),
         _get("/spend.csv", pages.spend),
-        *_both("/rules", pages.rules),
-        _get("/approvals/{id}/always", pages.always),
+        *both("/rules", pages.rules),
+        *both("/approvals/{id}/always", pages.always),
         _get("/patterns", patterns.endpoint(keys)),
-        *_both("/sessions/{id}", pages.session),
+        *both("/sessions/{id}", pages.session),
         _get("/sessions/{id}/live", session_stream),
         _get("/sessions/{id}/older", pages.older),
-        *_both("/sessions/{id}/promote", promoting.page),
+        *both("/sessions/{id}/promote", promoting.page),
         _get("/sessions/{id}/raw", beside.raw),
-        *_both("/sessions/{id}/{tab}", beside.tab),
+        *both("/sessions/{id}/{tab}", beside.tab),
         post("/sessions", acts.create),
         post("/sessions/{id}/promote", promoting.keep),
         post("/sessions/{id}/branch", acts.branch),
@@ -79,7 +84,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
 
 
 def _automation(desk: Desk, keys: Keys) -> list[Route]:
-    found, deeds = Automation(desk, keys), Deeds(desk)
+    found, deeds, both = Automation(desk, keys), Deeds(desk), partial(_both, desk)
     acts = (
         ("/effects/{id}", deeds.decide),
         ("/runs/{id}/cancel", deeds.cancel),
@@ -97,22 +102,22 @@ def _automation(desk: Desk, keys: Keys) -> list[Route]:
         ("/events/{event}/replay", deeds.replay),
     )
     return [
-        *_both("/runs", found.runs),
-        *_both("/runs/{id}", found.run),
-        *_both("/effects/{id}", found.effect),
-        *_both("/workflows", found.workflows),
-        *_both("/workflows/{name}", found.workflow),
-        *_both("/events", found.events),
-        *_both("/events/{event}", found.event),
+        *both("/runs", found.runs),
+        *both("/runs/{id}", found.run),
+        *both("/effects/{id}", found.effect),
+        *both("/workflows", found.workflows),
+        *both("/workflows/{name}", found.workflow),
+        *both("/events", found.events),
+        *both("/events/{event}", found.event),
         *(_post(path, act, keys) for path, act in acts),
     ]
 
 
 def _owners(desk: Desk, keys: Keys) -> list[Route]:
-    admin = Admin(desk, keys)
+    admin, both = Admin(desk, keys), partial(_both, desk)
     return [
-        *_both("/admin", admin.admin),
-        *_both("/agents", admin.agents),
+        *both("/admin", admin.admin),
+        *both("/agents", admin.agents),
         _post("/members", admin.add, keys),
         _post("/members/{name}/link", admin.link, keys),
         _post("/members/{name}/remove", admin.remove, keys),
@@ -120,12 +125,20 @@ def _owners(desk: Desk, keys: Keys) -> list[Route]:
     ]
 
 
-def _get(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+def _get(path: str, endpoint: Endpoint) -> Route:
     return Route(path, endpoint, methods=["GET"])
 
 
-def _both(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> list[Route]:
-    return [_get(f"{path}.json", endpoint), _get(path, endpoint)]
+def _both(desk: Desk, path: str, endpoint: Endpoint) -> list[Route]:
+    return [_get(f"{path}.json", endpoint), _get(path, _dated(desk, endpoint))]
+
+
+def _dated(desk: Desk, endpoint: Endpoint) -> Endpoint:
+    async def dated(request: Request) -> Response:
+        request.state.at = sessions.moment(desk)  # before anything is read: what comes later is told to the page
+        return await endpoint(request)
+
+    return dated
 
 
 def _post(path: str, act: forms.Act, keys: Keys) -> Route:
