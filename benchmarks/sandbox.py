@@ -8,8 +8,9 @@ import statistics
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from benchmarks.figures import Figure
 from handrail.gateway.server import Gateway

@@ -8,21 +8,24 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import ClassVar
+
+from msgspec.structs import replace
 
 from handrail.errors import InvalidInput
+from handrail.types import Veiled
 
 DEFAULT_PORT = 7171
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Veiled, frozen=True):
     """Everything a server can be told. Times are seconds, sizes bytes.
 
     Set a value in `config.toml` of the data directory, or as `HANDRAIL_<NAME>` in the environment (which wins).
     """
 
+    veiled: ClassVar = frozenset({"database"})
     data: Path
     """the data directory: database, workspaces, agents, logs"""
     host: str = "127.0.0.1"
@@ -53,7 +56,7 @@ class Config:
     """a turn is ended once its agent has made the same call with the same answer so often, running; 0 for never"""
     sandbox: str = "bubblewrap"
     """walls of a new session, unless it says otherwise"""
-    database: str = field(default="", repr=False)
+    database: str = ""
     """where state is kept: empty for a file in the data directory, or `postgresql://user:password@host/name`"""
     server_dead: float = 30.0
     """a server of the same database that was not heard of for this long is dead: another goes on with its runs"""
@@ -136,7 +139,7 @@ def keep_setting(data: Path, name: str, value: str) -> None:
 
 
 _CHOICES = {"approval_then": ("park", "deny", "escalate")}
-_TYPES = {item.name: item.type for item in fields(Config) if item.name != "data"}
+_TYPES = {name: Config.__annotations__[name] for name in Config.__struct_fields__ if name != "data"}
 
 
 def _apply(config: Config, table: Mapping[str, object], source: str) -> Config:
@@ -145,7 +148,7 @@ def _apply(config: Config, table: Mapping[str, object], source: str) -> Config:
         if name not in _TYPES:
             raise InvalidInput(f"{source}: {name}", value, f"known settings are {', '.join(sorted(_TYPES))}")
         changes[name] = _convert(name, value, source)
-    return replace(config, **changes)  # type: ignore[arg-type]  # each value was converted to its field's type
+    return replace(config, **changes)
 
 
 def _convert(name: str, value: object, source: str) -> object:

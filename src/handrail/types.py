@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import NewType, Protocol
+from typing import Any, ClassVar, NewType, Protocol
+
+from msgspec import Struct, field
 
 SessionId = NewType("SessionId", str)
 ApprovalId = NewType("ApprovalId", str)
@@ -23,6 +24,18 @@ Scope = NewType("Scope", str)
 
 Json = dict[str, object]
 """One JSON object as `json.loads` gives it."""
+
+
+class Veiled(Struct, frozen=True):
+    """A value that is printed without the fields in `veiled`: they hold secrets, and what is printed ends in logs."""
+
+    veiled: ClassVar[frozenset[str]] = frozenset()
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # rich prints by this where it prints a traceback's values
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in self.veiled]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
 
 def now() -> datetime:
@@ -106,8 +119,7 @@ class Permissions(StrEnum):
     DENY = "deny"  # reads are allowed, everything else is refused
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """A command whose exit status decides, run by Handrail inside the walls."""
 
     command: str
@@ -115,8 +127,7 @@ class Check:
     """seconds until it counts as failed"""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a handed-off session may use up; None is no limit."""
 
     turns: int | None = 20
@@ -133,8 +144,7 @@ class Period(StrEnum):
     MONTH = "month"
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """What the sessions of one scope may use up together in a period; None is no limit."""
 
     scope: Scope
@@ -146,8 +156,7 @@ class Budget:
     """time in which at least one of its sessions works; sessions side by side count once"""
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(Struct, frozen=True):
     """What was used up of a budget."""
 
     money: NanoUSD = NanoUSD(0)
@@ -155,8 +164,7 @@ class Used:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
+class Goal(Struct, frozen=True):
     """What a handed-off session must reach."""
 
     text: str
@@ -172,8 +180,7 @@ class Lasts(StrEnum):
     ALWAYS = "always"  # and in every later one of its repository
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One line of a session's log. `seq` counts from 1 without a gap within the session."""
 
     session: SessionId
@@ -184,8 +191,7 @@ class Event:
     turn: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Struct, frozen=True):
     """A command that ended. Output beyond the caller's limit is cut and `truncated` says so."""
 
     code: int

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.commands import members, sessions, workflows
 from handrail.commands.actor import NOBODY, OWNER, person

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.commands import agents
 from handrail.commands.actor import OWNER

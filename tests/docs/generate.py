@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import itertools
 from pathlib import Path
+
+from msgspec import structs
 
 from handrail import config, kinds
 from handrail.workflows import schema as workflow
@@ -38,9 +39,9 @@ def settings() -> str:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
             told[node.target.id] = ast.literal_eval(after.value)
     rows = [
-        f"| `{field.name}` | `HANDRAIL_{field.name.upper()}` | `{field.default}` | {told[field.name]} |"
-        for field in dataclasses.fields(config.Config)
-        if field.name != "data"
+        f"| `{name}` | `HANDRAIL_{name.upper()}` | `{default}` | {told[name]} |"
+        for name, default in structs.asdict(config.Config(data=Path())).items()
+        if name != "data"
     ]
     return (
         "# Settings\n\nIn `config.toml` of the data directory, or in the environment of the server, which wins. Times "

@@ -5,11 +5,11 @@ import json
 import logging
 import socket
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from handrail.errors import InvalidInput, NotFound, StorageFull
 from handrail.gateway import ModelCall, Provider, Wire

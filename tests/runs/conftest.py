@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.automation import EffectKind, EffectState, RunState, TaskState, TriggerKind, Trust
 from handrail.kinds import Kind
@@ -78,7 +79,7 @@ class Works:
         of = tuple(Target(str(path)) for path in targets) or (Target(str(self.house.repository)),)
         given = Plan("nightly", "0123456789ab", stages or (stage(),), of, trust=trust,
                      effects=(PlannedEffect(EffectKind.PULL_REQUEST, {"title": "Say Hello"}),))  # fmt: skip
-        return replace(given, **more)  # type: ignore[arg-type]
+        return replace(given, **more)
 
     async def begin(self, plan: Plan, trigger: TriggerKind = TriggerKind.MANUAL, **more: object) -> RunId:
         return await self.runs.begin(NewRun(plan=plan, trigger=trigger, by="alice", **more))  # type: ignore[arg-type]

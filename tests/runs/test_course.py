@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from handrail.automation import EffectState, TaskState, TriggerKind, Trust
 from handrail.notify import Occasion

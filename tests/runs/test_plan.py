@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from pydantic import ValidationError
+from msgspec import ValidationError
 
 from handrail.automation import EffectKind, Trust
 from handrail.runs.plan import Plan, PlannedEffect, Spread, Stage, Target, as_json, from_json

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.automation import TaskState
 from handrail.runs.likeness import grouped, likeness, normalised

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 
 from handrail.automation import EffectState, RunState, TaskState
 from handrail.commands.pushing import Pushing

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from handrail.automation import EffectState, TaskState, TriggerKind, Trust
 from handrail.errors import Conflict
@@ -61,7 +60,7 @@ async def test_runs_count_once_each_and_drift_lowers_it(works: Works) -> None:
     kept = replace(works.plan(), effects=())
 
     async def came(outcome: Outcome, trigger: TriggerKind = TriggerKind.MANUAL, **more: object) -> WorkflowRow:
-        plan = replace(kept, **more)  # type: ignore[arg-type]  # fields of a plan
+        plan = replace(kept, **more)
         assert (await works.ended(await works.begin(plan, trigger))).outcome is outcome
         return await rows.get(store, "nightly")
 

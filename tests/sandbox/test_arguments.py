@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.errors import InvalidInput, SandboxError
 from handrail.sandbox import ResourceLimits, Walls
@@ -103,7 +103,7 @@ def test_a_workspace_within_a_read_only_tree_is_mounted_after_it() -> None:
 )
 def test_walls_that_contradict_themselves(change: dict[str, object], said: str) -> None:
     with pytest.raises(SandboxError, match=said):
-        mounts(replace(WALLS, **change))  # type: ignore[arg-type]
+        mounts(replace(WALLS, **change))
 
 
 @pytest.mark.parametrize(

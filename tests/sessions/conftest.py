@@ -7,10 +7,11 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.agents.roster import Roster
 from handrail.config import Config
@@ -63,7 +64,7 @@ class House:
 
     async def new(self, **options: object) -> SessionId:
         given = NewSession(repository=self.repository, model=self.model)
-        return await self.sessions.create(replace(given, **options), "test")  # type: ignore[arg-type]
+        return await self.sessions.create(replace(given, **options), "test")
 
     async def say(self, session: SessionId, steps: Iterable[dict[str, object]], text: str = "") -> None:
         await self.sessions.prompt(session, prompt(list(steps), text), "test")
@@ -120,7 +121,7 @@ def open_house(tmp_path: Path, repository: Path, fake: FakeProvider) -> Open:
         parts = {
             name: settings.pop(name) for name in ("clock", "running", "tell", "settled", "vault") if name in settings
         }
-        config = replace(Config(data=tmp_path / "data"), **settings)  # type: ignore[arg-type]
+        config = replace(Config(data=tmp_path / "data"), **settings)
         providers = (
             Provider("anthropic", Wire.ANTHROPIC, fake.url, "house-key-5b21c9"),
             Provider("openai", Wire.OPENAI, f"{fake.url}/v1", "house-key-5b21c9"),

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from handrail.gateway import ModelCall
 from handrail.sessions import budgets
@@ -59,7 +58,7 @@ async def test_at_seven_tenths_of_the_nearest_limit_it_is_near(
     house: House, limits: Limits, used: dict[str, int], says: str | None
 ) -> None:
     mine, record = await allowance(house, limits)
-    record.row = replace(record.row, **used)  # type: ignore[arg-type]
+    record.row = replace(record.row, **used)
     mine.begin(anew=True)
     near = mine.near()
     assert near is None if says is None else says in str(near)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from handrail.errors import InvalidInput, NotFound
 from handrail.gateway import ModelCall, Provider, Wire

@@ -21,7 +21,7 @@ MEND: list[dict[str, object]] = [{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"
 # The server as far as it is needed to make a session; it dies at the moment at which the session has been written.
 SERVER = """
 import asyncio, os, signal, sys
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from handrail.sessions import supervisor
 from handrail.sessions.create import create

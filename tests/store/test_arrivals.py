@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.automation import ArrivalState
 from handrail.errors import Conflict, InvalidInput, NotFound

@@ -8,15 +8,15 @@ stays light: the own agent imports it in its own process.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from handrail.types import Json, StopReason
+from msgspec import Struct, field
+
+from handrail.types import Json, StopReason, Veiled
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """Where an agent finds its model: the gateway's door, and the session's token in place of a key."""
 
     url: str
@@ -27,21 +27,20 @@ class Endpoint:
     """what the provider behind it speaks: anthropic, openai or gemini; for agents that speak several"""
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(Veiled, frozen=True):
     """What an agent talks to its own vendor with instead: a copy of the user's login, to be put into one session."""
 
+    veiled: ClassVar = frozenset({"files", "env"})
     source: str
     """where it was found, for people: a path, or the name of a variable"""
-    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: Mapping[str, str] = field(default_factory=dict)
     """path relative to the session's private home → content"""
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
     """the agent's own choice where None"""
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """How to start one agent for one session: written to `home` first, then run."""
 
     argv: tuple[str, ...]
@@ -55,8 +54,7 @@ class Launch:
 # --- what an agent says during a turn; `raw` is the update as it came -------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """A piece of the agent's answer, or of its thinking."""
 
     text: str
@@ -64,8 +62,7 @@ class Text:
     message_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(Struct, frozen=True):
     """A file as it was and as it becomes; `old` is None for a new file."""
 
     path: str
@@ -73,8 +70,7 @@ class Diff:
     new: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolUpdate:
+class ToolUpdate(Struct, frozen=True):
     """What is known of one tool call after a `tool_call`, a `tool_call_update` or a permission request.
 
     Fields that the message did not carry are None: the driver folds updates of one `call_id` together.
@@ -92,8 +88,7 @@ class ToolUpdate:
     paths: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PlanEntry:
+class PlanEntry(Struct, frozen=True):
     """One step of the agent's plan."""
 
     text: str
@@ -101,15 +96,13 @@ class PlanEntry:
     priority: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The agent's plan, whole."""
 
     entries: tuple[PlanEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """How full the agent says its context window is, in tokens, and what it thinks it has cost so far (USD)."""
 
     used: int
@@ -117,8 +110,7 @@ class Context:
     cost_usd: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A failure that the agent told outside of the turn's result (Codex and Claude: `_meta.jetbrains.air`)."""
 
     title: str
@@ -126,8 +118,7 @@ class Failure:
     retrying: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(Struct, frozen=True):
     """An update that no face shows (modes, commands, titles, unknown kinds)."""
 
     kind: str
@@ -137,8 +128,7 @@ class Other:
 Update = Text | ToolUpdate | Plan | Context | Failure | Other
 
 
-@dataclass(frozen=True, slots=True)
-class PermissionOption:
+class PermissionOption(Struct, frozen=True):
     """One answer that the agent offers."""
 
     id: str
@@ -147,16 +137,14 @@ class PermissionOption:
     """ACP's kind: allow_once, allow_always, reject_once, reject_always"""
 
 
-@dataclass(frozen=True, slots=True)
-class PermissionRequest:
+class PermissionRequest(Struct, frozen=True):
     """The agent asks before it acts."""
 
     call: ToolUpdate
     options: tuple[PermissionOption, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TurnResult:
+class TurnResult(Struct, frozen=True):
     """How a prompt ended. `error` is set whenever the turn must not count as work, however the agent dressed it."""
 
     stop_reason: StopReason
@@ -166,8 +154,7 @@ class TurnResult:
     usage: Json | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """What the agent advertised at the handshake (advertised, not tried)."""
 
     name: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from handrail.agents import Capabilities, PermissionRequest, Update
 from handrail.agents.link import AcpLink
@@ -32,8 +33,7 @@ Start = Callable[[], Awaitable[Running]]
 End = Callable[[Running], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Struct, frozen=True):
     """One capability: what the agent says of it, and what came of trying it. None: nothing said, or not tried."""
 
     name: str
@@ -42,8 +42,7 @@ class Tried:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(Struct, frozen=True):
     """What the check of one agent found. `ok`: it can be used; `seconds` until its session was open."""
 
     name: str

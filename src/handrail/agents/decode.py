@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from handrail.agents import (
     Capabilities,
@@ -69,8 +70,7 @@ def sentence(value: object, limit: int = 500) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-@dataclass(slots=True)
-class _Stream:
+class _Stream(Struct):
     """The output of one command as it grows."""
 
     parts: list[str] = field(default_factory=list)

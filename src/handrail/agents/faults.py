@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.agents import Failure
 from handrail.agents.decode import dig, sentence
@@ -49,8 +50,7 @@ _WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What went wrong, in one sentence, and its kind: auth, limit, provider, protocol or agent."""
 
     text: str

@@ -16,8 +16,9 @@ import sysconfig
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 import handrail
 from handrail.agents.decode import sentence
@@ -31,8 +32,7 @@ INSTALL_PATIENCE = 1200.0
 NPM_FLAGS = ("--no-fund", "--no-audit", "--no-progress", "--loglevel=error", "--save-exact", "--omit=dev")
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(Struct, frozen=True):
     """An agent that can be started. `prefix` is its folder; `read_only` must be visible inside the walls."""
 
     prefix: Path

@@ -11,7 +11,8 @@ import contextlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.agents import OnRaw
 from handrail.types import Json
@@ -23,8 +24,7 @@ _CHUNK = 1 << 16
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The parameters of a request from the agent with the request's id, which the SDK keeps to itself."""
 
     id: object

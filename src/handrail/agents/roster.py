@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from handrail.agents import Endpoint, Launch, Login
 from handrail.agents.catalogue import catalogue, get, launch

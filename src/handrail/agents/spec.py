@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from handrail.agents import PermissionOption
 from handrail.types import Json
@@ -34,8 +35,7 @@ class Load(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Struct, frozen=True):
     """The pinned package of an agent; `check` is a file under its prefix that proves a whole installation."""
 
     registry: Registry
@@ -48,8 +48,7 @@ class Package:
     """the one minor version of Python that it runs on"""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """The mode in which the agent asks for everything."""
 
     how: AskHow = AskHow.ENVIRONMENT
@@ -61,24 +60,21 @@ class Ask:
     the asking mode would keep commands from running"""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True):
     """How a session is brought back. `trusted`: the agent was seen to refuse an id that it does not know."""
 
     how: Load = Load.NONE
     trusted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """Option ids to answer with, best first; the first option of the right kind where none of them is offered."""
 
     allow: tuple[str, ...] = ()
     reject: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LoginSpec:
+class LoginSpec(Struct, frozen=True):
     """Where the agent's own program keeps a login, and what a session with a copy of it needs.
 
     Keys of the JSON inside a file are written with dots, such as `tokens.access_token`.
@@ -108,8 +104,7 @@ class LoginSpec:
     """in place of entries of the agent's `files`"""
 
 
-@dataclass(frozen=True, slots=True)
-class UntrustedSpec:
+class UntrustedSpec(Struct, frozen=True):
     """What keeps an agent from reading settings in a work tree whose ref is not trusted, on top of their absence."""
 
     before: Mapping[str, str] = field(default_factory=dict)
@@ -118,8 +113,7 @@ class UntrustedSpec:
     """`_meta` of the requests that open its session"""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorPattern:
+class ErrorPattern(Struct, frozen=True):
     """How an error shows in the text of a turn that ends as if all were well."""
 
     pattern: re.Pattern[str]
@@ -127,8 +121,7 @@ class ErrorPattern:
     """auth, limit, provider, agent"""
 
 
-@dataclass(frozen=True, slots=True)
-class AgentSpec:
+class AgentSpec(Struct, frozen=True):
     """One agent of the catalogue.
 
     `command`, `env` and `files` are templates: `{url}`, `{token}`, `{model}`, `{home}`, `{prefix}` (the installed

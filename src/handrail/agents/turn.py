@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from handrail.agents import Failure, Plan, Text, ToolUpdate, TurnResult, Update, faults
 from handrail.agents.decode import dig, failure, text
@@ -24,8 +24,7 @@ _STOP_REASONS = {
 }
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(Struct):
     """A prompt under way. `broken` is an exception of our own side that the prompt must end with."""
 
     spec: AgentSpec

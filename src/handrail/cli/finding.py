@@ -15,10 +15,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+from msgspec import Struct
 
 from handrail.cli.clean import one_line
 from handrail.cli.keeper import USAGE_ERROR
@@ -38,8 +38,7 @@ class Misconfigured(Unavailable):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Where a server listens, as its `server.json` tells."""
 
     pid: int

@@ -11,8 +11,9 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TextIO
+
+from msgspec import Struct
 
 from handrail.cli.clean import clean, one_line, reveal
 
@@ -30,8 +31,7 @@ DIFF_LINES = 12
 _DIFF_BOUND = 4000  # lines of old and new together: difflib is quadratic at its worst
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A piece of text in one style of `STYLES`."""
 
     text: str

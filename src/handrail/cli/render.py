@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from handrail.cli.clean import clean, one_line, reveal, split_open
 from handrail.cli.layout import (
@@ -30,8 +31,7 @@ from handrail.types import SCRIPTED
 Data = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(Struct, frozen=True):
     """The signs in front of lines; `ASCII` is for terminals that cannot show the others."""
 
     tool: str = "●"
@@ -48,8 +48,7 @@ UNICODE = Glyphs()
 ASCII = Glyphs(tool="*", good="ok", bad="FAILED", turn="--", doing="->", open="o", dot="-")
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """Text that goes on where the last one stopped, without a line end of its own."""
 
     text: str
@@ -59,8 +58,7 @@ class Stream:
 Out = Line | Stream
 
 
-@dataclass(slots=True)
-class _Call:
+class _Call(Struct):
     title: str = ""
     tool: str = ""
     diffs: list[Data] = field(default_factory=list)

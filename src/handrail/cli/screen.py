@@ -10,10 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from msgspec import Struct
 from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory
@@ -24,15 +24,13 @@ from handrail.cli.render import ASCII, UNICODE, Glyphs, Out, Stream
 from handrail.errors import InvalidInput
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
+class Typed(Struct, frozen=True):
     """A line that a person, or a pipe, gave."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupt:
+class Interrupt(Struct, frozen=True):
     """Ctrl-C, and when it came (`time.monotonic`): what it is compared with may be handled much later."""
 
     at: float

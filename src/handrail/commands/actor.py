@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from handrail.errors import Forbidden
 from handrail.identity import YOU
@@ -54,8 +55,7 @@ _OF = {Role.OWNER: frozenset(Permission), Role.MEMBER: _OF_MEMBERS}
 OWNERS = "an owner can: that is who started this server, and whom `handrail members` lists as owner"
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """Who asks. `name` is what the log says after "by"."""
 
     name: str

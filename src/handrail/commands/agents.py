@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.agents import check as trial
 from handrail.agents.check import CheckReport
@@ -16,8 +17,7 @@ from handrail.commands.trial import stage
 from handrail.errors import MissingPart
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """An agent of the catalogue, and what was found of it on this machine."""
 
     spec: AgentSpec
@@ -41,8 +41,7 @@ class Known:
         return self.found is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """An agent as it was installed; `seconds` is what it took."""
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from handrail.commands import values
 from handrail.commands.actor import OWNERS, Actor, Permission, authorise
@@ -26,8 +26,7 @@ async def waiting(desk: Desk, actor: Actor, *, only_open: bool = True) -> list[A
     return await rows.everywhere(desk.store, only_open=only_open, by=actor.only)
 
 
-@dataclass(frozen=True, slots=True)
-class Always:
+class Always(Struct, frozen=True):
     """The rules of an answer that lasts, and what they would have allowed of what was asked before in the session."""
 
     rules: tuple[str, ...]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
+
+from msgspec import Struct
 
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
@@ -31,8 +32,7 @@ PACE = 7
 _MODEL = re.compile(r"[^\x00-\x20\x7f]{1,200}")
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A budget and what is used of it in the period under way."""
 
     budget: Budget
@@ -41,8 +41,7 @@ class Shown:
     """no call leaves any more, until it is set anew or its next period begins"""
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """What a month comes to, in nano-dollars: spent so far, the pace of a day, and what is expected at its end."""
 
     month: int

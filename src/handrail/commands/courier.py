@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import logging
 import random
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from handrail.automation import EffectState
 from handrail.clean import one_line

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from handrail.agents.roster import Roster
 from handrail.commands.courier import Courier
@@ -27,8 +28,7 @@ from handrail.triggers.sources import Sources
 from handrail.triggers.ticker import Ticker
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """The server as it runs now."""
 
     version: str
@@ -40,8 +40,7 @@ class Running:
     """ask it to end, in order and soon"""
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What acts work with."""
 
     config: Config

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
@@ -41,8 +43,7 @@ class Taken(StrEnum):
     REPLIED = "replied"  # a handshake, of which nothing is kept
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """What became of a request from outside."""
 
     taken: Taken
@@ -50,8 +51,7 @@ class Receipt:
     reply: Json | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A source as it may be shown."""
 
     name: str
@@ -60,8 +60,7 @@ class Source:
     settings: Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """What came, or would come, of putting an event to a workflow.
 
     Args:

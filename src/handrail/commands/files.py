@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
@@ -16,8 +17,7 @@ from handrail.workspaces.browse import File, Folder
 from handrail.workspaces.layout import results_of
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """What stands at a path, in the snapshot after which turn."""
 
     session: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
@@ -20,8 +21,7 @@ from handrail.types import Json, now
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A forge as it may be shown."""
 
     name: str
@@ -33,8 +33,7 @@ class Listed:
     """token, app or none"""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """What a person says of a forge."""
 
     kind: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
@@ -16,8 +17,7 @@ from handrail.store.members import MemberRow
 from handrail.types import ApprovalId, Role
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A member as they may be shown. `invited` is until when their link lets them in; None where there is none."""
 
     name: str
@@ -29,8 +29,7 @@ class Listed:
     invited: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Invited:
+class Invited(Struct, frozen=True):
     """A member, and the link that lets them in once."""
 
     member: Listed

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
@@ -13,8 +14,7 @@ from handrail.store import outbox
 from handrail.store.outbox import OutboxRow
 
 
-@dataclass(frozen=True, slots=True)
-class Channels:
+class Channels(Struct, frozen=True):
     """The channels, where they are set up, and the last messages, the newest first."""
 
     file: Path

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from handrail.automation import EffectKind
 from handrail.commands.forge_shelf import ForgeShelf

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.automation import EffectState
 from handrail.commands import values, workflows
@@ -27,8 +28,7 @@ from handrail.workspaces.git import Home, attempt
 SOURCE = "session"
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A draft, where it belongs, and the workflow that it was kept as."""
 
     promoted: Promoted

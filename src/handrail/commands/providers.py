@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
@@ -24,8 +25,7 @@ _ADDRESSES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A provider as it may be shown."""
 
     name: str

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import takewhile
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.automation import EffectState, RunState, TriggerKind, Trust
 from handrail.commands import values
@@ -50,8 +52,7 @@ _LAST = re.compile(r"last:(\d{1,4})")
 _SPLIT = re.compile(r"[,\s]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What to rehearse on: `commits` or `events`, each `last:N` or names with commas between."""
 
     commits: str | None = None
@@ -61,8 +62,7 @@ class Wanted:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsed:
+class Rehearsed(Struct, frozen=True):
     """A version with its rehearsal."""
 
     workflow: str

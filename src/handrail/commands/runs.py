@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.automation import RunState, TaskState
 from handrail.commands import unseen, values
@@ -34,8 +36,7 @@ RowT = TypeVar("RowT", RunRow, TaskRow)
 Counts = Mapping[tuple[TaskState, Outcome | None], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A run in a list."""
 
     row: RunRow
@@ -44,8 +45,7 @@ class Listed:
     """calls whose price nobody knows: what it cost is more than the row says"""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """A task, with what it made and what it did outside."""
 
     row: TaskRow
@@ -55,8 +55,7 @@ class Task:
     unpriced: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A run with all of its tasks."""
 
     row: RunRow

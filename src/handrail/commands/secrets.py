@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.commands import values
 from handrail.commands.actor import Actor, Permission, authorise
@@ -28,8 +29,7 @@ _OURS = re.compile(r"LD_.*|HANDRAIL.*|.*_PROXY|PATH|HOME|LANG|TERM|TMPDIR|SHELL|
 """variables that mean something to programs inside, or to us"""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A secret as it may be shown."""
 
     name: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.automation import TaskState
 from handrail.commands import unseen, values
@@ -31,8 +32,7 @@ MOST_SCOPES = 20
 LONGEST_PLACE = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A session as a caller words it: nothing is checked yet. With `prompt` it starts, with `goal` it is handed off."""
 
     repository: str
@@ -56,8 +56,7 @@ class Wanted:
     goal: values.GoalSpec | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A session as a face shows it: its row, and what stands beside it."""
 
     row: SessionRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import ClassVar
 
 from handrail.errors import InvalidInput
 from handrail.gateway import Provider, Wire, environment
@@ -12,17 +12,18 @@ from handrail.gateway.keys import unseal
 from handrail.gateway.providers import Providers, validate
 from handrail.store import providers as rows
 from handrail.store.engine import Store
+from handrail.types import Veiled
 
 LOG = logging.getLogger("handrail.providers")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Shelf:
+class Shelf(Veiled, frozen=True):
     """The providers at hand.
 
     `registry` is what the gateway reads; `master` opens stored keys; `environment` are those that the variables name.
     """
 
+    veiled: ClassVar = frozenset({"master", "environment", "registry"})
     registry: Providers
     master: bytes
     environment: Mapping[str, Provider]

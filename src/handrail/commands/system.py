@@ -7,9 +7,10 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.agents import look
@@ -25,8 +26,7 @@ LOW_SPACE = 1 << 30
 _KIB = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """How the server is."""
 
     version: str
@@ -43,8 +43,7 @@ class Status:
     """those of the database, where it can have several"""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that was looked at; `mend` says what to do where it is not well."""
 
     name: str

@@ -8,8 +8,9 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from handrail.agents import Endpoint, Launch
 from handrail.commands.desk import Desk
@@ -21,8 +22,7 @@ TOKEN = "no-session"  # noqa: S105  # the gateway knows none of that name, so th
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """An open box, and how the agent is started in it."""
 
     desk: Desk

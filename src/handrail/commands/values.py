@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from handrail.errors import InvalidInput
 from handrail.types import Check, Goal, Limits, NanoUSD
@@ -28,8 +29,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True)
-class GoalSpec:
+class GoalSpec(Struct, frozen=True):
     """A goal as a caller words it: not checked yet. `budget_usd` is a decimal number as text."""
 
     text: str

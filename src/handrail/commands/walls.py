@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.errors import HandrailError, MissingPart
 from handrail.sandbox import Backend, Guarantee
@@ -15,8 +16,7 @@ LOG = logging.getLogger("handrail.walls")
 PROBING = "probing"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """What one kind of walls was measured to hold. `detail` is `probing` until that is known, or why it cannot be."""
 
     kind: SandboxKind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from handrail.automation import TriggerKind, Trust
 from handrail.commands import rehearsal, values
@@ -36,8 +37,7 @@ MOST_NEXT = 100
 MOST_FILES = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A workflow as it may be shown.
 
     Args:
@@ -70,8 +70,7 @@ class Listed:
         return "" if self.workflow is None else starts(self.workflow)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A workflow with its text and its latest ticks."""
 
     listed: Listed
@@ -81,16 +80,14 @@ class Shown:
     ticks: tuple[TickRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """One file that is brought in: its name, for what is told of it, and its text."""
 
     name: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Synced:
+class Synced(Struct, frozen=True):
     """What became of one file, or of a workflow whose file is gone."""
 
     file: str
@@ -100,16 +97,14 @@ class Synced:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """A run that was begun, and how many tasks it has."""
 
     run: RunId
     tasks: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(Struct, frozen=True):
     text: str
     source: str
     origin: str | None

@@ -8,15 +8,18 @@ inside ever holds. What it must withstand is told in `docs/explanation/egress.md
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct, field
+
+from handrail.types import Veiled
 
 BROKERS = ".broker.internal"
 """what a broker's name inside the walls ends in (`internal` is reserved for private use by ICANN)"""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class HostPort:
+class HostPort(Struct, frozen=True, order=True):
     """A place that may be reached.
 
     `host` is a lower-case name without a trailing dot, `*.` and a name for everything below that name, or an address
@@ -30,26 +33,25 @@ class HostPort:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(Struct, frozen=True):
     """One thing that a broker lets through: a method (`*` is any) on paths at or below `path`."""
 
     method: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
+class Broker(Veiled, frozen=True):
     """An upstream that the proxy calls itself, with a secret.
 
     Inside, `http://<name>.broker.internal/x` means `<upstream>/x`. Whatever `header` holds there is replaced.
     """
 
+    veiled: ClassVar = frozenset({"secret"})
     name: str
     upstream: str
     """base URL, `https://host[:port][/path]`; http only where a test or a closed network wants it"""
     header: str
-    secret: str = field(repr=False)
+    secret: str
     scheme: str = ""
     """what stands before the secret in the header, such as `Bearer`"""
     permits: tuple[Permit, ...] = (Permit("*", "/"),)
@@ -60,8 +62,7 @@ class Broker:
         return f"{self.scheme} {self.secret}" if self.scheme else self.secret
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Caps on one door; bytes, counts and seconds."""
 
     head_bytes: int = 32 << 10
@@ -88,8 +89,7 @@ Judge = Callable[[HostPort], Awaitable[str | None]]
 """Answers whether a place may be reached, now: None lets it pass, a sentence says why not. It may take its time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """What one session may reach. Empty rules allow nothing."""
 
     hosts: frozenset[HostPort] = frozenset()
@@ -109,8 +109,7 @@ class Verdict(StrEnum):
     ENDED = "ended"  # an allowed connection is over, with the bytes that it moved
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """One attempt to reach something, and what was decided.
 
     `host` is empty and `port` 0 where the attempt was no request at all; `bytes` passed both ways until now.

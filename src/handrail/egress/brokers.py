@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from handrail.egress import BROKERS, Broker, HostPort, Refused, names
 from handrail.egress.heads import Field, Head
@@ -16,8 +17,7 @@ _AMBIGUOUS = re.compile(r"(?i)%(?:2e|2f|5c|25|00)|//|/\.\.?(?:/|$)|;")
 """spellings that an upstream may read as another path than a prefix check does"""
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(Struct, frozen=True):
     """Where a request to a broker goes."""
 
     place: HostPort

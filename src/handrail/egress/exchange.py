@@ -7,9 +7,9 @@ is treated alike. One request a connection; nothing is upgraded.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 import h11
+from msgspec import Struct
 
 from handrail.egress import Limits, Refused, Verdict
 from handrail.egress.brokers import Scrubber
@@ -19,8 +19,7 @@ from handrail.egress.meter import PIECE, Meter
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """A request as it leaves: `fields` without host and framing."""
 
     host: str

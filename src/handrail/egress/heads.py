@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.egress import HostPort, Refused, names
 
@@ -29,8 +30,7 @@ _KEPT = frozenset({"content-length", "content-type", "authorization", "cookie", 
 Field = tuple[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """A request's first line and fields; `raw` is what was read, to its empty line."""
 
     method: str

@@ -8,15 +8,16 @@ killed in the midst of it repeats nothing, `faults` are the ways in which it can
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct, field
 
 from handrail.automation import EffectKind
 from handrail.forges.effects import Effect
-from handrail.types import Json
+from handrail.types import Json, Veiled
 
 __all__ = ["Checked", "Effect", "Forge", "ForgeKind", "News", "Push", "Receipt", "Remote"]
 
@@ -30,19 +31,18 @@ class ForgeKind(StrEnum):
     GIT = "git"  # a bare repository, reached by path or URL
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(Veiled, frozen=True):
     """Where git pushes to.
 
     `settings` are git settings for the environment of that one process; they may hold a credential and are never shown.
     """
 
+    veiled: ClassVar = frozenset({"settings"})
     url: str
-    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Proof that an effect was carried out."""
 
     kind: EffectKind
@@ -56,8 +56,7 @@ class Receipt:
     """it was there before this try: an earlier one had been cut off before it could be recorded"""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """What a look at the credential found."""
 
     login: str
@@ -72,8 +71,7 @@ class Checked:
     """when the credential ends; None where it does not, or the forge does not tell"""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Struct, frozen=True):
     """What a look at a repository found.
 
     Args:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.errors import ForgeError, InvalidInput
 from handrail.forges import Forge, Push, Receipt, faults
 from handrail.forges import effects as e
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How long to go on trying. Times are seconds."""
 
     tries: int = 4

@@ -1,7 +1,7 @@
 """Effects as values: what an act on the outside world says, whoever proposes it and wherever it is carried out.
 
 `parse` reads one from JSON with a sentence for each thing that cannot be used; `as_json` writes it; `schema` describes
-it for tools. The three follow the dataclasses below and nothing else.
+it for tools. The three follow the classes below and nothing else.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+from msgspec import Struct, to_builtins
 
 from handrail.automation import EffectKind
 from handrail.errors import InvalidInput
@@ -31,161 +32,157 @@ _MARKER = re.compile(r"<!--\s*handrail:[^>]{0,200}-->", re.IGNORECASE)
 _BEGINS = re.compile(r"<!--\s*handrail:", re.IGNORECASE)
 
 
-def _say(means: str, limit: int = 0, *, of: str = "", **more: Any) -> Any:
+class Says(NamedTuple):
     """A field: what it means, the most characters, and the form of its text."""
-    return field(metadata={"means": means, "limit": limit, "of": of, "empty": "default" in more}, **more)
+
+    means: str
+    limit: int = 0
+    of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(Struct, frozen=True):
     """Bring a branch to a commit."""
 
     kind: ClassVar[EffectKind] = EffectKind.PUSH
-    repository: str = _say("owner/name at the forge", 300, of="repository")
-    branch: str = _say("the branch", 200, of="branch")
-    commit: str = _say("the commit, as a full id", 64, of="commit")
-    expected: str | None = _say(
-        "the commit that the branch is at now; leave out for a new branch", 64, of="commit", default=None
-    )
-    replaces: tuple[str, ...] = _say(
-        "other commits that the branch may be at: nothing of anybody's is lost", 64, of="commit", default=()
-    )
+    repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
+    branch: Annotated[str, Says("the branch", 200, of="branch")]
+    commit: Annotated[str, Says("the commit, as a full id", 64, of="commit")]
+    expected: Annotated[
+        str | None, Says("the commit that the branch is at now; leave out for a new branch", 64, of="commit")
+    ] = None
+    replaces: Annotated[
+        tuple[str, ...], Says("other commits that the branch may be at: nothing of anybody's is lost", 64, of="commit")
+    ] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
+class PullRequest(Struct, frozen=True):
     """Open a pull request (a merge request at GitLab), or bring the open one of the same branches up to date."""
 
     kind: ClassVar[EffectKind] = EffectKind.PULL_REQUEST
-    repository: str = _say("owner/name at the forge", 300, of="repository")
-    head: str = _say("the branch with the change", 200, of="branch")
-    base: str = _say("the branch that it is to go into", 200, of="branch")
-    title: str = _say("one line", 250)
-    body: str = _say("what was changed and why, in Markdown", BODY, default="")
-    draft: bool = _say("whether it is a draft", default=False)
-    commit: str | None = _say(
-        "the commit to push to the head branch before; leave out if it is there", 64, of="commit", default=None
-    )
-    expected: str | None = _say(
-        "the commit that the head branch is at now; leave out for a new branch", 64, of="commit", default=None
-    )
-    replaces: tuple[str, ...] = _say(
-        "other commits that the head branch may be at: nothing of anybody's is lost", 64, of="commit", default=()
-    )
+    repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
+    head: Annotated[str, Says("the branch with the change", 200, of="branch")]
+    base: Annotated[str, Says("the branch that it is to go into", 200, of="branch")]
+    title: Annotated[str, Says("one line", 250)]
+    body: Annotated[str, Says("what was changed and why, in Markdown", BODY)] = ""
+    draft: Annotated[bool, Says("whether it is a draft")] = False
+    commit: Annotated[
+        str | None, Says("the commit to push to the head branch before; leave out if it is there", 64, of="commit")
+    ] = None
+    expected: Annotated[
+        str | None, Says("the commit that the head branch is at now; leave out for a new branch", 64, of="commit")
+    ] = None
+    replaces: Annotated[
+        tuple[str, ...],
+        Says("other commits that the head branch may be at: nothing of anybody's is lost", 64, of="commit"),
+    ] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """Comment on an issue or pull request."""
 
     kind: ClassVar[EffectKind] = EffectKind.COMMENT
-    repository: str = _say("owner/name at the forge", 300, of="repository")
-    number: int = _say("number of the issue or pull request")
-    body: str = _say("the comment, in Markdown", BODY)
-    on_pull_request: bool = _say("whether the number is a pull request's (GitLab counts the two apart)", default=False)
+    repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
+    number: Annotated[int, Says("number of the issue or pull request")]
+    body: Annotated[str, Says("the comment, in Markdown", BODY)]
+    on_pull_request: Annotated[bool, Says("whether the number is a pull request's (GitLab counts the two apart)")] = (
+        False
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class LineComment:
+class LineComment(Struct, frozen=True):
     """A comment on one line of the changed file."""
 
-    path: str = _say("path of the file", 1000)
-    line: int = _say("line number in the new file")
-    body: str = _say("the comment, in Markdown", BODY)
+    path: Annotated[str, Says("path of the file", 1000)]
+    line: Annotated[int, Says("line number in the new file")]
+    body: Annotated[str, Says("the comment, in Markdown", BODY)]
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(Struct, frozen=True):
     """Review a pull request."""
 
     kind: ClassVar[EffectKind] = EffectKind.REVIEW
-    repository: str = _say("owner/name at the forge", 300, of="repository")
-    number: int = _say("number of the pull request")
-    commit: str = _say("the head that was reviewed, as a full id", 64, of="commit")
-    body: str = _say("the verdict in words, in Markdown", BODY)
-    verdict: str = _say("comment, approve or request_changes", 20, of="verdict", default="comment")
-    comments: tuple[LineComment, ...] = _say("comments on lines", default=())
+    repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
+    number: Annotated[int, Says("number of the pull request")]
+    commit: Annotated[str, Says("the head that was reviewed, as a full id", 64, of="commit")]
+    body: Annotated[str, Says("the verdict in words, in Markdown", BODY)]
+    verdict: Annotated[str, Says("comment, approve or request_changes", 20, of="verdict")] = "comment"
+    comments: Annotated[tuple[LineComment, ...], Says("comments on lines")] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Struct, frozen=True):
     """Add and remove labels of an issue or pull request."""
 
     kind: ClassVar[EffectKind] = EffectKind.LABEL
-    repository: str = _say("owner/name at the forge", 300, of="repository")
-    number: int = _say("number of the issue or pull request")
-    add: tuple[str, ...] = _say("labels to add", 50, default=())
-    remove: tuple[str, ...] = _say("labels to remove", 50, default=())
-    on_pull_request: bool = _say("whether the number is a pull request's (GitLab counts the two apart)", default=False)
+    repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
+    number: Annotated[int, Says("number of the issue or pull request")]
+    add: Annotated[tuple[str, ...], Says("labels to add", 50)] = ()
+    remove: Annotated[tuple[str, ...], Says("labels to remove", 50)] = ()
+    on_pull_request: Annotated[bool, Says("whether the number is a pull request's (GitLab counts the two apart)")] = (
+        False
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """Set the status of a commit."""
 
     kind: ClassVar[EffectKind] = EffectKind.STATUS
-    repository: str = _say("owner/name at the forge", 300, of="repository")
-    commit: str = _say("the commit, as a full id", 64, of="commit")
-    context: str = _say("name of the status, such as handrail/review", 100)
-    state: str = _say("pending, success, failure or error", 10, of="state")
-    description: str = _say("one short line", 140, default="")
-    url: str | None = _say("where a person can see more", 2000, default=None)
+    repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
+    commit: Annotated[str, Says("the commit, as a full id", 64, of="commit")]
+    context: Annotated[str, Says("name of the status, such as handrail/review", 100)]
+    state: Annotated[str, Says("pending, success, failure or error", 10, of="state")]
+    description: Annotated[str, Says("one short line", 140)] = ""
+    url: Annotated[str | None, Says("where a person can see more", 2000)] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Merge:
+class Merge(Struct, frozen=True):
     """Merge a pull request at the head that was looked at."""
 
     kind: ClassVar[EffectKind] = EffectKind.MERGE
-    repository: str = _say("owner/name at the forge", 300, of="repository")
-    number: int = _say("number of the pull request")
-    head: str = _say("the head to merge, as a full id; another one is refused", 64, of="commit")
-    method: str = _say("merge, squash or rebase", 10, of="method", default="merge")
+    repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
+    number: Annotated[int, Says("number of the pull request")]
+    head: Annotated[str, Says("the head to merge, as a full id; another one is refused", 64, of="commit")]
+    method: Annotated[str, Says("merge, squash or rebase", 10, of="method")] = "merge"
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
+class Issue(Struct, frozen=True):
     """Open an issue."""
 
     kind: ClassVar[EffectKind] = EffectKind.ISSUE
-    repository: str = _say("owner/name at the forge", 300, of="repository")
-    title: str = _say("one line", 250)
-    body: str = _say("what is to be done, in Markdown", BODY, default="")
-    labels: tuple[str, ...] = _say("labels", 50, default=())
+    repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
+    title: Annotated[str, Says("one line", 250)]
+    body: Annotated[str, Says("what is to be done, in Markdown", BODY)] = ""
+    labels: Annotated[tuple[str, ...], Says("labels", 50)] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """Tell people over a channel of notify.toml."""
 
     kind: ClassVar[EffectKind] = EffectKind.MESSAGE
-    channel: str = _say("name of the channel", 100)
-    title: str = _say("one line", 250)
-    text: str = _say("the message", 10_000)
+    channel: Annotated[str, Says("name of the channel", 100)]
+    title: Annotated[str, Says("one line", 250)]
+    text: Annotated[str, Says("the message", 10_000)]
 
 
-@dataclass(frozen=True, slots=True)
-class Webhook:
+class Webhook(Struct, frozen=True):
     """Call a webhook that notify.toml names."""
 
     kind: ClassVar[EffectKind] = EffectKind.WEBHOOK
-    channel: str = _say("name of the channel of kind webhook", 100)
-    title: str = _say("one line", 250)
-    text: str = _say("what is sent", 10_000)
+    channel: Annotated[str, Says("name of the channel of kind webhook", 100)]
+    title: Annotated[str, Says("one line", 250)]
+    text: Annotated[str, Says("what is sent", 10_000)]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """Publish a report: a page that Handrail keeps and shows."""
 
     kind: ClassVar[EffectKind] = EffectKind.REPORT
-    title: str = _say("one line", 250)
-    body: str = _say("the report, in Markdown", 200_000)
+    title: Annotated[str, Says("one line", 250)]
+    body: Annotated[str, Says("the report, in Markdown", 200_000)]
 
 
 Effect = Push | PullRequest | Comment | Review | Label | Status | Merge | Issue | Message | Webhook | Report
 KINDS: Mapping[EffectKind, type[Effect]] = {item.kind: item for item in typing.get_args(Effect)}
-AT_FORGE = frozenset(kind for kind, item in KINDS.items() if "repository" in {part.name for part in fields(item)})
+AT_FORGE = frozenset(kind for kind, item in KINDS.items() if "repository" in item.__struct_fields__)
 """kinds that a forge carries out; the others are Handrail's own"""
 
 _FORMS: dict[str, tuple[str, ...]] = {
@@ -211,12 +208,12 @@ def parse(kind: str, given: Mapping[str, object]) -> Effect:
 
 def as_json(effect: Effect) -> Json:
     """The effect as JSON; `parse` reads it again."""
-    return typing.cast("Json", json.loads(json.dumps(asdict(effect))))
+    return typing.cast("Json", json.loads(json.dumps(to_builtins(effect))))
 
 
 def digest(effect: Effect) -> str:
     """SHA-256 of kind and content: two effects that say the same have the same."""
-    said = json.dumps([effect.kind, asdict(effect)], sort_keys=True, ensure_ascii=False)
+    said = json.dumps([effect.kind, to_builtins(effect)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -245,39 +242,44 @@ def marked(body: str, key: str) -> str:
     return f"{plain}\n\n{marker(key)}" if plain else marker(key)
 
 
-def _hints(item: type) -> dict[str, Any]:
-    return typing.get_type_hints(item)
+class _Part(NamedTuple):
+    """A field as it is read: its type, what is said of it, whether it must be given."""
+
+    hint: Any
+    told: Says
+    required: bool
+
+
+def _parts(item: type[Struct]) -> Mapping[str, _Part]:
+    hints, names = typing.get_type_hints(item, include_extras=True), item.__struct_fields__
+    needed = len(names) - len(item.__struct_defaults__)  # those without a default stand first
+    return {
+        name: _Part(hints[name].__origin__, hints[name].__metadata__[0], number < needed)
+        for number, name in enumerate(names)
+    }
 
 
 def _read(item: type[Any], given: Mapping[str, object], where: str) -> Any:
-    known = {part.name: part for part in fields(item)}
+    known, values = _parts(item), {}
     for name in given:
         if name not in known:
             raise InvalidInput(f"{where}{name}", given[name], f"known fields are {', '.join(known)}")
-    hints, values = _hints(item), {}
     for name, part in known.items():
-        if name not in given or (given[name] is None and type(None) in typing.get_args(hints[name])):
-            continue
-        values[name] = _value(hints[name], given[name], f"{where}{name}", part.metadata)
-    try:
-        return item(**values)
-    except TypeError as error:
-        missing = next(name for name in known if name not in values and _required(known[name]))
-        raise InvalidInput(f"{where}{missing}", None, "give this field") from error
+        if name in given and (given[name] is not None or type(None) not in typing.get_args(part.hint)):
+            values[name] = _value(part.hint, given[name], f"{where}{name}", part)
+        elif part.required:
+            raise InvalidInput(f"{where}{name}", None, "give this field")
+    return item(**values)
 
 
-def _required(part: Any) -> bool:
-    return part.default is part.default_factory  # both MISSING
-
-
-def _value(hint: Any, given: object, where: str, told: Mapping[str, Any]) -> object:
+def _value(hint: Any, given: object, where: str, part: _Part) -> object:
     if isinstance(hint, types.UnionType):
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
     if typing.get_origin(hint) is tuple:
         if not isinstance(given, list | tuple) or len(given) > LIST:
             raise InvalidInput(where, given, f"give a list of at most {LIST}")
         inner = typing.get_args(hint)[0]
-        return tuple(_value(inner, one, f"{where}[{number}]", told) for number, one in enumerate(given))
+        return tuple(_value(inner, one, f"{where}[{number}]", part) for number, one in enumerate(given))
     if hint is bool:
         if not isinstance(given, bool):
             raise InvalidInput(where, given, "give true or false")
@@ -287,14 +289,14 @@ def _value(hint: Any, given: object, where: str, told: Mapping[str, Any]) -> obj
             raise InvalidInput(where, given, "give a number from 1")
         return given
     if hint is str:
-        return _text(given, where, told)
+        return _text(given, where, part)
     if not isinstance(given, dict):
         raise InvalidInput(where, given, "give an object")
     return _read(hint, given, f"{where}.")
 
 
-def _text(given: object, where: str, told: Mapping[str, Any]) -> str:
-    limit, form = int(told["limit"]), str(told["of"])
+def _text(given: object, where: str, part: _Part) -> str:
+    limit, form = part.told.limit, part.told.of
     name = where.rpartition(".")[2].partition("[")[0]
     if not isinstance(given, str):
         raise InvalidInput(where, given, "give text")
@@ -303,7 +305,7 @@ def _text(given: object, where: str, told: Mapping[str, Any]) -> str:
     many_lines = name in {"body", "text"}
     if any(not (char.isprintable() or (many_lines and char in "\n\r\t")) and ord(char) < 160 for char in given):
         raise InvalidInput(where, given, "leave control characters out" if many_lines else "give one line")
-    if not given.strip() and not told["empty"]:
+    if not given.strip() and part.required:
         raise InvalidInput(where, given, "say something")
     try:
         given.encode()
@@ -321,24 +323,23 @@ def _text(given: object, where: str, told: Mapping[str, Any]) -> str:
 
 
 def _object(item: type[Any], leave_out: frozenset[str]) -> Json:
-    hints = _hints(item)
-    parts = [part for part in fields(item) if part.name not in leave_out]
+    parts = {name: part for name, part in _parts(item).items() if name not in leave_out}
     return {
         "type": "object",
-        "properties": {part.name: _described(hints[part.name], part.metadata) for part in parts},
-        "required": [part.name for part in parts if _required(part)],
+        "properties": {name: _described(part.hint, part.told) for name, part in parts.items()},
+        "required": [name for name, part in parts.items() if part.required],
         "additionalProperties": False,
     }
 
 
-def _described(hint: Any, told: Mapping[str, Any]) -> Json:
+def _described(hint: Any, told: Says) -> Json:
     if isinstance(hint, types.UnionType):
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
-    means: Json = {"description": told["means"]}
+    means: Json = {"description": told.means}
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         item: Json = {"type": "string"} if inner is str else _object(inner, frozenset())
         return {"type": "array", "items": item, **means}
-    if hint is str and told["of"] in _FORMS:
-        means["enum"] = list(_FORMS[told["of"]])
+    if hint is str and told.of in _FORMS:
+        means["enum"] = list(_FORMS[told.of])
     return {"type": {str: "string", int: "integer", bool: "boolean"}[hint], **means}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from urllib.parse import quote
 
 import httpx2
@@ -22,6 +22,7 @@ from handrail.forges import Checked, faults
 from handrail.forges.github import api_of, headers
 from handrail.forges.http import Api
 from handrail.forges.setup import address
+from handrail.types import Veiled
 
 _JWT = 540
 """seconds that the App's own token lives; GitHub takes ten minutes at the most"""
@@ -31,8 +32,8 @@ _SPARE = 300.0
 """seconds before its end at which an installation's token is asked for anew"""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Held:
+class _Held(Veiled, frozen=True):
+    veiled: ClassVar = frozenset({"token"})
     token: str
     until: float
 

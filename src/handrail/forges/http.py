@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+from msgspec import Struct
 
 from handrail.errors import InvalidInput
 from handrail.forges import faults
@@ -29,8 +29,7 @@ def client() -> httpx2.AsyncClient:
     return httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False, limits=limits, trust_env=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a forge answered.
 
     Args:

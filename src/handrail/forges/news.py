@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from handrail.forges import ForgeKind, News, faults
 from handrail.forges.http import Answer
@@ -19,8 +20,7 @@ NOTHING = "0" * 40
 """the commit of a branch that is not there"""
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct):
     """What the last look left, or what this one will leave. Times are as `stamp` writes them.
 
     Args:

@@ -8,12 +8,13 @@ key, and reads usage from the stream without delaying it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from handrail.types import NanoUSD, Scope, SessionId
+from msgspec import Struct
+
+from handrail.types import NanoUSD, Scope, SessionId, Veiled
 
 
 class Wire(StrEnum):
@@ -24,10 +25,10 @@ class Wire(StrEnum):
     GEMINI = "gemini"
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Veiled, frozen=True):
     """A model provider. `name` is the user's word for it (`anthropic`, `openai`, `gemini`, or their own)."""
 
+    veiled: ClassVar = frozenset({"key"})
     name: str
     wire: Wire
     base_url: str
@@ -35,12 +36,8 @@ class Provider:
     model: str | None = None
     """used when nobody names a model"""
 
-    def __repr__(self) -> str:
-        return f"Provider({self.name!r}, {self.wire.value!r}, {self.base_url!r}, key=…)"
 
-
-@dataclass(frozen=True, slots=True)
-class ModelCall:
+class ModelCall(Struct, frozen=True):
     """One call as it was metered. Costs are None where the model has no known price: unpriced, never 0."""
 
     session: SessionId
@@ -66,8 +63,7 @@ OnCall = Callable[[ModelCall], Awaitable[None]]
 """Told of each call once it has ended, in order; what waits for it is said in `accounts`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """What one session may call. `budget` counts from the grant; None is no limit."""
 
     session: SessionId

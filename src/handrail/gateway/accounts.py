@@ -29,8 +29,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.gateway import ModelCall, OnCall
 from handrail.gateway.pots import WRAP_UP, Hold, Pot, Pots, Standing, dollars
@@ -44,8 +46,7 @@ class BudgetSpentError(Exception):
     """No call may leave any more; the message says which budget is spent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What binds a session.
 
     Args:
@@ -61,8 +62,7 @@ class Terms:
     scopes: Sequence[Scope] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(Struct, frozen=True):
     """What a call under way holds, pot by pot."""
 
     holds: tuple[tuple[Pot, Hold], ...] = ()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
+
+from msgspec import Struct, field
 
 from handrail.gateway import ModelCall, Provider
 from handrail.gateway.asks import Ask
@@ -22,8 +23,7 @@ _ERROR_LIMIT = 1 << 20
 TOO_MANY = 429
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """A call on its way, and what has become of it."""
 
     client: Client

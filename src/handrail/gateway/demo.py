@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from handrail.gateway import Provider, Wire
 from handrail.gateway.listener import Header
@@ -87,8 +88,7 @@ class Played:
         """There is nothing to give back."""
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     """What one answer of the script is: some text, then at most one call of a tool."""
 
     text: str

@@ -11,10 +11,10 @@ import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import httptools
+from msgspec import Struct
 
 Header = tuple[bytes, bytes]
 _HEAD_LIMIT = 320 << 10
@@ -23,15 +23,14 @@ BODY_LIMIT = 64 << 20
 """bytes; Anthropic takes 32 MB, the others less"""
 
 
-@dataclass(slots=True)
-class Request:
+class Request(Struct):
     """One request, read in full. Header names are lower-case."""
 
     method: str
     target: str
     headers: list[Header]
     body: bytes
-    table: dict[str, str] = field(init=False)
+    table: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         self.table = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}

@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct, field
 
 from handrail.types import Budget, NanoUSD, Period, Scope, SessionId, Used, now
 
@@ -23,8 +24,7 @@ WRAP_UP = 0.7
 """share of a budget from which on an agent is told to come to an end"""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How near one limit is: `share` is 1 at its end; `text` says it for people."""
 
     share: float
@@ -36,8 +36,7 @@ _WINDOWS = 100
 """periods that a pot remembers, for a clock that is set back"""
 
 
-@dataclass(slots=True)
-class _Amount:
+class _Amount(Struct):
     """What was used in one period."""
 
     money: int = 0
@@ -45,8 +44,7 @@ class _Amount:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """What a call under way has reserved in one pot. `window`: the period in which it was reserved."""
 
     money: int
@@ -267,8 +265,7 @@ class Pot:
         self._seconds = sum(amount.seconds for amount in counted)
 
 
-@dataclass(slots=True)
-class Pots:
+class Pots(Struct):
     """Every shared pot of a server, and who works."""
 
     clock: Callable[[], datetime] = now

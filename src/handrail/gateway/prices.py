@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fnmatch import fnmatchcase
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+from msgspec import Struct
 
 from handrail.gateway import Provider
 from handrail.gateway.demo import DEMO
@@ -26,8 +27,7 @@ _MILLION = Decimal(1_000_000)
 _NANO = Decimal(1_000_000_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """A price of the user's own, in US dollars for a million tokens; what is None costs as input does."""
 
     input: Decimal

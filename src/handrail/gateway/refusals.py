@@ -9,8 +9,9 @@ which speak Chat, stop at 400 and retry 429.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from handrail.gateway.routes import Format
 
@@ -28,8 +29,7 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A whole answer: status and JSON body."""
 
     status: int

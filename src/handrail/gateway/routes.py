@@ -26,9 +26,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from handrail.gateway import Provider, Wire
 
@@ -50,8 +51,7 @@ class Action(StrEnum):
     ALIVE = "alive"  # whether anybody is there
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A request that the gateway knows. `endpoint` is its path without version; `model` is what the path names."""
 
     format: Format

@@ -20,10 +20,10 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 
 import httptools
+from msgspec import Struct
 
 from handrail.gateway.listener import Header
 
@@ -47,8 +47,7 @@ _AUTHORITIES = (
 """where distributions keep certificates, for a Python that was built to look elsewhere"""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Seconds. `idle` is the longest silence of a provider, before its answer and within it."""
 
     connect: float = 10.0
@@ -56,8 +55,7 @@ class Timeouts:
     write: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a connection leads."""
 
     host: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from handrail import providers
 from handrail.gateway.routes import Format
@@ -18,8 +19,7 @@ _KEEP = 32 << 20
 """bytes of one answer or one event held for reading; beyond, the figures are estimated"""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What was read of one answer. `raw` is the provider's own usage object, for the price list to read in full."""
 
     model: str | None = None

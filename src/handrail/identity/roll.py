@@ -6,8 +6,9 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from handrail.errors import Conflict, Forbidden, InvalidInput, NotFound
 from handrail.identity import YOU

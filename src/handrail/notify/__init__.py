@@ -8,10 +8,11 @@ the shapes that they share.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from handrail.types import ApprovalId, Json, SessionId
 
@@ -31,8 +32,7 @@ class Occasion(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """What there is to tell, before it is worded for a channel; kept in the outbox as JSON."""
 
     occasion: Occasion
@@ -69,8 +69,7 @@ class Notice:
         return cls(**{**kept, "occasion": Occasion(str(kept["occasion"]))})  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A notice in words, for one channel."""
 
     id: str
@@ -90,8 +89,7 @@ class Message:
     """for programs"""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a message was not delivered."""
 
     reason: str

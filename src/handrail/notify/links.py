@@ -12,8 +12,9 @@ import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
 
 from handrail.clock import JUMP
 from handrail.errors import Forbidden
@@ -23,8 +24,7 @@ _LONGEST = 2000
 LINK_LIFE = timedelta(days=14)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """What a token says."""
 
     approval: ApprovalId

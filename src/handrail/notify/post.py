@@ -12,9 +12,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.errors import Conflict, HandrailError, NotFound
 from handrail.notify import Failure, Message, Notice, Occasion
@@ -45,8 +46,7 @@ _EAGER = 3.0
 _EAGER_STEP = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Struct, frozen=True):
     """A message that was sent to see whether a channel works."""
 
     channel: str

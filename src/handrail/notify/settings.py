@@ -6,10 +6,12 @@ import importlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from handrail.errors import InvalidInput, MissingPart
 from handrail.notify import Channel, Occasion
@@ -32,8 +34,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _GENERAL = ("public_url", "after", "tries")
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
+class Configured(Struct, frozen=True):
     """One channel as it was set up."""
 
     name: str
@@ -46,8 +47,7 @@ class Configured:
         return occasion is Occasion.TEST or any(occasion in EVENTS[event] for event in self.events)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the file says; a missing file is an empty one."""
 
     channels: Mapping[str, Configured]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from handrail.clean import clean, one_line
 from handrail.notify import Message, Notice, Occasion
@@ -21,8 +22,7 @@ _SUBJECTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a message is from: the server's address, and what signs its links."""
 
     url: str

@@ -9,8 +9,9 @@ of team, workflow and session one over the other, and `decide` answers. No clock
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Verdict(StrEnum):
@@ -36,8 +37,7 @@ class Action(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One thing that an agent wants to do: an action on a target."""
 
     action: Action
@@ -51,8 +51,7 @@ class Request:
     """`shell`: the directory that the command starts in, when it is not the workspace"""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The answer to a request, and where it comes from."""
 
     verdict: Verdict

@@ -6,9 +6,10 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+
+from msgspec import Struct
 
 from handrail.policy.script import HOLE, Word, telling
 from handrail.policy.wrappers import LOOKED_THROUGH, SHELLS, Form, program
@@ -80,8 +81,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(out), re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(Struct, frozen=True):
     """One word of a rule."""
 
     text: str
@@ -107,8 +107,7 @@ class Glob:
         return fits_head and (fits_tail or word.many)
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRule:
+class CommandRule(Struct, frozen=True):
     """A rule of the section `shell`, ready to match."""
 
     text: str
@@ -242,8 +241,7 @@ class CommandRule:
         return ways
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRules:
+class CommandRules(Struct, frozen=True):
     """The rules of one list, found by the name of their program."""
 
     every: tuple[CommandRule, ...]

@@ -21,12 +21,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Never
 
 import yaml
+from msgspec import Struct, field
 
 from handrail.errors import InvalidInput
 from handrail.policy import Verdict
@@ -51,8 +51,7 @@ _NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 _TIME = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """The rules about one kind of action, as they are written."""
 
     allow: tuple[str, ...] = ()
@@ -62,8 +61,7 @@ class Section:
     """the answer for what no rule names; None leaves it to the other layers"""
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyLimits:
+class PolicyLimits(Struct, frozen=True):
     """What a session may use up; None is no limit. Sizes are bytes."""
 
     turns: int | None = None
@@ -77,8 +75,7 @@ class PolicyLimits:
     """CPUs that are kept busy at a time, on the average"""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """One policy."""
 
     shell: Section = field(default_factory=Section)

@@ -7,8 +7,10 @@ hold for whatever the session's own policy does not allow by name. Limits take t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.policy import Verdict
 from handrail.policy.builtin import DOCUMENTS
@@ -20,8 +22,7 @@ from handrail.types import Permissions
 TEAM, REPOSITORY, WORKFLOW, SESSION, BUILT_IN = "team", "repository", "workflow", "session", "built-in"
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One policy with its rules ready to match."""
 
     name: str
@@ -43,8 +44,7 @@ class Layer:
         return self.rests.get(section, self.document.rest)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What a session may do: the layers that were given, highest first, and the built-in one under them."""
 
     layers: tuple[Layer, ...]
@@ -56,9 +56,9 @@ class Policy:
     def limits(self) -> PolicyLimits:
         """The smallest limit of all layers."""
         least: dict[str, float | None] = {}
-        for item in fields(PolicyLimits):
-            given = [getattr(layer.document.limits, item.name) for layer in self.layers]
-            least[item.name] = min((value for value in given if value is not None), default=None)
+        for name in PolicyLimits.__struct_fields__:
+            given = [getattr(layer.document.limits, name) for layer in self.layers]
+            least[name] = min((value for value in given if value is not None), default=None)
         return PolicyLimits(**least)  # type: ignore[arg-type]  # each is of its field's type
 
     @property

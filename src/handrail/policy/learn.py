@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.policy import Action, Request, Verdict
 from handrail.policy.commands import command_rule
@@ -39,16 +40,14 @@ _TEMPORARY = re.compile(r"((?:/private)?/(?:tmp|var/tmp|var/folders)/)")
 _PLAIN = re.compile(r"[\w@%+=:,./*?\[\]!-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Learnt:
+class Learnt(Struct, frozen=True):
     """One rule that would be written: it goes into the list `allow` of its section."""
 
     section: str
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """What "always" would write, and what it would have answered before."""
 
     rules: tuple[Learnt, ...]
@@ -135,7 +134,7 @@ def _added(document: Document, rules: Sequence[Learnt]) -> Document:
     for rule in rules:
         section: Section = getattr(document, rule.section)
         if rule.rule not in section.allow:
-            document = replace(document, **{rule.section: replace(section, allow=(*section.allow, rule.rule))})  # type: ignore[arg-type]  # fields of Document by name
+            document = replace(document, **{rule.section: replace(section, allow=(*section.allow, rule.rule))})
     return document
 
 

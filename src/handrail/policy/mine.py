@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.policy import Action, Request, Verdict
 from handrail.policy.commands import command_rule
@@ -24,8 +26,7 @@ READS = "read **"
 _PLAIN = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Mined:
+class Mined(Struct, frozen=True):
     """One rule, and how many of the requests it was seen in."""
 
     section: str
@@ -33,8 +34,7 @@ class Mined:
     seen: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mine:
+class Mine(Struct, frozen=True):
     """What was mined.
 
     Args:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from handrail.policy.script import HOLE
 from handrail.registries import REGISTRIES
@@ -17,8 +18,7 @@ from handrail.registries import REGISTRIES
 _LINKS_BY_NAME = ("/proc/", "/dev/fd/", "/dev/stdin")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a path leads, as far as its name tells."""
 
     inside: str | None
@@ -68,8 +68,7 @@ def _path_glob(pattern: str, *, folded: bool) -> re.Pattern[str]:
     return re.compile(out + "(?:/.*)?", re.DOTALL | (re.IGNORECASE if folded else re.NOFLAG))
 
 
-@dataclass(frozen=True, slots=True)
-class FileRule:
+class FileRule(Struct, frozen=True):
     """A rule of the section `files`: about writing, or with `read ` before it about reading."""
 
     text: str
@@ -121,8 +120,7 @@ _SIX = re.compile(r"\[[0-9a-f:.]{2,45}\]")
 _TARGET = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::(\d{1,5}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """One host and port that may be reached; `*.` at the start stands for any names before it."""
 
     name: str
@@ -143,8 +141,7 @@ class Host:
         return self.name if self.port is None else f"{self.name}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class HostRule:
+class HostRule(Struct, frozen=True):
     """A rule of the section `network`."""
 
     text: str

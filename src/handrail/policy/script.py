@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 HOLE = "\ue000"
 """stands in a word for what is known only when the command runs"""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word of a command as the program would see it."""
 
     text: str
@@ -22,16 +21,14 @@ class Word:
         return not self.many and HOLE not in self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Simple:
+class Simple(Struct, frozen=True):
     """One simple command. `assigns` are the names of variables that are set for it alone."""
 
     words: tuple[Word, ...]
     assigns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Struct, frozen=True):
     """A file that the shell itself opens."""
 
     target: Word
@@ -40,8 +37,7 @@ class Redirect:
     """directory that it is opened in: relative to the start of the script; None where that is not known"""
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """What a text would run. `doubts` say in words why that is not certain."""
 
     commands: tuple[Simple, ...]

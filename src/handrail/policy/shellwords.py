@@ -9,7 +9,8 @@ in `commands`, or there is a doubt.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from handrail.policy.quoting import Unclear, ansi, backslash, parameter, single
 from handrail.policy.script import HOLE, Redirect, Script, Simple, Word, may_tell
@@ -50,8 +51,7 @@ _RESERVED = _LEADS | _CLOSES | {"function", "for", "case", "coproc", "select"}
 _BY_ITSELF = {"'": single, "\\": backslash}
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     commands: list[Simple] = field(default_factory=list)
     redirects: list[Redirect] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -73,8 +73,7 @@ def parse(text: str) -> Script:
     return Script(tuple(found.commands), tuple(found.redirects), tuple(dict.fromkeys(found.doubts)))
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(Struct):
     delimiter: str
     quoted: bool
     tabs: bool

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+
+from msgspec import Struct
 
 from handrail.policy.script import HOLE, Redirect, Script, Word, telling
 from handrail.policy.shellwords import parse
@@ -91,8 +92,7 @@ _TESTS_SUMS = frozenset({"-eq", "-ne", "-lt", "-gt", "-le", "-ge", "-v", "-R"})
 _DEEPEST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """One reading of a command. Where `acts`, a rule must allow it; else only `ask` and `deny` look at it."""
 
     words: tuple[Word, ...]
@@ -100,8 +100,7 @@ class Form:
     acts: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Forms:
+class Forms(Struct, frozen=True):
     """All that a script would run, wrappers looked through."""
 
     forms: tuple[Form, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from handrail.clean import one_line
 from handrail.kinds import Kind
@@ -18,8 +19,7 @@ _MOVES = frozenset({"edit", "delete", "move"})
 _SHOWN = 160
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(Struct, frozen=True):
     """One thing that an agent did, or wanted to do.
 
     Args:
@@ -37,8 +37,7 @@ class Act:
     passed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(Struct, frozen=True):
     """Something that a policy would not let pass without a question."""
 
     what: str
@@ -48,8 +47,7 @@ class Outside:
     """a rule names it: whoever wrote the policy expects it"""
 
 
-@dataclass(slots=True)
-class _Card:
+class _Card(Struct):
     title: str
     tool: str | None
     given: Json

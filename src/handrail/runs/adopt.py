@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Unpack
+
+from msgspec.structs import replace
 
 from handrail.automation import EffectKind, EffectState
 from handrail.runs import proposals

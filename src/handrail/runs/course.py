@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Unpack
+
+from msgspec.structs import replace
 
 from handrail.automation import EffectState, Step, TaskState, TriggerKind
 from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError

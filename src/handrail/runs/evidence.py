@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
 
 from handrail.automation import EffectState
 from handrail.kinds import Kind
@@ -36,8 +37,7 @@ _TAIL = 400
 _FILES = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Came:
+class Came(Struct, frozen=True):
     """How a session ended."""
 
     cause: str

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.automation import IRREVERSIBLE, EffectKind, EffectState, TriggerKind, Trust
 from handrail.errors import HandrailError
@@ -22,8 +23,7 @@ ALWAYS_ALLOWED = frozenset({EffectKind.REPORT})
 """a page that Handrail keeps itself changes nothing outside"""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """An effect as the gate sees it."""
 
     kind: EffectKind

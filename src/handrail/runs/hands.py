@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from handrail.automation import EffectKind, EffectState, RunState, Step, TaskState
 from handrail.errors import Conflict, InvalidInput

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from msgspec import Struct
 
 from handrail.store.tasks import TaskRow
 from handrail.types import Outcome
@@ -24,8 +25,7 @@ _RULES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Tasks that ended alike, or are not there yet."""
 
     label: str

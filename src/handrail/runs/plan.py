@@ -6,17 +6,13 @@ that has begun. Goals are templates that were filled in already; money is nano-d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cache
-
-from pydantic import TypeAdapter
+from msgspec import Struct, convert, field, to_builtins
 
 from handrail.automation import EffectKind, Trust
 from handrail.types import Check, Json, Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """One goal of a task, reached by one session; the next stage goes on from its change.
 
     Args:
@@ -36,8 +32,7 @@ class Stage:
     review: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One repository of a run.
 
     Args:
@@ -55,8 +50,7 @@ class Target:
     fork: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedEffect:
+class PlannedEffect(Struct, frozen=True):
     """An effect that follows from the change of a task, named by the workflow.
 
     Args:
@@ -68,8 +62,7 @@ class PlannedEffect:
     values: Json = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
+class Retries(Struct, frozen=True):
     """How often a task is tried again by itself, by cause; between tries it waits, longer each time."""
 
     provider: int = 5
@@ -78,8 +71,7 @@ class Retries:
     forge: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """How the tasks of a run are spread over time.
 
     Args:
@@ -97,8 +89,7 @@ class Spread:
     stop_at_failure_rate: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """All that a run needs.
 
     Args:
@@ -139,15 +130,9 @@ class Plan:
     idle_alarm: int = 5
 
 
-@cache
-def _plan() -> TypeAdapter[Plan]:
-    """Built with the first run: it costs a server's start 40 ms."""
-    return TypeAdapter(Plan)
-
-
 def as_json(plan: Plan) -> Json:
     """A plan as the JSON object that is kept with its run."""
-    kept: Json = _plan().dump_python(plan, mode="json")
+    kept: Json = to_builtins(plan)
     return kept
 
 
@@ -155,6 +140,6 @@ def from_json(kept: Json) -> Plan:
     """The plan that `as_json` kept.
 
     Raises:
-        pydantic.ValidationError: it is none; only a damaged database has such.
+        msgspec.ValidationError: it is none; only a damaged database has such.
     """
-    return _plan().validate_python(kept)
+    return convert(kept, Plan)

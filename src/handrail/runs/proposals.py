@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
+
+from msgspec import Struct, field
 
 from handrail.automation import EffectKind, EffectState
 from handrail.runs.plan import Plan, PlannedEffect
@@ -30,8 +31,7 @@ EVIDENCE = "### Evidence"
 """begins the part of a pull request's text that is ours"""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """All that an effect is filled in from."""
 
     run: RunRow

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
-from pydantic import TypeAdapter
+from msgspec import Struct, convert, field, to_builtins
+from msgspec.structs import replace
 
 from handrail.store.tasks import TaskRow
 from handrail.types import Json, Outcome, SessionId
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """A check as evidence: what was run after the last edit, and the end of what it printed."""
 
     command: str
@@ -21,8 +20,7 @@ class Ran:
     output: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EndedStage:
+class EndedStage(Struct, frozen=True):
     """A stage that came to its end. `head` is its last snapshot, `upstream` the commit that the task began with."""
 
     name: str
@@ -41,8 +39,7 @@ class EndedStage:
     memory_lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """Where the work of a task stands."""
 
     stage: int = 0
@@ -77,8 +74,7 @@ class Work:
         return replace(self, stage=self.stage + 1, consumed="")
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """One file of a change."""
 
     path: str
@@ -88,8 +84,7 @@ class File:
     flag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """What a task changed, and the evidence for it."""
 
     base: str = ""
@@ -115,21 +110,16 @@ def key(task: TaskRow, stage: str) -> str:
     return f"{task.id}:{stage}:{task.attempt}"
 
 
-_WORK: TypeAdapter[Work] = TypeAdapter(Work)
-_MADE: TypeAdapter[Made] = TypeAdapter(Made)
-
-
 def work(task: TaskRow) -> Work:
     """Where the work of a task stands."""
-    return _WORK.validate_python(task.results.get("work") or {})
+    return convert(task.results.get("work") or {}, Work)
 
 
 def change(task: TaskRow) -> Made:
     """What a task changed; nothing before it was gathered."""
-    return _MADE.validate_python(task.results.get("check") or {})
+    return convert(task.results.get("check") or {}, Made)
 
 
 def put(task: TaskRow, step: str, given: Work | Made) -> Json:
     """The results of a task with those of one step put in."""
-    kept: Json = (_WORK if isinstance(given, Work) else _MADE).dump_python(given, mode="json")  # type: ignore[arg-type]  # each adapter gets its own kind
-    return {**task.results, step: kept}
+    return {**task.results, step: to_builtins(given)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from handrail.config import Config
 from handrail.notify import Notice
@@ -19,15 +20,13 @@ from handrail.store.log import Write
 from handrail.types import Json, now
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(Struct, frozen=True):
     """An effect that was carried out, or found to have been; `receipt` proves it."""
 
     receipt: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """An effect that was not carried out.
 
     Args:
@@ -81,8 +80,7 @@ class Sources(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Rooms:
+class Rooms(Struct, frozen=True):
     """The rooms that runs use."""
 
     config: Config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 from handrail.runs.caps import scope
 from handrail.store import calls
@@ -24,6 +23,6 @@ async def of_tasks(store: Store, run: RunId) -> dict[TaskId, Totals]:
     for key, sums in (await calls.by_key(store, scope(run))).items():
         task = TaskId(key.partition(":")[0])  # see `results.key`
         before = summed.get(task, Totals())
-        names = [item.name for item in fields(Totals)]
+        names = Totals.__struct_fields__
         summed[task] = Totals(*(getattr(before, name) + getattr(sums, name) for name in names))
     return summed

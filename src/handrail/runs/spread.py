@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.automation import TaskState
 from handrail.runs import plan as plans
@@ -20,8 +21,7 @@ FEWEST = 3
 """ended tasks before a failure rate says anything; a canary wave speaks whatever its size"""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What may begin. `stop` is the sentence why nothing more does."""
 
     begin: tuple[TaskRow, ...]

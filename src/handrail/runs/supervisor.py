@@ -7,9 +7,11 @@ import contextlib
 import logging
 import secrets
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from handrail.automation import RunState, TaskState, TriggerKind, Trust
 from handrail.errors import Conflict, HandrailError, StorageFull
@@ -38,8 +40,7 @@ LONGEST_SLEEP = 3600.0
 """seconds between looks at what is due: a clock may jump, a machine may sleep"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
+class NewRun(Struct, frozen=True, kw_only=True):
     """What a caller says of a run to be.
 
     Args:
@@ -311,7 +312,7 @@ class Runs:
             await self._store.log.write(guard=task_rows.update(task.id, task.epoch, **changes))  # type: ignore[arg-type]  # a TypedDict's part
         except Conflict:
             return
-        await self._go(replace(task, **changes), run, plan)  # type: ignore[arg-type]  # the same
+        await self._go(replace(task, **changes), run, plan)
 
     async def _go(self, task: TaskRow, run: RunRow | None = None, plan: Plan | None = None) -> None:
         """Carry a claimed task forward, in a task of the loop of its own; one at a time."""

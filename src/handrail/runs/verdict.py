@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.runs.plan import Retries, Stage
 from handrail.types import Outcome
@@ -18,8 +19,7 @@ _RETRIED: Mapping[tuple[Outcome, str], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """Seconds that a task waits before it is tried again: the first time; it doubles, up to `longest`."""
 
     quota: float = 900.0
@@ -34,22 +34,19 @@ class Pace:
         return min(self.longest, first * 2.0 ** min(tries - 1, 30))
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(Struct, frozen=True):
     """The stage is reached. `verified` says that checks passed after its last edit."""
 
     verified: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Struct, frozen=True):
     """The same session is handed off again, after a while. `cause` names the count that it goes against."""
 
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The task has ended. `cause` is a stable word, `reason` a sentence."""
 
     outcome: Outcome

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Flag, auto
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from handrail.types import Completed, SandboxKind
 
@@ -35,8 +36,7 @@ class Guarantee(Flag):
     KILL = auto()  # everything inside dies with the box or the server
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceLimits:
+class ResourceLimits(Struct, frozen=True):
     """Caps on one box; bytes, or counts."""
 
     processes: int = 512
@@ -49,8 +49,7 @@ class ResourceLimits:
     """what workspace and home may take on disk, together (see `disk.Watch`)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Walls:
+class Walls(Struct, frozen=True):
     """What one box may see and touch. Paths are the same inside as outside.
 
     `home` and `workspace` are writable; `protected` names paths inside `workspace` that are mounted read-only over it
@@ -71,8 +70,7 @@ Door = Callable[[socket.socket], Awaitable[Closer]]
 """Takes a listening socket, serves it until the returned closer is awaited."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """How a process ended.
 
     `code` is negative for a signal; `reason` is one of exited, signalled, out_of_memory, out_of_disk, killed.

@@ -8,8 +8,9 @@ https://github.com/containers/bubblewrap/blob/main/bwrap.xml
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+
+from msgspec import Struct, field
 
 from handrail.errors import InvalidInput, SandboxError
 from handrail.sandbox import Walls
@@ -28,8 +29,7 @@ RESERVED = frozenset(
 """directories that can be no workspace and no home: mounting them writable would open far more than one session"""
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """What the arguments depend on outside of the walls."""
 
     uid: int
@@ -45,8 +45,7 @@ class Host:
     """the launcher mounts the sources of the walls where the uid can reach them"""
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Struct, frozen=True):
     """One path of the walls, at the same place inside as outside; `name` is its place in the stage."""
 
     path: Path

@@ -8,8 +8,9 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from handrail.errors import MissingPart, SandboxError
 from handrail.sandbox import Guarantee, Walls, cgroups, etc, paths

@@ -10,8 +10,9 @@ import contextlib
 import os
 import secrets
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from handrail.sandbox import Guarantee, ResourceLimits
 
@@ -22,8 +23,7 @@ REMOVE_SECONDS = 1.0
 CONTROLLERS = {"memory": Guarantee.MEMORY, "pids": Guarantee.PIDS, "cpu": Guarantee.CPU}
 
 
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
+class Hierarchy(Struct, frozen=True):
     """Where groups can be made: one directory for all controllers (version 2), or one for each (version 1)."""
 
     version: int
@@ -38,8 +38,7 @@ class Hierarchy:
         return held
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     """The control group of one box."""
 
     directories: dict[str, Path] = field(default_factory=dict)

@@ -12,9 +12,10 @@ import socket
 import sys
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from handrail.errors import SandboxError
 from handrail.sandbox.launcher import receive
@@ -26,8 +27,7 @@ SCRIPT = Path(__file__).with_name("launcher.py")
 Settled = TypeVar("Settled")
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How a started process ended; `ran` is whether the command itself was ever executed."""
 
     code: int
@@ -35,8 +35,7 @@ class Ended:
     detail: str = ""
 
 
-@dataclass(slots=True)
-class Started:
+class Started(Struct):
     """One order under way."""
 
     id: int

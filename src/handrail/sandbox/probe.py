@@ -12,8 +12,10 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.errors import SandboxError
 from handrail.sandbox import Backend, Box, Guarantee, ResourceLimits, Walls
@@ -71,8 +73,7 @@ PROVES = {
 """every one of them must be held for the guarantee to be given"""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One attempt. `bites` is whether it got through outside of the walls; None where that was not tried."""
 
     name: str
@@ -86,8 +87,7 @@ class Finding:
         return TITLES[self.name]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What was tried, and what follows."""
 
     findings: tuple[Finding, ...]

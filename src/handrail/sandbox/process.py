@@ -9,9 +9,10 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
+
+from msgspec import Struct
 
 from handrail.errors import SandboxError
 from handrail.sandbox import Closer, Door, Exit
@@ -92,8 +93,7 @@ def printable(data: bytes) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-@dataclass(slots=True)
-class Pipes:
+class Pipes(Struct):
     """The server's ends, connected to the loop."""
 
     stdin: asyncio.StreamWriter

@@ -8,7 +8,8 @@ https://www.kernel.org/doc/html/latest/userspace-api/seccomp_filter.html
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
@@ -94,8 +95,7 @@ MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 X32_BIT = 0x40000000
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(Struct, frozen=True):
     """One BPF instruction; `yes` and `no` name labels, or are empty for the next instruction."""
 
     code: int

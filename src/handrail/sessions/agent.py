@@ -7,9 +7,10 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from handrail.agents import Capabilities, Endpoint, Launch, Link, OnPermission, OnUpdate
 from handrail.agents.catalogue import AgentSpec
@@ -57,8 +58,7 @@ class Transcript:
             self._file = None
 
 
-@dataclass(slots=True)
-class RunningAgent:
+class RunningAgent(Struct):
     """An agent process with its connection. `how` says where its memory comes from: new, loaded or lost."""
 
     process: Process
@@ -85,8 +85,7 @@ class RunningAgent:
         return exit_
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """All that starting an agent needs."""
 
     spec: AgentSpec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from handrail.types import Check, Completed, Goal, Outcome, StopReason
 
@@ -15,8 +15,7 @@ STILL_IN_A_ROW = 3
 _OUTPUT_SHOWN = 6000
 
 
-@dataclass(frozen=True, slots=True)
-class TurnEnd:
+class TurnEnd(Struct, frozen=True):
     """A turn as the goal sees it."""
 
     stop_reason: StopReason
@@ -28,8 +27,7 @@ class TurnEnd:
     """tool calls of this turn"""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """One check as it was run."""
 
     check: Check
@@ -46,8 +44,7 @@ class CheckResult:
         return text if len(text) <= limit else "…" + text[-limit:]
 
 
-@dataclass(frozen=True, slots=True)
-class Continue:
+class Continue(Struct, frozen=True):
     """Prompt again, after `delay` seconds. `fresh` restarts the agent first."""
 
     prompt: str
@@ -56,8 +53,7 @@ class Continue:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(Struct, frozen=True):
     """The work has ended. `cause` is a stable word, `reason` a sentence."""
 
     outcome: Outcome
@@ -65,8 +61,7 @@ class Reached:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """Where a handed-off session stands after a turn.
 
     Args:

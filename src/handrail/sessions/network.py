@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.egress import Decision, Verdict
 from handrail.kinds import Kind
@@ -24,8 +25,7 @@ Put = Callable[[Kind, Json], None]
 _Key = tuple[str, int, str, str]
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     times: int = 0
     bytes: int = 0
     told: float | None = None

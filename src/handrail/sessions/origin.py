@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from handrail.kinds import Kind
 from handrail.sessions.summary import BRANCHED, replay
@@ -15,8 +15,7 @@ _DEPTH = 5
 """branches of branches that are followed"""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The session and the turn after which another began."""
 
     session: SessionId

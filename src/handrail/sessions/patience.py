@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
+
+from msgspec import Struct
 
 from handrail.agents import Diff
 from handrail.clean import one_line
@@ -24,8 +25,7 @@ Tell = Callable[[Notice, str], tuple[Write, ...]]
 """the rows of the outbox that tell of a notice, under a key that is told once"""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """Times are seconds; `deadline` None is never."""
 
     release: float
@@ -47,8 +47,7 @@ class Patience:
         return release if deadline is None else min(release, deadline)
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """What asking a person needs to know."""
 
     patience: Patience

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.agents import Diff, PermissionOption, PermissionRequest
 from handrail.agents.spec import AgentSpec
@@ -30,8 +31,7 @@ from handrail.store.sessions import SessionChanges
 from handrail.types import ApprovalId, Json, Permissions, SessionState
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A person's answer to an approval."""
 
     allow: bool
@@ -39,13 +39,11 @@ class Answer:
     because: str | None = None
 
 
-@dataclass(slots=True)
-class _Live:
+class _Live(Struct):
     future: asyncio.Future[Answer | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """What is asked, in whatever way it came."""
 
     call: str

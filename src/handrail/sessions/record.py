@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Unpack
+
+from msgspec.structs import replace
 
 from handrail.sessions.stopwatch import Stopwatch
 from handrail.store import sessions as rows

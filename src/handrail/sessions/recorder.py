@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from handrail.agents import Context, Failure, Plan, Text, ToolUpdate, Update
 from handrail.kinds import Kind
@@ -21,8 +22,7 @@ _SHORT = 200
 _ENDED = frozenset({"completed", "failed"})
 
 
-@dataclass(slots=True)
-class Card:
+class Card(Struct):
     """What is known of one tool call."""
 
     call: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from handrail.agents.roster import Roster
 from handrail.config import Config
@@ -19,8 +20,7 @@ from handrail.store.engine import Store
 from handrail.types import Goal, NanoUSD, Permissions, SandboxKind, Scope, SessionId, now
 
 
-@dataclass(frozen=True, slots=True)
-class Rooms:
+class Rooms(Struct, frozen=True):
     """The rooms that a session uses."""
 
     config: Config
@@ -47,8 +47,7 @@ class Rooms:
         return Asking(Patience.of(self.config), self.clock, self.tell)
 
 
-@dataclass(frozen=True, slots=True)
-class NewSession:
+class NewSession(Struct, frozen=True):
     """What a caller says of a session to be."""
 
     repository: Path

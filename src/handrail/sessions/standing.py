@@ -10,8 +10,10 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.errors import InvalidInput, NotFound, StorageFull
 from handrail.policy.document import Document, PolicyLimits, Section, read, text_of
@@ -26,8 +28,7 @@ _KEY = re.compile(r"[\w.-]{1,200}", re.ASCII)
 _HEAD = "# repository: "
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """One rule that stands for a repository."""
 
     repository: str
@@ -119,7 +120,7 @@ def remove(data: Path, key: str, section: str, rule: str) -> None:
         raise NotFound(f"no rule `{section}: allow {rule}` stands for {key}: `handrail rules` lists them")
     document = read(text_of(path), str(path))
     own: Section = getattr(document, section)
-    left = replace(document, **{section: replace(own, allow=tuple(one for one in own.allow if one != rule))})  # type: ignore[arg-type]  # a section by its name
+    left = replace(document, **{section: replace(own, allow=tuple(one for one in own.allow if one != rule))})
     if left == Document():
         path.unlink()
     else:

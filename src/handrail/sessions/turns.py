@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.agents import TurnResult
 from handrail.agents.spec import Load
@@ -39,8 +41,7 @@ QUIET = 1.0
 """seconds that an agent has said nothing before it counts as doing nothing but wait"""
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """What a turn is watched for.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.egress import HostPort
 from handrail.egress.vault import Vault
@@ -29,8 +30,7 @@ _HELD_BY = {
 _DELEGATE = "run the server where it may make control groups (`systemd-run --user --scope -p Delegate=yes`)"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """What is worked on, before a policy bounds it: the paths are those of `Walls`."""
 
     workspace: Path

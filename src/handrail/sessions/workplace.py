@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.agents import Endpoint, Launch, Login, OnPermission, OnUpdate
 from handrail.clean import one_line
@@ -40,8 +42,7 @@ _WIRES = {Wire.ANTHROPIC: "anthropic", Wire.OPENAI: "openai-chat", Wire.GEMINI: 
 """what an agent of several wires is told to speak; every OpenAI-compatible provider has Chat, few have Responses"""
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(Struct, frozen=True):
     """Who answers for the network: what may be reached, and who is told of it."""
 
     judge: Judge

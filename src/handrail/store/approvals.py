@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Select, Update, exists, or_, select, update
 from sqlalchemy import insert as sql_insert
 
@@ -18,8 +18,7 @@ from handrail.store.tables import ApprovalState, Then, approvals, sessions, turn
 from handrail.types import ApprovalId, Json, SessionId, SessionState, now
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalRow:
+class ApprovalRow(Struct, frozen=True, kw_only=True):
     """One question, and what was answered."""
 
     id: ApprovalId
@@ -58,7 +57,7 @@ class ApprovalRow:
     """the agent has had the answer"""
 
 
-_NAMES = tuple(item.name for item in fields(ApprovalRow))
+_NAMES = ApprovalRow.__struct_fields__
 
 
 def insert(row: ApprovalRow) -> Write:

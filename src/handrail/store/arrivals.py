@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import ClassVar
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Insert, Select, and_, bindparam, case, delete, exists, func, literal, select, update
 from sqlalchemy import insert as sql_insert
 
@@ -15,11 +17,10 @@ from handrail.store.automation import arrivals, sources
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Shared, Write
 from handrail.store.rows import every, first
-from handrail.types import ArrivalId, Json
+from handrail.types import ArrivalId, Json, Veiled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrivalRow:
+class ArrivalRow(Struct, frozen=True, kw_only=True):
     """One event from outside."""
 
     id: ArrivalId
@@ -38,21 +39,18 @@ class ArrivalRow:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(Veiled, frozen=True):
     """One sender that is known here; `secret` is sealed."""
 
+    veiled: ClassVar = frozenset({"secret", "settings"})
     name: str
     kind: str
     settings: Json
     secret: bytes
     created: datetime
 
-    def __repr__(self) -> str:
-        return f"SourceRow({self.name!r}, {self.kind!r}, secret=…)"
 
-
-_NAMES = tuple(item.name for item in fields(ArrivalRow))
+_NAMES = ArrivalRow.__struct_fields__
 
 
 def _put() -> Insert:
@@ -156,7 +154,7 @@ async def get(store: Store, arrival: ArrivalId) -> ArrivalRow:
 
 async def put_source(store: Store, row: SourceRow) -> None:
     """Keep a source in place of the one of that name."""
-    values = {item.name: getattr(row, item.name) for item in fields(SourceRow)}
+    values = asdict(row)
     await store.log.write(delete(sources).where(sources.c.name == row.name), sql_insert(sources).values(values))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, case, extract, func, or_, select, true
 from sqlalchemy import insert as sql_insert
 
@@ -53,8 +53,7 @@ class Call(Protocol):
     def error(self) -> str | None: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class CallRow:
+class CallRow(Struct, frozen=True):
     """One call as it stands in the ledger."""
 
     id: int
@@ -74,8 +73,7 @@ class CallRow:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """Sums over calls; `unpriced` counts those that used tokens and have no price, so that `cost_nano` is a minimum."""
 
     calls: int = 0
@@ -86,8 +84,7 @@ class Totals:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(Struct, frozen=True):
     """What was spent, in all and by what; the dearest first."""
 
     total: Totals

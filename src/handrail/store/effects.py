@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
@@ -22,8 +22,7 @@ from handrail.store.tables import sessions
 from handrail.types import EffectId, Json, RunId, SessionId, TaskId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EffectRow:
+class EffectRow(Struct, frozen=True, kw_only=True):
     """One effect."""
 
     id: EffectId
@@ -77,7 +76,7 @@ class EffectChanges(TypedDict, total=False):
     carried: datetime | None
 
 
-_NAMES = tuple(item.name for item in fields(EffectRow))
+_NAMES = EffectRow.__struct_fields__
 _ALONE = (effects.c.task.is_(None), effects.c.state.in_([EffectState.APPROVED, EffectState.CARRYING]))
 """what is to be carried out and belongs to no run"""
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import ClassVar
 
+from msgspec.structs import asdict
 from sqlalchemy import delete, insert, select, update
 
 from handrail.store.automation import forges
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
-from handrail.types import Json
+from handrail.types import Json, Veiled
 
 
-@dataclass(frozen=True, slots=True)
-class ForgeRow:
+class ForgeRow(Veiled, frozen=True):
     """One forge; `secret` is sealed."""
 
+    veiled: ClassVar = frozenset({"secret", "settings"})
     name: str
     kind: str
     url: str
@@ -30,9 +31,6 @@ class ForgeRow:
     """when its credential ends, as the last check found"""
     trouble: str | None = None
     """why its credential was not taken by the last check"""
-
-    def __repr__(self) -> str:
-        return f"ForgeRow({self.name!r}, {self.kind!r}, {self.url!r}, …)"
 
 
 async def put(store: Store, row: ForgeRow) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
+from msgspec import Struct, field
 from sqlalchemy import Connection, CursorResult, Executable, Row, func, insert, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.sql.dml import UpdateBase
@@ -29,16 +29,14 @@ from handrail.store.tables import events, sessions
 from handrail.types import Event, Json, SessionId, now
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A statement that never changes, with the values of one use: it is built and compiled once."""
 
     statement: Executable
     values: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Shared(Prepared):
+class Shared(Prepared, frozen=True):
     """A guard that inserts a row unless it is there; those of one batch go to the database as one.
 
     One by one they cost twice as much, and what comes from outside comes in bursts.
@@ -72,8 +70,7 @@ _INSERT = insert(events)
 _PAGE = select(events.c.seq, events.c.time, events.c.turn, events.c.kind, events.c.data).order_by(events.c.seq)
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An event before it has a number and a time. `data` belongs to the log from then on."""
 
     kind: Kind
@@ -81,8 +78,7 @@ class Draft:
     turn: int | None = None
 
 
-@dataclass(slots=True)
-class _Request:
+class _Request(Struct):
     session: SessionId | None
     time: datetime
     drafts: Sequence[Draft]

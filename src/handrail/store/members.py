@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import delete, select, update
 from sqlalchemy import insert as sql_insert
 
@@ -15,8 +16,7 @@ from handrail.store.tables import logins, members
 from handrail.types import Role
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberRow:
+class MemberRow(Struct, frozen=True, kw_only=True):
     """One person."""
 
     name: str
@@ -30,8 +30,7 @@ class MemberRow:
     revoked: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginRow:
+class LoginRow(Struct, frozen=True, kw_only=True):
     """One browser that was let in."""
 
     cookie: str

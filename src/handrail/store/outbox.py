@@ -5,9 +5,9 @@ A row is written in the transaction of the event that it tells of, so that neith
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Update, and_, delete, exists, insert, literal, or_, select, update
 
 from handrail.clock import JUMP
@@ -18,8 +18,7 @@ from handrail.store.tables import Delivery, links, outbox
 from handrail.types import ApprovalId, Json
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(Struct, frozen=True):
     """One message on its way to one channel."""
 
     id: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from handrail.store.automation import polls
@@ -15,8 +16,7 @@ from handrail.store.rows import every as rows_of
 from handrail.types import Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollRow:
+class PollRow(Struct, frozen=True, kw_only=True):
     """One repository that is polled."""
 
     source: str
@@ -41,7 +41,7 @@ def replace(source: str, wanted: Sequence[PollRow], known: Sequence[PollRow]) ->
             again = update(polls).where(c.source == source, c.repository == row.repository)
             writes.append(again.values(every=row.every, due=row.due))
         else:
-            writes.append(insert(polls).values({item.name: getattr(row, item.name) for item in fields(PollRow)}))
+            writes.append(insert(polls).values(asdict(row)))
     return writes
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import delete, insert, select
 
 from handrail.store.engine import Store
@@ -13,8 +14,7 @@ from handrail.store.rows import every
 from handrail.store.tables import prices
 
 
-@dataclass(frozen=True, slots=True)
-class PriceRow:
+class PriceRow(Struct, frozen=True):
     """US dollars for a million tokens, as decimal text. `model` is a name or `provider/name`, `*` allowed."""
 
     model: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Select, func, select, update
 from sqlalchemy import insert as sql_insert
 
@@ -16,8 +16,7 @@ from handrail.store.tables import PromptState, prompts
 from handrail.types import SessionId, now
 
 
-@dataclass(frozen=True, slots=True)
-class PromptRow:
+class PromptRow(Struct, frozen=True):
     """One prompt as it was given; `position` orders those of a session."""
 
     id: str

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import ClassVar
 
+from msgspec.structs import asdict
 from sqlalchemy import delete, insert, select
 
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
 from handrail.store.tables import providers
+from handrail.types import Veiled
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderRow:
+class ProviderRow(Veiled, frozen=True):
     """One provider; `key` is sealed."""
 
+    veiled: ClassVar = frozenset({"key"})
     name: str
     wire: str
     base_url: str
     model: str | None
     key: bytes
     created: datetime
-
-    def __repr__(self) -> str:
-        return f"ProviderRow({self.name!r}, {self.wire!r}, {self.base_url!r}, key=…)"
 
 
 async def put(store: Store, row: ProviderRow) -> None:

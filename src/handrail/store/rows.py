@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def as_value(kind: type[T], row: Row[*tuple[Any, ...]]) -> T:
-    """A row as a value of `kind`, a dataclass whose fields are the row's columns."""
+    """A row as a value of `kind`, a Struct whose fields are the row's columns."""
     return kind(**row._mapping)  # noqa: SLF001  # the public name of a row's mapping (SQLAlchemy: Row._mapping)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Insert, and_, bindparam, exists, func, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
@@ -23,8 +23,7 @@ LAST = "last"
 """what a person says for the newest run"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
+class RunRow(Struct, frozen=True, kw_only=True):
     """One run. Money is nano-dollars."""
 
     id: RunId
@@ -67,8 +66,7 @@ class RunChanges(TypedDict, total=False):
     ended: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunEvent:
+class RunEvent(Struct, frozen=True):
     """One line of what happened in a run. `seq` counts from 1."""
 
     run: RunId
@@ -79,7 +77,7 @@ class RunEvent:
     data: Json
 
 
-_NAMES = tuple(item.name for item in fields(RunRow))
+_NAMES = RunRow.__struct_fields__
 
 
 def insert(row: RunRow) -> Write:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import ClassVar
 
+from msgspec.structs import asdict
 from sqlalchemy import delete, insert, select
 
 from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.rows import every, first
 from handrail.store.tables import secrets
+from handrail.types import Veiled
 
 
-@dataclass(frozen=True, slots=True)
-class SecretRow:
+class SecretRow(Veiled, frozen=True):
     """One secret; `value` is sealed."""
 
+    veiled: ClassVar = frozenset({"value"})
     name: str
     host: str
     """host:port that it is sent to"""
@@ -27,9 +29,6 @@ class SecretRow:
     """methods and paths that may be asked with it, such as `GET /v1`; everything where there is none"""
     value: bytes
     created: datetime
-
-    def __repr__(self) -> str:
-        return f"SecretRow({self.name!r}, {self.host!r}, value=…)"
 
 
 async def put(store: Store, row: SecretRow) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import case, delete, func, select, update
 from sqlalchemy import insert as sql_insert
 
@@ -14,8 +14,7 @@ from handrail.store.log import Write
 from handrail.types import ServerId
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRow:
+class ServerRow(Struct, frozen=True):
     """One server. `quiet` is the seconds since its last heartbeat, as the database counts them."""
 
     id: ServerId

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
+from msgspec import Struct
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
@@ -35,8 +35,7 @@ LAST = "last"
 """what a person says for the newest session"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
+class SessionRow(Struct, frozen=True, kw_only=True):
     """One session. Money is nano-dollars; sums are those of its ledger."""
 
     id: SessionId
@@ -153,7 +152,7 @@ class SessionChanges(TypedDict, total=False):
     updated: datetime
 
 
-_NAMES = tuple(item.name for item in fields(SessionRow))
+_NAMES = SessionRow.__struct_fields__
 # which columns it sets is said by the values of each use
 _UPDATE = sql_update(sessions).where(sessions.c.id == bindparam("of_session"))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Select, select
 from sqlalchemy import insert as sql_insert
 
@@ -15,8 +15,7 @@ from handrail.store.tables import snapshots
 from handrail.types import SessionId, now
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotRow:
+class SnapshotRow(Struct, frozen=True):
     """One snapshot; `id` orders them. A turn can have several: going back to an earlier state makes a new one."""
 
     id: int

@@ -7,10 +7,10 @@ worker that was stopped and wakes up finds nothing to change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypedDict, Unpack
 
+from msgspec import Struct
 from sqlalchemy import case, exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
@@ -26,8 +26,7 @@ from handrail.store.tables import sessions
 from handrail.types import Control, Json, Outcome, RunId, ServerId, SessionId, TaskId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRow:
+class TaskRow(Struct, frozen=True, kw_only=True):
     """One task. Money is nano-dollars."""
 
     id: TaskId
@@ -80,7 +79,7 @@ class TaskChanges(TypedDict, total=False):
     ended: datetime | None
 
 
-_NAMES = tuple(item.name for item in fields(TaskRow))
+_NAMES = TaskRow.__struct_fields__
 
 
 def insert(row: TaskRow) -> Write:

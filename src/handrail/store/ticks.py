@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import delete, select
 from sqlalchemy import insert as sql_insert
 
@@ -17,8 +18,7 @@ from handrail.store.rows import every
 from handrail.types import RunId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TickRow:
+class TickRow(Struct, frozen=True, kw_only=True):
     """One tick, or several that were missed in a row."""
 
     workflow: str
@@ -42,7 +42,7 @@ def insert(row: TickRow) -> tuple[Write, ...]:
     """
     c = ticks.c
     before = (c.workflow == row.workflow, c.trigger == row.trigger, c.due == row.due, c.state == TickState.MISSED)
-    values = {item.name: getattr(row, item.name) for item in fields(TickRow)}
+    values = asdict(row)
     return delete(ticks).where(*before), sql_insert(ticks).values(values)
 
 

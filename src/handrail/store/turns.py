@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import select, update
 
@@ -15,8 +15,7 @@ from handrail.store.tables import turns
 from handrail.types import SessionId, StopReason
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRow:
+class TurnRow(Struct, frozen=True):
     """One turn; `ended` is None while it is under way, or when the server died in it."""
 
     session: SessionId

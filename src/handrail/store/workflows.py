@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import delete, func, literal, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
@@ -19,8 +19,7 @@ from handrail.store.rows import every, first
 from handrail.types import Json, Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowRow:
+class WorkflowRow(Struct, frozen=True, kw_only=True):
     """One workflow."""
 
     name: str
@@ -41,8 +40,7 @@ class WorkflowRow:
     updated: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionRow:
+class VersionRow(Struct, frozen=True, kw_only=True):
     """One version of a workflow's file; `number` counts from 1."""
 
     workflow: str
@@ -55,8 +53,7 @@ class VersionRow:
     scorecard: Json | None
 
 
-@dataclass(frozen=True, slots=True)
-class LastRun:
+class LastRun(Struct, frozen=True):
     """The newest run of a workflow."""
 
     workflow: str

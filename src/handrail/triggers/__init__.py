@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec import Struct
 
 from handrail.errors import HandrailError
 from handrail.types import Json
@@ -21,8 +22,7 @@ class Unverified(HandrailError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(Struct, frozen=True):
     """A request from outside, before anything is believed.
 
     Args:
@@ -36,8 +36,7 @@ class Hook:
     received: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """What a verified request says, in the words that all senders share.
 
     Args:
@@ -69,8 +68,7 @@ class Message:
     reply: Json | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """How a source is verified beyond its secret, and whose acts are our own.
 
     Args:

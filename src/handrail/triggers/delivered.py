@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from handrail.automation import EffectState
 from handrail.clean import one_line
@@ -23,8 +23,7 @@ _BAD = frozenset({"failure", "timed_out", "startup_failure", "error"})
 _ABOUT = ("check_run", "check_suite", "workflow_run")
 
 
-@dataclass(frozen=True, slots=True)
-class FailedCheck:
+class FailedCheck(Struct, frozen=True):
     """A check that failed at a forge."""
 
     name: str

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.automation import ArrivalState
 from handrail.errors import Conflict, HandrailError
@@ -31,8 +32,7 @@ _LONGEST_BURST = 1.0
 """seconds that working off lets taking in go before, at the most"""
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """A workflow that waits for events."""
 
     workflow: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from handrail.types import Json
 from handrail.workflows import expressions
@@ -27,8 +28,7 @@ class Arrived(Protocol):
     def payload(self) -> Json: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a trigger waits for. Empty tuples want anything.
 
     Args:
@@ -47,8 +47,7 @@ class Wanted:
     when: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Whether it matches, and why, in one clause."""
 
     matched: bool

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from handrail.errors import Conflict, ForgeError, HandrailError
 from handrail.forges import ForgeKind, News

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.workflows.cron import latest, upto
 from handrail.workflows.rules import CatchUp, Overlap, Rule
@@ -25,8 +27,7 @@ STEP_BACK = timedelta(seconds=60)
 """a clock that is further behind the watermark than this was set back"""
 
 
-@dataclass(frozen=True, slots=True)
-class Missed:
+class Missed(Struct, frozen=True):
     """Ticks in a row that did not fire, for one reason."""
 
     first: datetime
@@ -36,8 +37,7 @@ class Missed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What becomes of the ticks between two watermarks, both of them in UTC."""
 
     watermark: datetime

@@ -11,9 +11,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from handrail.automation import TickState
 from handrail.errors import Conflict, HandrailError
@@ -43,8 +44,7 @@ RETRY = 5.0
 """seconds until a schedule is tried again whose run could not be started for a fault that passes"""
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
+class Scheduled(Struct, frozen=True):
     """An enabled workflow with schedules."""
 
     row: WorkflowRow
@@ -53,8 +53,7 @@ class Scheduled:
     """that its repositories are at"""
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(Struct, frozen=True):
     """A run that is ready to be written."""
 
     run: RunId
@@ -81,16 +80,14 @@ class Starter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """The clocks of a machine: of the wall, and one that is never set."""
 
     wall: Callable[[], datetime] = now
     running: Callable[[], float] = time.monotonic
 
 
-@dataclass(slots=True)
-class _Round:
+class _Round(Struct):
     """One decision about a workflow: what it starts from, and what it writes."""
 
     row: WorkflowRow

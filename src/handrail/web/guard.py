@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -23,6 +23,7 @@ from handrail.commands.actor import NOBODY, OWNER, Actor, person
 from handrail.errors import Forbidden, HandrailError, SignInNeeded
 from handrail.identity import YOU
 from handrail.identity.roll import Roll
+from handrail.types import Veiled
 
 COOKIE = "handrail"
 LINKED = "/answer"
@@ -51,10 +52,10 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Keys:
+class Keys(Veiled, frozen=True):
     """What opens the door: the token, and what forms are signed with (so that no page holds the token)."""
 
+    veiled: ClassVar = frozenset({"token"})
     token: str
 
     def form_of(self, actor: Actor) -> str:

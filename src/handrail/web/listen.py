@@ -15,8 +15,9 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.errors import Conflict, Forbidden, InvalidInput, StorageFull
 
@@ -29,8 +30,7 @@ _TOKEN_BYTES = 32
 _LOCK_TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(Struct, frozen=True):
     """The lock of a data directory, held as long as `file` is open."""
 
     file: int

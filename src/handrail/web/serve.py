@@ -17,10 +17,11 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail import __version__
 from handrail.agents.bytecode import compiled
@@ -45,8 +46,7 @@ LAST_GRACE = 10.0
 """seconds after which the process ends, whatever still holds it"""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where this server listens."""
 
     unix: socket.socket

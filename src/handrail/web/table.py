@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -48,8 +48,7 @@ _MENDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request as a handler sees it."""
 
     desk: Desk
@@ -88,8 +87,7 @@ Handler = Callable[..., Awaitable[object]]
 """Takes the Call, and the Body where the entry names one; answers JSON values, or a Response of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """A query parameter, for the document."""
 
     name: str
@@ -97,8 +95,7 @@ class Query:
     means: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One route. `answer` names a model of `web.answers`; `problems` are the statuses beyond 403, 422 and 500."""
 
     method: str

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.agents.roster import Roster
 from handrail.clock import Clock
@@ -51,8 +52,7 @@ SESSIONS_GRACE = 6.0
 """seconds for the sessions to end their agents"""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """The rooms below sessions, opened."""
 
     store: Store

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from handrail.errors import InvalidInput
 from handrail.runs.plan import Plan, PlannedEffect, Retries, Spread, Stage, Target
@@ -16,8 +17,7 @@ from handrail.workflows.model import guess
 from handrail.workflows.template import plain, told
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """What a run is about.
 
     Args:

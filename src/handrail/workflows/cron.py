@@ -16,12 +16,12 @@ import difflib
 import heapq
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 from cronsim.explain import Expression
+from msgspec import Struct
 
 SHORT = {
     "@hourly": "0 * * * *",
@@ -39,8 +39,7 @@ _WINDOWS = tuple(timedelta(days=days) for days in (1 / 24, 1, 32, 367))
 _ANY_YEAR = datetime(2024, 1, 1)  # noqa: DTZ001 - a local time; leap year, so that 29 February is found at once
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(Struct, frozen=True):
     """An expression in its zone; made by `parse`.
 
     Args:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.automation import EffectKind
 from handrail.clean import clean, one_line
@@ -32,8 +33,7 @@ MOST_CHECKS = 10
 LONGEST_NAME = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lived:
+class Lived(Struct, frozen=True, kw_only=True):
     """What is known of a session.
 
     Args:
@@ -60,16 +60,14 @@ class Lived:
     cost_nano: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """Something the session did that would now wait for a person, and how often it did so."""
 
     what: str
     times: int
 
 
-@dataclass(frozen=True, slots=True)
-class Promoted:
+class Promoted(Struct, frozen=True):
     """The draft of a workflow.
 
     Args:
@@ -91,8 +89,7 @@ class Promoted:
     suggested: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pieces:
+class _Pieces(Struct, frozen=True):
     name: str
     goal: str
     inputs: tuple[Parameter, ...]

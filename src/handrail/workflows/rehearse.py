@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pydantic import TypeAdapter
+from msgspec import Struct, convert, to_builtins
+from msgspec.structs import replace
 
 from handrail.policy import Verdict
 from handrail.policy.document import Document, Section, read
@@ -37,8 +37,7 @@ class Came(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One past case.
 
     Args:
@@ -58,8 +57,7 @@ class Case:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """How one case went. Money is nano-dollars, time seconds.
 
     Args:
@@ -92,8 +90,7 @@ class Result:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """What is to be expected of a run, and of a month of its schedule (None: it has none)."""
 
     mean_nano: int
@@ -103,8 +100,7 @@ class Forecast:
     month_p90_nano: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
+class Rehearsal(Struct, frozen=True):
     """The scorecard of a version, kept with it."""
 
     state: Came
@@ -117,7 +113,7 @@ class Rehearsal:
     ended: str | None = None
     results: tuple[Result, ...] = ()
     forecast: Forecast | None = None
-    runs: tuple[str, ...] = field(default_factory=tuple)
+    runs: tuple[str, ...] = ()
 
     @property
     def good(self) -> int:
@@ -130,18 +126,15 @@ class Rehearsal:
         return tuple(one for one in self.results if one.outcome is not None and one.outcome not in GOOD)
 
 
-_REHEARSAL: TypeAdapter[Rehearsal] = TypeAdapter(Rehearsal)
-
-
 def as_json(rehearsal: Rehearsal) -> Json:
     """As it is kept."""
-    kept: Json = _REHEARSAL.dump_python(rehearsal, mode="json")
+    kept: Json = to_builtins(rehearsal)
     return kept
 
 
 def from_json(kept: Json) -> Rehearsal:
     """What `as_json` kept."""
-    return _REHEARSAL.validate_python(kept)
+    return convert(kept, Rehearsal)
 
 
 def result(case: Case, task: TaskRow, made: Made, beyond: Sequence[Outside], effects: Sequence[str]) -> Result:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from handrail.workflows.cron import Cron
 
@@ -25,8 +26,7 @@ class Overlap(StrEnum):
     CANCEL_RUNNING = "cancel_running"  # the run before is cancelled
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One schedule of a workflow.
 
     Args:

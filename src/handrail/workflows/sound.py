@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from handrail.errors import InvalidInput
 from handrail.policy import document as policies
@@ -18,8 +19,7 @@ _POLICY = re.compile(r"policy(?::\d+)?(?:: )?")
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One thing that cannot be used, and where it stands."""
 
     path: Path

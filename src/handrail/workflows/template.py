@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.clean import clean
 from handrail.types import Json
@@ -28,8 +29,7 @@ _MARKS = re.compile(r"<(?=/?\s*data)", re.IGNORECASE)
 _MENTIONS = re.compile(r"\bevent\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(Struct, frozen=True):
     """One placeholder of a template."""
 
     expression: str

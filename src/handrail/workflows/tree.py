@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import yaml
+from msgspec import Struct, field
 
 LARGEST = 131_072
 """characters of a workflow file"""
@@ -31,8 +31,7 @@ class Unreadable(Exception):
         self.mend = mend
 
 
-@dataclass(slots=True)
-class Tree:
+class Tree(Struct):
     """A file as values: mappings, lists, texts, and None for nothing.
 
     Every scalar is the text that was written: `on`, `1e3` and dates mean nothing here, models give them meaning.

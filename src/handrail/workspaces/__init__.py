@@ -21,13 +21,13 @@ The course of a session, one module a step:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+
+class Repository(Struct, frozen=True):
     """A user's git repository, as found: never written to before `apply`."""
 
     path: Path
@@ -40,8 +40,7 @@ class Repository:
     """branch of HEAD, None when detached"""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """The whole work tree at one moment, ignored files left out."""
 
     commit: str
@@ -50,8 +49,7 @@ class Snapshot:
     """one sentence for the user where something could not be captured"""
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Struct, frozen=True):
     """One session's clone."""
 
     path: Path
@@ -79,8 +77,7 @@ class ApplyMode(StrEnum):
     UNCOMMITTED = "uncommitted"  # changed files in the working tree
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(Struct, frozen=True):
     """One file of a change. `flag` says why a reviewer must look (it configures agents or tools), else None."""
 
     path: str
@@ -92,8 +89,7 @@ class FileChange:
     flag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What a session changed between two snapshots: a unified diff (cut at the limit) and its files."""
 
     base: str
@@ -103,8 +99,7 @@ class Change:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """Where a change went."""
 
     mode: ApplyMode

@@ -12,8 +12,9 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.types import RunInside
 from handrail.workspaces import Workspace
@@ -25,8 +26,7 @@ _PATHSPECS = [f":(top,icase,glob)**/{name}{below}" for name in NAMES for below i
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A file or link that may steer an agent."""
 
     path: Path

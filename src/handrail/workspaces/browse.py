@@ -5,8 +5,10 @@ Names are bytes to git; here they are text with `surrogateescape`, as `os.fsdeco
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from handrail.errors import InvalidInput, NotFound
 from handrail.workspaces.changes import LINK_LIMIT
@@ -25,8 +27,7 @@ _SNIFFED = 8000
 """bytes that git itself looks at to tell whether a file is text"""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One entry of a folder: a `folder`, `file`, `link` or `repository` (a submodule)."""
 
     name: str
@@ -39,8 +40,7 @@ class Entry:
     """why a person must look at it (it configures agents or tools), else None"""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """One folder. `more` says that it has entries beyond those listed."""
 
     path: str
@@ -48,8 +48,7 @@ class Folder:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """One file. `text` is None for what is no text; it is cut at the limit, and `truncated` says so."""
 
     entry: Entry

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.workspaces import Change, FileChange
 from handrail.workspaces.flags import LINK, flag
@@ -20,8 +21,7 @@ PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames", "--ig
 STATUS = {"A": "added", "M": "modified", "D": "deleted", "R": "renamed", "T": "modified", "C": "added"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
+class _Raw(Struct, frozen=True):
     mode: str
     blob: str
     status: str

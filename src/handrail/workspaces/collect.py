@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.errors import Conflict
 from handrail.workspaces.git import Home, attempt, first_line, git
@@ -13,8 +14,7 @@ from handrail.workspaces.git import Home, attempt, first_line, git
 TIMEOUT = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Branched:
+class Branched(Struct, frozen=True):
     """A branch that holds a commit; `found` says that it did before."""
 
     branch: str

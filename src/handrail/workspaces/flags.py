@@ -7,15 +7,15 @@ Those that steer agents are left out of the work tree where the ref is not trust
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
 
 LINK = "120000"
 SUBMODULE = "160000"
 
 
-@dataclass(frozen=True, slots=True)
-class Tripwire:
+class Tripwire(Struct, frozen=True):
     """Names that make a tool do something by itself. A pattern with `/` is matched from any directory down."""
 
     patterns: tuple[str, ...]

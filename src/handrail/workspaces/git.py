@@ -11,11 +11,12 @@ import contextlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Required, TypedDict, Unpack
+
+from msgspec import Struct
 
 from handrail.errors import HandrailError, MissingPart, StorageFull
 
@@ -58,8 +59,7 @@ class Home(Enum):
     THEIRS = "theirs"
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """A git command that ended. `out` is cut at the caller's limit, and `truncated` says so."""
 
     code: int

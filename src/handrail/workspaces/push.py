@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.errors import HandrailError
 from handrail.workspaces.git import attempt
@@ -26,8 +27,7 @@ _PROTOCOLS = {"GIT_ALLOW_PROTOCOL": "file:http:https", "GIT_ASKPASS": "/bin/fals
 _HEAD = re.compile(r"([0-9a-f]{40,64})\trefs/heads/(.+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Git did not do it; `said` is its standard error."""
 
     said: str

@@ -10,9 +10,10 @@ import asyncio
 import os
 import shutil
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
 
 from handrail.errors import HandrailError
 from handrail.workspaces.git import Home, attempt, git
@@ -21,8 +22,7 @@ INDEX_TIMEOUT = 300.0
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(Struct, frozen=True):
     """Work in progress: its tree, and how to run git so that it is seen."""
 
     tree: str

@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from handrail.sandbox import Box, Door, ResourceLimits, Walls
 from handrail.sandbox.bubblewrap import BubblewrapBackend

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from handrail.automation import ArrivalState, EffectKind, EffectState, RunState, Step, TaskState, TriggerKind, Trust
 from handrail.commands import runs as runs_api

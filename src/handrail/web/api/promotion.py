@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from msgspec.structs import asdict
 
 from handrail.commands import promotion, rehearsal
 from handrail.commands.rehearsal import Rehearsed, Wanted

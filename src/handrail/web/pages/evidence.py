@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from handrail.kinds import Kind
 from handrail.types import Event, Json
@@ -15,8 +16,7 @@ _SHOWN = 5
 _OUTPUT = 4000
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """The last result of one check. `fresh`: nothing that could change a file was done since."""
 
     command: str
@@ -26,8 +26,7 @@ class Check:
     turn: int | None
 
 
-@dataclass(slots=True)
-class Evidence:
+class Evidence(Struct):
     """What there is."""
 
     checks: list[Check] = field(default_factory=list)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -23,8 +24,7 @@ MOST_RUNNING = 7
 _LIST = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One entry of the rail. A page says with `here` which one it belongs to."""
 
     name: str
@@ -90,8 +90,7 @@ async def document(desk: Desk, request: Request, template: str, **context: Any) 
 
 def facts(seen: Seen) -> dict[str, Any]:
     """A session for a template: its row, and what stands beside it."""
-    row = {item.name: getattr(seen.row, item.name) for item in fields(seen.row)}
-    return row | {
+    return asdict(seen.row) | {
         "queued": seen.queued,
         "repository_name": Path(seen.row.repository).name,
         "asks": len(seen.approvals),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.automation import EffectState, Step, TaskState
 from handrail.commands.runs import Task
@@ -16,8 +17,7 @@ _HELD = {TaskState.PARKED: "waits", TaskState.TAKEN: "taken", TaskState.QUEUED: 
 _DECIDED = frozenset(EffectState) - {EffectState.PROPOSED, EffectState.WAITING, EffectState.RECORDED}
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One step of one task.
 
     Args:

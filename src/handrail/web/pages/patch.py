@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 MOST_LINES = 4000
 """lines of a patch that a page shows"""
 _HUNK = re.compile(r"@@ -(\d{1,9})(?:,\d{1,9})? \+(\d{1,9})(?:,\d{1,9})? @@ ?(.*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line: its mark (added, removed, same), its numbers before and after, its text."""
 
     mark: str
@@ -22,8 +22,7 @@ class Line:
     text: str
 
 
-@dataclass(slots=True)
-class Hunk:
+class Hunk(Struct):
     """Lines that stand together; `header` is what git says of the place."""
 
     header: str
@@ -46,8 +45,7 @@ class Hunk:
                     yield line, line
 
 
-@dataclass(slots=True)
-class FilePatch:
+class FilePatch(Struct):
     """What changed in one file."""
 
     path: str

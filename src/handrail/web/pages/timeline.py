@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from handrail.kinds import Kind
 from handrail.types import Event
@@ -15,8 +16,7 @@ WIDTH = 1000.0
 _LEAST = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """One span: where it stands in the picture, and what it was."""
 
     seq: int

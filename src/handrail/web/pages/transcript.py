@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from handrail.kinds import Kind
 from handrail.text import clip
@@ -15,8 +16,7 @@ OUTPUT_SHOWN = 20_000
 """characters of one output that a page shows; the rest is in the log"""
 
 
-@dataclass(slots=True)
-class Words:
+class Words(Struct):
     """The agent's answer, or its thinking, joined from its pieces."""
 
     seq: int
@@ -26,8 +26,7 @@ class Words:
     block: str = "words"
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(Struct):
     """The start of a turn: what was asked, and by whom."""
 
     seq: int
@@ -38,8 +37,7 @@ class Turn:
     block: str = "turn"
 
 
-@dataclass(slots=True)
-class Tool:
+class Tool(Struct):
     """One tool call, folded to a line."""
 
     seq: int
@@ -56,8 +54,7 @@ class Tool:
     block: str = "tool"
 
 
-@dataclass(slots=True)
-class Steps:
+class Steps(Struct):
     """The agent's plan as it stood last in this place."""
 
     seq: int
@@ -66,8 +63,7 @@ class Steps:
     block: str = "plan"
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(Struct):
     """One run of a check."""
 
     seq: int
@@ -78,8 +74,7 @@ class Verdict:
     block: str = "check"
 
 
-@dataclass(slots=True)
-class Line:
+class Line(Struct):
     """Everything that is one sentence. `level` is plain, good, warning or error."""
 
     seq: int
