@@ -3,11 +3,11 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 from sqlalchemy import Connection, insert
 
 from handrail.errors import Conflict
@@ -317,17 +317,13 @@ async def fill(store: Store, many: int) -> None:
     def written(connection: Connection) -> None:
         with connection.begin():
             for table, values in (
-                (tables.sessions, [as_dict(row) for row in sessions]),
+                (tables.sessions, [asdict(row) for row in sessions]),
                 (tables.turns, [{"session": row.id, "cost_nano": 0, "unpriced": 0} | turn for row in sessions]),
-                (tables.approvals, [as_dict(open_question(row.id, asked)) for row in sessions]),
+                (tables.approvals, [asdict(open_question(row.id, asked)) for row in sessions]),
             ):
                 connection.execute(insert(table), values)
 
     await store._database.write(written)
-
-
-def as_dict(row: rows.SessionRow | ApprovalRow) -> dict[str, object]:
-    return {item.name: getattr(row, item.name) for item in fields(row)}
 
 
 def open_question(session: SessionId, asked: datetime) -> ApprovalRow:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail.automation import RunState
 from handrail.commands.actor import Actor, Permission, authorise
@@ -19,8 +20,7 @@ from handrail.store.sessions import SessionRow
 from handrail.types import NEEDS_A_LOOK
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     """What ended badly, or stopped, and nobody said yet that they know."""
 
     sessions: tuple[SessionRow, ...]
