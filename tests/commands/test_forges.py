@@ -44,13 +44,15 @@ async def test_a_new_token_is_used_at_once(desk: Desk) -> None:
     assert await desk.forges.get("hub") is not before
 
 
-async def test_a_secret_moved_to_another_row_cannot_be_opened(desk: Desk) -> None:
+async def test_a_secret_moved_to_another_row_or_address_cannot_be_opened(desk: Desk) -> None:
     await forges.put(desk, OWNER, "one", Given("github", secret="secret-of-one"))
+    await desk.forges.get("one")
     row = await rows.get(desk.store, "one")
     assert row is not None
-    await rows.put(desk.store, rows.ForgeRow("two", row.kind, row.url, None, {}, row.secret, row.created))
-    with pytest.raises(InvalidInput, match="belongs to another name"):
-        await desk.forges.get("two")
+    for name, url in (("two", row.url), ("one", "https://elsewhere.example")):
+        await rows.put(desk.store, rows.ForgeRow(name, row.kind, url, None, {}, row.secret, row.created))
+        with pytest.raises(InvalidInput, match="belongs to another name, or goes with something else than https://"):
+            await desk.forges.get(name)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,10 @@ async def test_providers_outlive_the_server_a_changed_address_and_a_lost_master_
         assert list(desk.shelf.registry) == []
         (told,) = [record.getMessage() for record in caplog.records if record.name == "handrail.providers"]
         assert told.startswith("the provider work is left out: key of work")
-        assert "set it again: it was damaged or belongs to another name, or another address than https://else" in told
+        assert (
+            "set it again: it was damaged or belongs to another name, or goes with something else than https://else"
+            in told
+        )
         await providers.put(desk, OWNER, "work", wire="gemini", base_url=None, key="k", model=None)
         assert desk.shelf.registry.get("work").key == "k"
     (data / "master.key").unlink()

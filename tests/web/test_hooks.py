@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import httpx2
 
 from handrail.commands import events
 from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
+from handrail.store import arrivals
 from handrail.triggers import Hook, Settings
 from handrail.types import Json
 from tests.triggers.hooks import SECRET, github, hook, slack
@@ -68,6 +70,13 @@ async def test_a_source_that_is_changed_or_removed_is_so_at_once(desk: Desk, str
     await events.set_source(desk, OWNER, "github", kind="github", secret="another secret", settings=Settings())
     old, new = github("push", PUSH), github("push", PUSH, secret="another secret", delivery="d-2")
     assert [(await post(stranger, given)).status_code for given in (old, new)] == [401, 202]
+    row = await arrivals.source(desk.store, "github")
+    assert row is not None
+    easier = replace(row, settings={**row.settings, "account": "nobody"})  # by whoever can write the database alone
+    await arrivals.put_source(desk.store, easier)
+    await desk.sources.forget("github")
+    answer = await post(stranger, github("push", PUSH, secret="another secret", delivery="d-3"))
+    assert (answer.status_code, "set it again" in answer.text) == (422, True)
     await events.remove_source(desk, OWNER, "github")
     assert (await post(stranger, new)).status_code == 404
 

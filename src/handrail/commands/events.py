@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -93,7 +94,8 @@ async def take_in(desk: Desk, name: str, headers: Mapping[str, str], body: bytes
         raise NotFound("no source of events has this address: `handrail sources` lists them")
     settings = _settings(source)
     hook = Hook(headers, body, now())
-    message = receive(SenderKind(source.kind), hook, unseal(desk.shelf.master, _row(name), source.secret), settings)
+    secret = unseal(desk.shelf.master, f"source {name}", source.secret, to=_proof(source.kind, source.settings))
+    message = receive(SenderKind(source.kind), hook, secret, settings)
     if message.reply is not None:
         return Receipt(Taken.REPLIED, reply=message.reply)
     row = arrival(name, message, hook.received, settings)
@@ -202,8 +204,9 @@ async def set_source(desk: Desk, actor: Actor, name: str, *, kind: str, secret: 
         raise InvalidInput("secret", "…", f"give at least {SHORTEST_SECRET} characters, such as `openssl rand -hex 32`")
     if settings.header is not None and not _HEADER.fullmatch(settings.header):
         raise InvalidInput("header", settings.header, "give the name of an HTTP header")
-    sealed = seal(desk.shelf.master, _row(name), secret.strip())
-    row = SourceRow(name, chosen.value, asdict(settings), sealed, now())
+    given = asdict(settings)
+    sealed = seal(desk.shelf.master, f"source {name}", secret.strip(), to=_proof(chosen.value, given))
+    row = SourceRow(name, chosen.value, given, sealed, now())
     await rows.put_source(desk.store, row)
     await desk.sources.forget(name)
     return _source(row)
@@ -235,6 +238,6 @@ def _settings(row: SourceRow) -> Settings:
     return Settings(**row.settings)  # type: ignore[arg-type]  # as `set_source` kept them
 
 
-def _row(name: str) -> str:
-    """What a source's secret is sealed to."""
-    return f"source {name}"
+def _proof(kind: str, settings: Json) -> str:
+    """How the sender proves itself, to which its secret is sealed: nobody can make that easier in the row."""
+    return f"{kind} {json.dumps(settings, sort_keys=True)}"

@@ -64,7 +64,8 @@ class ForgeShelf:
         kept = self._open.get(name)
         if kept is not None and kept[0] == said:
             return kept[1]
-        secret = "" if row.secret is None else unseal(self._master, f"forge:{name}:secret", row.secret)
+        sealed = row.secret
+        secret = "" if sealed is None else unseal(self._master, f"forge:{name}:secret", sealed, to=row.url)
         made = await self.make(ForgeKind(row.kind), row.url, secret, row.settings)
         self._open[name] = said, made
         return made

@@ -67,7 +67,7 @@ async def put(desk: Desk, actor: Actor, name: str, given: Given) -> Listed:
         settings["user"] = values.text("user", given.user, 100)
     secret = given.secret.strip()
     await desk.forges.make(kind, url, secret, settings)
-    sealed = seal(desk.shelf.master, f"forge:{name}:secret", secret) if secret else None
+    sealed = seal(desk.shelf.master, f"forge:{name}:secret", secret, to=url) if secret else None
     row = ForgeRow(name, kind, url, None, settings, sealed, now())
     await rows.put(desk.store, row)
     return _shown(row)

@@ -2,8 +2,8 @@
 
 A sealed key is `1 (version) | 4 bytes of the master key's id | 12 bytes nonce | ciphertext and tag`; what it is bound
 to is the associated data, so a ciphertext that is moved to another row cannot be opened
-(https://cryptography.io/en/latest/hazmat/primitives/aead/). A model provider's key is bound to its address too: who can
-write the database but has no master key cannot have it sent elsewhere.
+(https://cryptography.io/en/latest/hazmat/primitives/aead/). A model provider's key and a forge's are bound to their
+address too: who can write the database but has no master key cannot have them sent elsewhere.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def unseal(master: bytes, name: str, sealed: bytes, *, to: str = "") -> str:
     try:
         return AESGCM(master).decrypt(sealed[5:17], sealed[17:], _bound(name, to)).decode()
     except InvalidTag as error:
-        known = f"another name, or another address than {to}" if to else "another name"
+        known = f"another name, or goes with something else than {to}" if to else "another name"
         raise InvalidInput(f"key of {name}", "…", f"set it again: it was damaged or belongs to {known}") from error
 
 
