@@ -88,29 +88,26 @@ async def test_a_session_becomes_a_workflow_that_has_proved_itself(live: Live) -
     assert [(rule.section, rule.rule, rule.seen) for rule in made.promoted.rules] == [
         ("shell", "sed -i s/Hallo/Hello/ greet.py", 1), ("shell", "sh check.sh", 1),
     ]  # fmt: skip
-    assert (made.promoted.asks, made.promoted.suggested) == ((), ("sh check.sh",))
+    assert (made.promoted.asks, made.promoted.checks) == ((), ("sh check.sh",))
     assert [(one.name, one.value) for one in made.promoted.inputs] == [("issue", "42")]
     with pytest.raises(Conflict, match="version 1 of greet was not rehearsed"):
         await workflows.enable(desk, OWNER, "greet", version=None, unproven=False)
 
-    # as it was drafted no check decides, and the rehearsal says so
+    # where no check decides, the rehearsal says so
+    text = made.promoted.text
+    await workflows.add(desk, OWNER, text.replace("checks:\n- sh check.sh\n", ""), source="session", origin=session)
     card = (await live.rehearsed("greet", Wanted(commits="HEAD"))).rehearsal
-    assert (card.state, card.results[0].outcome, card.results[0].cause) == (
-        Came.FAILED,
-        Outcome.NEEDS_PERSON,
-        "no_checks",
-    )
-    with pytest.raises(Conflict, match=r"rehearsal of version 1 of greet failed in 1 of 1 cases, .* no check"):
+    assert (card.state, card.results[0].cause) == (Came.FAILED, "no_checks")
+    with pytest.raises(Conflict, match=r"rehearsal of version 2 of greet failed in 1 of 1 cases, .* no check"):
         await workflows.enable(desk, OWNER, "greet", version=None, unproven=False)
 
-    text = made.promoted.text.replace("# checks:", "checks:").replace("#   - sh check.sh", "  - sh check.sh")
     text = text.replace("# What shall follow from a change, such as effects", "effects")
     text = text.replace("on:\n", "on:\n  schedule: {cron: '0 3 * * *'}\n")
     await workflows.add(desk, OWNER, text, source="session", origin=session)
     assert [check.command for check in read(text).checks] == ["sh check.sh"]
     found = await live.rehearsed("greet", Wanted(commits="last:5", inputs={"issue": 7}))
     card = found.rehearsal
-    assert (card.state, card.good, found.version.number) == (Came.PASSED, 5, 2)
+    assert (card.state, card.good, found.version.number) == (Came.PASSED, 5, 3)
     assert found.version.rehearsed is not None
     assert {(one.outcome, one.cause, one.checks, one.passed, one.files) for one in card.results} == {
         (Outcome.DONE, "recorded", 1, 1, 1)

@@ -28,10 +28,9 @@ TALK: list[dict[str, object]] = [
     {"text": "It greets in English now."},
 ]
 FOLLOWS = """\
-checks: [sh check.sh]
 effects: {then: [{pull_request: {title: "Mend: {{ event.issue.title }}"}}]}
 """
-"""with `ON`, what a person adds to the draft: which of the commands that were seen decides, and what follows"""
+"""with `ON`, what a person adds to the draft: what follows from a change"""
 EDITOR = """\
 import pathlib, sys
 given, file = map(pathlib.Path, sys.argv[1:])
@@ -93,7 +92,7 @@ def promoted(house: House) -> None:
     """The session becomes a workflow, which a person completes and tries on five past commits."""
     drafted = house.run("promote", "last", "--name", "fix-issues").stdout
     assert "+ shell: allow sed -i s/Hallo/Hello/ greet.py" in drafted
-    assert "check? sh check.sh" in drafted
+    assert "check: sh check.sh" in drafted
     editor, trigger = house.data.parent / "editor.py", house.data.parent / "trigger.yaml"
     editor.write_text(EDITOR)
     trigger.write_text(ON + FOLLOWS)

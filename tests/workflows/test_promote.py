@@ -97,6 +97,27 @@ def test_a_draft_holds_what_the_session_did_and_nothing_wider() -> None:
         assert decide_all(stack(Permissions.ALLOW, session=made_plan.policy), wanted).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("commands", "checks", "suggested"),
+    [
+        (("pytest -q tests/test_a.py", "pytest -q"), ["pytest -q"], ["pytest -q tests/test_a.py"]),
+        (("cd web && npm run test:unit -- --ci 2>&1 | tail -3",), ["cd web && npm run test:unit -- --ci"], []),
+        (("PYTHONPATH=src uv run python -m unittest -q",), ["PYTHONPATH=src uv run python -m unittest -q"], []),
+        (("sed -i s/a/b/ x.py && sh check.sh",), [], ["sed -i s/a/b/ x.py && sh check.sh"]),
+        (("rm tests.sh", "cat check.sh > out"), [], ["cat check.sh > out", "rm tests.sh"]),
+        ((f"{PLACE}/.venv/bin/pytest", "make test"), ["make test"], [f"{PLACE}/.venv/bin/pytest"]),
+        (("npm i && npm test", "pytest $(ls)"), [], ["pytest $(ls)", "npm i && npm test"]),
+    ],
+)
+def test_what_was_run_last_as_a_test_decides_if_it_is_nothing_else(
+    commands: tuple[str, ...], checks: list[str], suggested: list[str]
+) -> None:
+    made = promote(lived(*(event for at, one in enumerate(commands) for event in shell(f"c{at}", one))))
+    assert ([*made.checks], [*made.suggested]) == (checks, suggested)
+    assert [check.command for check in read(made.text).checks] == checks
+    assert all(f"#   - {one}" in made.text for one in suggested)
+
+
 def test_prompts_become_one_goal_and_its_literals_inputs() -> None:
     first = "Fix #42 on feature/login for v2.1.0, see https://example.com/a?b=1. {{ not a hole }}"
     second = "Now also #42 and PR 7, by 2026-09-30;\n  keep 3.14159 and 1 other thing"

@@ -80,6 +80,7 @@ def _drafted(told: Obj, file: Path | None) -> list[Line]:
         out += [line(), line("these would wait for a person:")]
     out += [line(Span(f"? {one_line(str(ask['what']), 300)}", "yellow"), f"  {ask['times']} times") for ask in asks]
     out += [line(f"input {one['name']}: {one_line(str(one['value']), 200)}") for one in inputs]
+    out += [line(f"check: {one_line(str(one), 300)}") for one in told.get("checks") or []]
     out += [line(f"check? {one_line(str(one), 300)}") for one in told.get("suggested") or []]
     following = f"handrail rehearse {name} --commits last:5"
     where = (

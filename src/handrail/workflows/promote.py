@@ -28,6 +28,14 @@ _TESTS = re.compile(
     r"(?:^|[\s;&|/])(?:pytest|tox|nox|unittest|jest|vitest|mocha|rspec|phpunit|ctest|check\.sh|tests?\.sh)\b"
     r"|\b(?:make|npm|pnpm|yarn|cargo|go|mvn|gradle|gradlew|mix|rake|dotnet|just)\s+(?:run\s+)?(?:test|check|verify)\b"
 )
+_DECIDES = re.compile(
+    r"(?:cd [\w./-]+ && )?(?:\w+=[\w./:-]* )*(?:(?:uv|poetry|pipenv|pdm|hatch|bundle|npx) (?:run |exec )?)?"
+    r"(?:python[\d.]* -m |sh |bash )?(?:\./)?(?:[\w.-]+/)*"
+    r"(?:(?:pytest|tox|nox|unittest|jest|vitest|mocha|rspec|phpunit|ctest|check\.sh|tests?\.sh)"
+    r"|(?:make|npm|pnpm|yarn|cargo|go|mvn|gradle|gradlew|mix|rake|dotnet|just) (?:run )?(?:test|check|verify)[\w:-]*)"
+    r"(?: [^;&|<>`$(){}\n]*)?"
+)
+"""a run of tests and nothing beside it: what edits as well would pass by itself"""
 _ENDS = (" 2>&1", " | tail", " | head")
 MOST_CHECKS = 10
 LONGEST_NAME = 40
@@ -77,6 +85,7 @@ class Promoted(Struct, frozen=True):
         asks: what would wait for a person, since no narrow rule can name it or a person refused it.
         acts: how much the session did.
         inputs: what looked like parameters.
+        checks: what its agent ran last as a test, which the workflow takes as its check.
         suggested: checks that stand in the file as comments.
     """
 
@@ -86,6 +95,7 @@ class Promoted(Struct, frozen=True):
     asks: tuple[Ask, ...]
     acts: int
     inputs: tuple[Parameter, ...]
+    checks: tuple[str, ...]
     suggested: tuple[str, ...]
 
 
@@ -93,6 +103,7 @@ class _Pieces(Struct, frozen=True):
     name: str
     goal: str
     inputs: tuple[Parameter, ...]
+    checks: tuple[str, ...]
     suggested: tuple[str, ...]
     mine: Mine
 
@@ -113,12 +124,14 @@ def promote(lived: Lived, name: str | None = None) -> Promoted:
     unnamed = set(mined.unnamed)
     asks = Counter(said(one) for act in done for one in act.requests if act.refused or one in unnamed)
     templates, inputs = parametrised([text for text, _ in prompts])
-    checks = lived.goal.checks if lived.goal is not None else ()
-    suggested = tuple(one for one in _tests(done, lived.events) if one not in {check.command for check in checks})
+    given = {check.command for check in lived.goal.checks} if lived.goal is not None else set()
+    likely = [one for one in _tests(done, lived.events) if one not in given]
+    checks = () if given else tuple(one for one in likely if _decides(one, lived.workspace))[:1]
+    suggested = tuple(one for one in likely if one not in checks)
     titled = name or _name(lived.title or prompts[0][0])
-    text = _file(lived, _Pieces(titled, _goal(templates), inputs, suggested, mined))
+    text = _file(lived, _Pieces(titled, _goal(templates), inputs, checks, suggested, mined))
     told = tuple(Ask(what, times) for what, times in asks.items())
-    return Promoted(titled, text, mined.rules, told, len(done), inputs, suggested)
+    return Promoted(titled, text, mined.rules, told, len(done), inputs, checks, suggested)
 
 
 def _prompts(events: Sequence[Event]) -> list[tuple[str, str]]:
@@ -160,6 +173,11 @@ def _tests(done: Sequence[Act], events: Sequence[Event]) -> list[str]:
     return [command for command, passed in reversed(last.items()) if passed and command.strip()][:MOST_CHECKS]
 
 
+def _decides(command: str, workspace: str) -> bool:
+    """Whether a command is a run of tests that means the same in any workspace."""
+    return workspace not in command and _DECIDES.fullmatch(command) is not None
+
+
 def _bare(command: str) -> str:
     """A command without what only shortens its output: a pipe would hide its exit status."""
     for end in _ENDS:
@@ -192,7 +210,7 @@ def _file(lived: Lived, made: _Pieces) -> str:
         _yaml({"on": {"manual": {"inputs": inputs} if inputs else {}}}).replace("'on':", "on:", 1),
         _block("goal", made.goal),
         _yaml({key: value for key, value in works.items() if value}),
-        *_checks(() if lived.goal is None else lived.goal.checks, made.suggested),
+        *_checks(() if lived.goal is None else lived.goal.checks, made),
         *([_yaml({"network": hosts})] if hosts else []),
         "# Mined from the session: nothing wider than what it did",
         "policy:",
@@ -217,13 +235,18 @@ def _block(key: str, text: str) -> str:
     return "\n".join([f"{key}: |-", *(f"  {line}" if line else "" for line in lines)])
 
 
-def _checks(checks: Sequence[Check], suggested: Sequence[str]) -> list[str]:
+def _checks(checks: Sequence[Check], made: _Pieces) -> list[str]:
     given = [{"command": one.command, "timeout": f"{one.timeout:g}s"} for one in checks]
     out = [_yaml({"checks": given})] if given else []
-    likely = [one for one in suggested if "\n" not in one]
+    if made.checks:
+        out = [
+            "# Its agent ran this last, and it passed; now Handrail runs it, and it decides",
+            _yaml({"checks": list(made.checks)}),
+        ]
+    likely = [f"#   {_yaml([one])}" for one in made.suggested if "\n" not in one]
     if likely:
-        out += ["# Its agent ran these last, and they passed; take those that decide:"]
-        out += [*([] if given else ["# checks:"]), *(f"#   {_yaml([one])}" for one in likely)]
+        more = [] if out else ["# checks:"]
+        out += ["# Its agent ran these as well, and they passed; take those that decide:", *more, *likely]
     return out
 
 

@@ -45,6 +45,7 @@ class DraftShown(Answer):
     rules: list[RuleShown]
     asks: list[AskShown]
     inputs: list[InputShown]
+    checks: Annotated[list[str], Field(description="what its agent ran last as a test, taken as the check")]
     suggested: Annotated[list[str], Field(description="checks that stand in the file as comments")]
     kept: Annotated[int | None, Field(description="number of the version that it was kept as, switched off")]
 

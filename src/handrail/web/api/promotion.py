@@ -27,6 +27,7 @@ def drafted(made: promotion.Draft) -> Json:
         "rules": [asdict(rule) for rule in told.rules],
         "asks": [asdict(ask) for ask in told.asks],
         "inputs": [asdict(one) for one in told.inputs],
+        "checks": list(told.checks),
         "suggested": list(told.suggested),
         "kept": None if made.kept is None else made.kept.newest,
     }
