@@ -15,8 +15,11 @@ from handrail.commands import effects, events, forges, rehearsal, workflows
 from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
 from handrail.commands.forges import Given
+from handrail.commands.proposing import Proposing
 from handrail.commands.rehearsal import Wanted
+from handrail.forges import mcp
 from handrail.runs import plan as plans
+from handrail.runs.adopt import DUPLICATE
 from handrail.store import runs, sessions, tasks
 from handrail.store.effects import EffectRow
 from handrail.store.effects import of_run as effects_of
@@ -81,7 +84,7 @@ class Town:
             await asyncio.sleep(0.05)
         (task,) = await tasks.of_run(self.desk.store, run)
         assert row.outcome is Outcome.DONE, (name, task.cause, task.reason)
-        done = await effects_of(self.desk.store, run)
+        done = [one for one in await effects_of(self.desk.store, run) if one.cause != DUPLICATE]
         assert {one.state for one in done} == {EffectState.CARRIED}, name
         return run, done
 
@@ -91,6 +94,7 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
     async with FakeProvider() as fake, FakeGitHub(tmp_path / "github") as hub:
         environ = {"ANTHROPIC_API_KEY": "sk-test", "ANTHROPIC_BASE_URL": fake.url}
         async with open_desk(tmp_path / "data", environ) as desk:
+            desk.gateway.mounted[mcp.PATH] = Proposing(desk.store, desk.forges, desk.post.writes).serve
             shop = await hub.create("acme/shop", FILES)
             await forges.put(desk, OWNER, "github", Given("github", hub.url, hub.token))
             for name, kind in (("github", "github"), ("monitor", "alertmanager")):
@@ -115,13 +119,18 @@ async def reviewed(town: Town) -> None:
     """A review of what a fork proposes; what the fork says to agents reaches none."""
     pull = await town.pull("topic", "mallory")
     head = {"ref": "topic", "sha": pull.head_sha, "repo": {"full_name": "mallory/shop"}}
+    lines = [{"path": "new.txt", "line": 1, "body": "Say more."}]
+    said = {"number": pull.number, "body": SAID["text"], "verdict": "approve", "comments": lines}
+    script = prompt([{"tool": "propose_review", "args": said}, {"text": "Proposed."}], "Please")
     await town.told("pull_request", {"action": "opened", "number": pull.number, "pull_request": {
-        "number": pull.number, "title": pull.title, "body": prompt([SAID], "Please"), "draft": False, "head": head,
+        "number": pull.number, "title": pull.title, "body": script, "draft": False, "head": head,
         "base": {"ref": "main"}, "user": {"type": "User", "login": "mallory"},
     }})  # fmt: skip
     run, (review,) = await town.run("review-pull-requests")
-    assert (review.body["commit"], review.body["number"]) == (pull.head_sha, pull.number)
-    assert "Line 2 greets in German." in [one["body"].partition("\n")[0] for one in pull.reviews]
+    about = (review.body["commit"], review.body["number"], review.body["verdict"], review.body["comments"])
+    assert about == (pull.head_sha, pull.number, "comment", lines), "an agent approves nothing"
+    assert [one["body"].partition("\n")[0] for one in pull.reviews] == [SAID["text"]]
+    assert [one["body"] for one in pull.review_comments] == ["Say more."]
     session = (await tasks.of_run(town.desk.store, run))[0].session
     assert session is not None
     row = await sessions.get(town.desk.store, session)

@@ -1,7 +1,8 @@
 """What agents proposed inside a task, taken over into it: filled in from its change, or turned down with a reason.
 
 A pull request of an agent is the task's change under the agent's words: it has the commit that the task made, and there
-is one of it, however often it was proposed and even if the workflow names one too.
+is one of it, however often it was proposed and even if the workflow names one too. So it is with a review that the
+workflow names: the agent's words and its comments on lines are taken over, its verdict is not.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ NO_LOSS = frozenset({SUPERSEDED, EMPTY, DUPLICATE})
 """causes of proposals that were turned down and that nobody misses"""
 
 
-def pull_request(proposed: Sequence[EffectRow]) -> EffectRow | None:
-    """The last pull request that an agent of the task proposed, whatever became of it."""
-    of_agents = [row for row in proposed if row.kind is EffectKind.PULL_REQUEST and row.by == proposals.AGENT]
-    return of_agents[-1] if of_agents else None
+def latest(proposed: Sequence[EffectRow], kind: EffectKind, number: int | None = None) -> EffectRow | None:
+    """The last effect of that kind (about that number) that an agent of the task proposed, whatever became of it."""
+    found = [
+        row
+        for row in proposed
+        if row.kind is kind and row.by == proposals.AGENT and number in (None, row.body.get("number"))
+    ]
+    return found[-1] if found else None
 
 
 def adopted(context: Context, proposed: Sequence[EffectRow], named: Sequence[EffectRow]) -> tuple[Write, ...]:
@@ -46,23 +51,32 @@ def adopted(context: Context, proposed: Sequence[EffectRow], named: Sequence[Eff
         named: the effects that the workflow names.
     """
     task = context.task
-    last = pull_request(proposed)
+    newest, about = latest(proposed, EffectKind.PULL_REQUEST), _about(context)
+    review = latest(proposed, EffectKind.REVIEW, about)
+    reviews = any(one.kind is EffectKind.REVIEW and one.body.get("number") == about for one in named)
     writes: list[Write] = []
     for row in proposed:
         if row.task is not None or row.state is not EffectState.PROPOSED:
             continue
         of = EffectChanges(task=task.id, run=task.run, workflow=context.run.workflow)
         if row.kind is EffectKind.PULL_REQUEST:
-            of |= _judged(context, row, named, newest=row is last)
+            of |= _judged(context, row, named, newest=row is newest)
+        elif row.kind is EffectKind.REVIEW and reviews and row.body.get("number") == about:
+            why = "the workflow reviews itself; words and comments on lines were taken over"
+            of |= _refused(context.now, DUPLICATE, why) if row is review else _second(context.now)
         writes.append(effect_rows.adjust(row.id, EffectState.PROPOSED, **of))
-    if last is not None and last.task is not None and _is_behind(context, last, named):
-        writes.append(effect_rows.propose(_again(context, last, named)))
+    if newest is not None and newest.task is not None and _is_behind(context, newest, named):
+        writes.append(effect_rows.propose(_again(context, newest, named)))
     return tuple(writes)
+
+
+def _about(context: Context) -> int | None:
+    return context.plan.targets[context.task.position].number
 
 
 def _judged(context: Context, row: EffectRow, named: Sequence[EffectRow], *, newest: bool) -> EffectChanges:
     if not newest:
-        return _refused(context.now, SUPERSEDED, "its agent proposed another one after it")
+        return _second(context.now)
     if context.made.commit is None:
         why = "nothing was changed, so there is nothing to open a pull request for"
         return _refused(context.now, EMPTY, why)
@@ -70,6 +84,10 @@ def _judged(context: Context, row: EffectRow, named: Sequence[EffectRow], *, new
         why = "the workflow opens the pull request itself; title and text were taken over where it has none of its own"
         return _refused(context.now, DUPLICATE, why)
     return EffectChanges(body=_filled(context, row, named, str(row.body.get("body") or "")))
+
+
+def _second(at: datetime) -> EffectChanges:
+    return _refused(at, SUPERSEDED, "its agent proposed another one after it")
 
 
 def _refused(at: datetime, cause: str, reason: str) -> EffectChanges:
@@ -144,6 +162,7 @@ def reopened(effects: Sequence[EffectRow]) -> list[Write]:
 
 
 def taken_over(context: Context, proposed: Sequence[EffectRow]) -> Context:
-    """The context with what an agent wants its pull request to say."""
-    last = pull_request(proposed)
-    return context if last is None else replace(context, pull=last.body)
+    """The context with what an agent wants its pull request and its review to say."""
+    pull = latest(proposed, EffectKind.PULL_REQUEST)
+    review = latest(proposed, EffectKind.REVIEW, number) if (number := _about(context)) is not None else None
+    return replace(context, pull={} if pull is None else pull.body, review={} if review is None else review.body)

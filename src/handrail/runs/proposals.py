@@ -46,6 +46,8 @@ class Context(Struct, frozen=True):
     """branches of this repository as earlier runs of the workflow left them, each with its commit"""
     pull: Json = field(default_factory=dict)
     """what an agent wants its pull request to say: it fills in where the workflow says nothing"""
+    review: Json = field(default_factory=dict)
+    """the same for its review, with comments on lines"""
 
 
 def delivered(effects: Sequence[EffectRow]) -> dict[str, str]:
@@ -137,7 +139,8 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
                     "method": given.get("method", "merge")}  # fmt: skip
         case EffectKind.REVIEW:
             return {"repository": repository, "number": number, "commit": given.get("commit") or made.base or None,
-                    "body": given.get("body") or said, "verdict": given.get("verdict", "comment")}  # fmt: skip
+                    "body": given.get("body") or context.review.get("body") or said,
+                    "verdict": given.get("verdict", "comment"), "comments": context.review.get("comments")}  # fmt: skip
         case EffectKind.COMMENT:
             return {"repository": repository, "number": number, "body": given.get("body") or said,
                     "on_pull_request": target.pull_request}  # fmt: skip
