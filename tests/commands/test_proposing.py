@@ -74,7 +74,11 @@ async def test_the_official_client_over_http(desk: Desk, door: tuple[SessionId, 
         assert "number: 0 cannot be used" in str(wrong.content)
         pushy = await client.call_tool("propose_pull_request", {"title": "T", "head": "main"})
         assert "leave head out" in str(pushy.content)
-    [row] = await effects.listed(desk, OWNER, session=None, run=None)
+        await client.call_tool("propose_status", {"context": "handrail/lint", "state": "success"})
+        await client.call_tool("propose_comment", {"number": 7, "body": "x", "on_pull_request": True})
+    *_, status, comment = await rows.of_sessions(desk.store, [session])
+    assert (status.kind, status.body["commit"], comment.body["on_pull_request"]) == (EffectKind.STATUS, "0" * 40, True)
+    row, *_ = await effects.listed(desk, OWNER, session=None, run=None)
     assert (row.kind, row.state, row.forge, row.target) == (
         EffectKind.PULL_REQUEST,
         EffectState.WAITING,
@@ -150,6 +154,8 @@ async def test_where_there_is_no_forge_a_change_can_be_kept_and_nothing_else_be_
     subprocess.run(["git", "remote", "remove", "origin"], cwd=checkout, check=True)  # noqa: ASYNC221
     session = await begin(desk, repository=str(checkout))
     taker = proposing.Proposing(desk.store, desk.forges, desk.post.writes)
+    pushed = await taker.propose(session, EffectKind.PUSH, {})
+    assert (pushed.body["branch"], pushed.body["commit"]) == (f"handrail/{session}", None)
     made = await taker.propose(session, EffectKind.PULL_REQUEST, {"title": "Raise the price"})
     assert (made.forge, made.target, made.body["repository"]) == (None, str(checkout), str(checkout))
     assert proposing.told(made).endswith(f"there is no forge, so it becomes the branch handrail/{session}")

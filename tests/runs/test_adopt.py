@@ -58,12 +58,14 @@ async def test_a_pull_request_of_the_agent_has_the_commit_of_the_task_and_its_ev
 
 @pytest.mark.parametrize("kind", [PULL, EffectKind.PUSH])
 async def test_there_is_one_pull_request_when_the_workflow_names_it_too(works: Works, kind: EffectKind) -> None:
-    steps = (MEND, call("pull_request", title="Say Hello", body="Why not."))
-    plan = works.plan(stage(*steps), effects=(PlannedEffect(kind),), may_propose=(PULL,))
+    steps = (MEND, call("push"), call("pull_request", title="Say Hello", body="Why not."))
+    plan = works.plan(stage(*steps), effects=(PlannedEffect(kind),), may_propose=(PULL, EffectKind.PUSH))
     run = await works.begin(plan)
     assert (await works.ended(run)).outcome is Outcome.DONE
-    rows = {row.by: row for row in await works.effects(run)}
+    pushed, *made = sorted(await works.effects(run), key=lambda row: (row.by, row.kind) != ("agent", EffectKind.PUSH))
+    rows = {row.by: row for row in made}
     if kind is PULL:
+        assert (pushed.state, pushed.body["commit"]) == (EffectState.CARRIED, rows["workflow"].body["commit"])
         assert said([rows["workflow"], rows["agent"]]) == [
             ("Say Hello", "carried", None), ("Say Hello", "rejected", "duplicate")
         ]  # fmt: skip
@@ -71,7 +73,8 @@ async def test_there_is_one_pull_request_when_the_workflow_names_it_too(works: W
     else:  # the pull request is that of the branch which the workflow pushes
         assert rows["agent"].state is EffectState.CARRIED
         assert rows["agent"].body["head"] == rows["workflow"].body["branch"]
-    assert len(branches(works)) == 1
+        assert (pushed.state, pushed.cause) == (EffectState.REJECTED, "duplicate")
+    assert len(branches(works)) == (2 if kind is PULL else 1)
 
 
 async def test_a_pull_request_of_nothing_is_turned_down_with_its_reason(works: Works) -> None:

@@ -159,7 +159,9 @@ async def _filled_in(desk: Desk, row: EffectRow) -> EffectRow:
         when=row.created,
         ref=kept_at(row),
     )
-    before = delivered(await rows.of_sessions(desk.store, [row.session])).get(str(row.body.get("head")))
+    before = delivered(await rows.of_sessions(desk.store, [row.session])).get(
+        str(row.body.get("head") or row.body.get("branch"))
+    )
     return replace(row, body={**row.body, "commit": commit, "expected": before})
 
 

@@ -18,6 +18,7 @@ from handrail.gateway.listener import Connection, Request
 from handrail.kinds import Kind
 from handrail.notify import Notice, Occasion
 from handrail.runs.adopt import SUPERSEDED
+from handrail.runs.proposals import OF_CHANGE
 from handrail.sessions.patience import Tell
 from handrail.store import effects as rows
 from handrail.store import sessions
@@ -121,7 +122,7 @@ class Proposing:
         checkout = Path(session.repository)
         asked = await attempt(["config", "--get", "remote.origin.url"], cwd=checkout, home=Home.THEIRS)
         found = await self._forges.of_remote(asked.out.decode("utf-8", "replace").strip())
-        if kind is not EffectKind.PULL_REQUEST and (found is None or await self._is_plain(found[0])):
+        if kind not in OF_CHANGE and (found is None or await self._is_plain(found[0])):
             where = "lies under no forge that is set up here" if found is None else "is plain git"
             mend = f"it {where}, so a change can be kept as a branch and nothing else done: leave it to the person"
             raise InvalidInput("repository", str(checkout), mend)
@@ -131,7 +132,9 @@ class Proposing:
             # what was brought from a forge has no branch checked out
             named = (await find(checkout)).branch or await begun_from(checkout, session.base)
             body.setdefault("base", named or "main")
-        if kind is EffectKind.REVIEW:
+        if kind is EffectKind.PUSH:
+            body["branch"] = session.branch
+        if kind in (EffectKind.REVIEW, EffectKind.STATUS):
             body["commit"] = session.base
         return None if found is None else found[0], body
 
@@ -142,8 +145,9 @@ class Proposing:
 def told(effect: EffectRow) -> str:
     """What an agent is told of its proposal."""
     if effect.state in {EffectState.PROPOSED, EffectState.WAITING}:
-        kept = effect.forge is None and effect.kind is EffectKind.PULL_REQUEST
-        how = f"; there is no forge, so it becomes the branch {effect.body.get('head')}" if kept else ""
+        kept = effect.forge is None and effect.kind in OF_CHANGE
+        branch = effect.body.get("head") or effect.body.get("branch")
+        how = f"; there is no forge, so it becomes the branch {branch}" if kept else ""
         return f"proposed as {effect.id}; a person or the workflow decides{how}"
     why = effect.because or effect.reason
     return f"proposed before as {effect.id}: it is {effect.state}{f' ({one_line(why, 300)})' if why else ''}"

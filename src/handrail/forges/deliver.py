@@ -75,7 +75,7 @@ async def _once(forge: Forge, effect: e.Effect, key: str, push: Push, source: Pa
 
 async def _push(forge: Forge, effect: e.Push, push: Push, source: Path | None) -> Receipt:
     branch, commit = effect.branch, effect.commit
-    if source is None:
+    if source is None or commit is None:
         raise InvalidInput("commit", commit, "it is in no repository of Handrail, so it cannot be pushed")
     remote = await forge.remote(effect.repository)
     there = await push.head(source, remote, branch)

@@ -46,7 +46,9 @@ class Push(Struct, frozen=True):
     kind: ClassVar[EffectKind] = EffectKind.PUSH
     repository: Annotated[str, Says("owner/name at the forge", 300, of="repository")]
     branch: Annotated[str, Says("the branch", 200, of="branch")]
-    commit: Annotated[str, Says("the commit, as a full id", 64, of="commit")]
+    commit: Annotated[
+        str | None, Says("the commit, as a full id; leave out for the change of the session", 64, of="commit")
+    ] = None
     expected: Annotated[
         str | None, Says("the commit that the branch is at now; leave out for a new branch", 64, of="commit")
     ] = None

@@ -21,13 +21,18 @@ from handrail.types import Json
 PATH = "/mcp"
 NAME = "handrail"
 _VERSIONS = ("2025-06-18", "2025-03-26", "2024-11-05")
-_FILLED_IN = frozenset({"repository", "head", "commit", "expected", "replaces", "on_pull_request"})
+_FILLED_IN = frozenset({"repository", "head", "commit", "expected", "replaces"})
 """what Handrail knows better than the agent"""
 TOOLS: Mapping[str, tuple[EffectKind, str, frozenset[str]]] = {
     "propose_pull_request": (
         EffectKind.PULL_REQUEST,
         "Propose a pull request with the changes in this workspace. Do not push or commit for it.",
         _FILLED_IN,
+    ),
+    "propose_push": (
+        EffectKind.PUSH,
+        "Propose to push the changes in this workspace as a branch, where no pull request is wanted.",
+        _FILLED_IN | {"branch"},
     ),
     "propose_comment": (EffectKind.COMMENT, "Propose a comment on an issue or pull request.", _FILLED_IN),
     "propose_review": (
@@ -37,8 +42,14 @@ TOOLS: Mapping[str, tuple[EffectKind, str, frozenset[str]]] = {
     ),
     "propose_issue": (EffectKind.ISSUE, "Propose to open an issue.", _FILLED_IN),
     "propose_labels": (EffectKind.LABEL, "Propose labels to add to, or remove from, an issue.", _FILLED_IN),
+    "propose_status": (
+        EffectKind.STATUS,
+        "Propose a status of the commit that this workspace was made from.",
+        _FILLED_IN,
+    ),
     "propose_merge": (EffectKind.MERGE, "Propose to merge a pull request at a head.", frozenset({"repository"})),
     "propose_message": (EffectKind.MESSAGE, "Propose a message to people.", frozenset()),
+    "propose_webhook": (EffectKind.WEBHOOK, "Propose to call a webhook by the name of its channel.", frozenset()),
     "propose_report": (EffectKind.REPORT, "Propose a report, a page that Handrail keeps and shows.", frozenset()),
 }
 _HINTS = {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": False}

@@ -1,8 +1,8 @@
 """What agents proposed inside a task, taken over into it: filled in from its change, or turned down with a reason.
 
-A pull request of an agent is the task's change under the agent's words: it has the commit that the task made, and there
-is one of it, however often it was proposed and even if the workflow names one too. So it is with a review that the
-workflow names: the agent's words and its comments on lines are taken over, its verdict is not.
+A push or pull request of an agent is the task's change, under the agent's words: it has the commit that the task made,
+and there is one of it, however often it was proposed and even if the workflow names one too. So it is with a review
+that the workflow names: the agent's words and its comments on lines are taken over, its verdict is not.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def adopted(context: Context, proposed: Sequence[EffectRow], named: Sequence[Eff
         named: the effects that the workflow names.
     """
     task = context.task
-    newest, about = latest(proposed, EffectKind.PULL_REQUEST), _about(context)
+    newest = {kind: latest(proposed, kind) for kind in proposals.OF_CHANGE}
+    about = _about(context)
     review = latest(proposed, EffectKind.REVIEW, about)
     reviews = any(one.kind is EffectKind.REVIEW and one.body.get("number") == about for one in named)
     writes: list[Write] = []
@@ -59,15 +60,15 @@ def adopted(context: Context, proposed: Sequence[EffectRow], named: Sequence[Eff
         if row.task is not None or row.state is not EffectState.PROPOSED:
             continue
         of = EffectChanges(task=task.id, run=task.run, workflow=context.run.workflow)
-        if row.kind is EffectKind.PULL_REQUEST:
-            of |= _judged(context, row, named, newest=row is newest)
+        if row.kind in newest:
+            of |= _judged(context, row, named, newest=row is newest[row.kind])
         elif row.kind is EffectKind.REVIEW and reviews and row.body.get("number") == about:
             why = "the workflow reviews itself; words and comments on lines were taken over"
             of |= _refused(context.now, DUPLICATE, why) if row is review else _second(context.now)
         writes.append(effect_rows.adjust(row.id, EffectState.PROPOSED, **of))
-    if newest is not None and newest.task is not None and _is_behind(context, newest, named):
-        writes.append(effect_rows.propose(_again(context, newest, named)))
-    return tuple(writes)
+    behind = [row for row in newest.values() if row is not None and row.task is not None]
+    again = [_again(context, row, named) for row in behind if _is_behind(context, row, named)]
+    return (*writes, *(effect_rows.propose(row) for row in again))
 
 
 def _about(context: Context) -> int | None:
@@ -78,11 +79,12 @@ def _judged(context: Context, row: EffectRow, named: Sequence[EffectRow], *, new
     if not newest:
         return _second(context.now)
     if context.made.commit is None:
-        why = "nothing was changed, so there is nothing to open a pull request for"
-        return _refused(context.now, EMPTY, why)
-    if any(one.kind is EffectKind.PULL_REQUEST for one in named):
-        why = "the workflow opens the pull request itself; title and text were taken over where it has none of its own"
-        return _refused(context.now, DUPLICATE, why)
+        what = "push" if row.kind is EffectKind.PUSH else "open a pull request for"
+        return _refused(context.now, EMPTY, f"nothing was changed, so there is nothing to {what}")
+    if any(one.kind is row.kind for one in named):
+        itself = "opens the pull request itself; title and text were taken over where it has none of its own"
+        why = "pushes the change itself" if row.kind is EffectKind.PUSH else itself
+        return _refused(context.now, DUPLICATE, f"the workflow {why}")
     return EffectChanges(body=_filled(context, row, named, str(row.body.get("body") or "")))
 
 
@@ -97,15 +99,16 @@ def _refused(at: datetime, cause: str, reason: str) -> EffectChanges:
 def _filled(context: Context, row: EffectRow, named: Sequence[EffectRow], said: str) -> Json:
     """The proposal with the task's commit and its evidence, on the branch that the workflow pushes, if it does."""
     pushed = next((str(one.body["branch"]) for one in named if one.kind is EffectKind.PUSH), None)
-    branch = pushed or str(row.body["head"])
-    before, told = context.delivered.get(branch), proposals.story(context, said)
-    more = {"expected": before, "replaces": proposals.replaced(context, branch) or []}
-    return {**row.body, "head": branch, "commit": context.made.commit, **more, "body": told}
+    pushes = row.kind is EffectKind.PUSH
+    branch = pushed or str(row.body["branch" if pushes else "head"])
+    where = {"expected": context.delivered.get(branch), "replaces": proposals.replaced(context, branch) or []}
+    what = {"branch": branch} if pushes else {"head": branch, "body": proposals.story(context, said)}
+    return {**row.body, "commit": context.made.commit, **where, **what}
 
 
 def _is_behind(context: Context, last: EffectRow, named: Sequence[EffectRow]) -> bool:
-    """Whether the pull request of an earlier round says less than what the task has made since."""
-    if context.made.commit is None or any(one.kind is EffectKind.PULL_REQUEST for one in named):
+    """Whether what was proposed in an earlier round says less than what the task has made since."""
+    if context.made.commit is None or any(one.kind is last.kind for one in named):
         return False
     live = last.state is EffectState.CARRIED or (last.state is EffectState.REJECTED and last.cause == SUPERSEDED)
     return live and last.body.get("commit") not in (None, context.made.commit)
