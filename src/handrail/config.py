@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
+from handrail import files
 from handrail.errors import InvalidInput
 from handrail.types import Veiled
 
@@ -132,10 +133,7 @@ def keep_setting(data: Path, name: str, value: str) -> None:
         raise InvalidInput(name, "…", f"{file} says another one: change it there")
     _apply(Config(data=data), {name: value}, name)
     line = f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
-    draft = file.with_name(".config.toml.new")
-    draft.write_text(line + text, "utf-8")  # first: what follows may be a table
-    draft.chmod(0o600)
-    draft.replace(file)
+    files.replace(file, f"{line}{text}".encode(), 0o600)  # the line first: what follows may be a table
 
 
 _CHOICES = {"approval_then": ("park", "deny", "escalate")}

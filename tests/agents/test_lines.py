@@ -34,7 +34,7 @@ def test_what_is_one() -> None:
     assert parse(b'{"id":"a","method":"x"}') == {"id": "a", "method": "x"}
     assert parse(b'{"id":1,"error":"no"}') == {"id": 1, "error": {"code": -32603, "message": "no"}}
     mended = parse(b'{"method":"x","params":{"a\\ud800":["\\udfff"]}}')
-    assert mended == {"method": "x", "params": {"a?": ["?"]}}
+    assert mended == {"method": "x", "params": {"a\ufffd": ["\ufffd"]}}
     pair = parse(b'{"method":"x","params":{"a":"\\ud83d\\ude00"}}')
     assert pair == {"method": "x", "params": {"a": "\N{GRINNING FACE}"}}
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import Callable
 
 from msgspec import Struct
 
 from handrail.agents import OnRaw
+from handrail.text import loads
 from handrail.types import Json
 
 MESSAGE_LIMIT = 32 << 20
 """bytes of one message; a longer one ends the connection"""
 
 _CHUNK = 1 << 16
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Asked(Struct, frozen=True):
@@ -150,11 +149,9 @@ def parse(line: bytes) -> Json | None:
     Invalid UTF-8 and lone surrogates become U+FFFD.
     """
     try:
-        found: object = json.loads(line.decode("utf-8", "replace"))
+        found: object = loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
-    if _SURROGATE.search(line):
-        found = _printable(found)
     if not isinstance(found, dict):
         return None
     message: Json = found
@@ -170,13 +167,3 @@ def parse(line: bytes) -> Json | None:
         if error is not None and not isinstance(error, dict):
             message["error"] = {"code": -32603, "message": str(error)}
     return message
-
-
-def _printable(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [_printable(item) for item in value]
-    if isinstance(value, dict):
-        return {_printable(key): _printable(item) for key, item in value.items()}
-    return value

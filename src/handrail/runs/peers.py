@@ -19,6 +19,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from handrail import files
 from handrail.automation import RunState, Step, TaskState
 from handrail.errors import Conflict
 from handrail.loop import Loop
@@ -48,9 +49,7 @@ def identity(data: Path) -> ServerId:
     """Who the server of a data directory is among those of one database: the same after every start."""
     file = data / "server.id"
     if not file.exists():
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
-        draft.write_text(f"v-{secrets.token_hex(6)}\n", "ascii")
-        draft.replace(file)
+        files.replace(file, f"v-{secrets.token_hex(6)}\n".encode())
     return ServerId(file.read_text("ascii").strip())
 
 

@@ -15,12 +15,21 @@ def step(number: int, output: str) -> list[Message]:
 
 
 def history(window: int, *messages: Message) -> History:
-    return History(CHAT, {"messages": [{}]}, window, Memory(live=list(messages)))
+    return History(CHAT, {"messages": [{}]}, window, Memory(said=list(messages), live=list(messages)))
 
 
-def forget(past: History, messages: list[Message]) -> None:
+def make_room(past: History, notes: str = "NOTES") -> tuple[str, str]:
+    """As a session does it: what was done, and what was asked for that."""
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return notes
+
+    how, messages = past.smaller(ask)
     past.memory.take("compacted", {"messages": messages})
     past.forget()
+    return how, "".join(asked)
 
 
 def test_old_results_are_shortened_first() -> None:
@@ -28,12 +37,10 @@ def test_old_results_are_shortened_first() -> None:
     assert not past.full
     past = history(9000, *past.memory.live)
     assert past.full
-    smaller = past.shortened()
-    assert smaller is not None
-    lengths = [len(call.result or "") for message in smaller for call in message.calls]
+    assert make_room(past) == ("old tool results were shortened", "")
+    lengths = [len(call.result or "") for message in past.memory.live for call in message.calls]
     assert max(lengths[:-3]) < 800
     assert lengths[-3:] == [3000, 3000, 6000]
-    forget(past, smaller)
     assert past.used < 0.6 * 9000
     assert json.loads(past.request())["messages"][1]["content"] == "goal"
 
@@ -43,32 +50,28 @@ def test_a_summary_keeps_goal_newest_request_and_last_steps() -> None:
     past = history(
         4000, Message("user", "the goal"), Message("agent", "yes"), Message("user", "the newest wish"), *steps
     )
-    assert past.shortened() is None
-    old, kept = past.halves()
-    assert [*old, *kept] == past.memory.live
-    assert kept[0].role == "agent"
-    assert "out1 out1" in past.question(old).text
-    forget(past, past.summarised("NOTES", old, kept))
-    first = past.memory.live[0]
+    how, asked = make_room(past, "NOTES 1")
+    assert how.startswith("older steps were summarised")
+    assert "out1 out1" in asked
+    first, *kept = past.memory.live
     assert first.role == "user"
-    assert all(text in first.text for text in ("the goal", "the newest wish", "NOTES"))
+    assert all(text in first.text for text in ("the goal", "the newest wish", "NOTES 1"))
     assert past.used < 0.5 * 4000
-    assert past.memory.live[1:] == kept
-
-
-def test_a_second_summary_keeps_the_first_goal() -> None:
-    past = history(4000, Message("user", "the goal"), *step(1, "x"))
-    once = past.summarised("NOTES 1", past.memory.live, [])
-    twice = past.summarised("NOTES 2", [*once, Message("agent", "ok"), Message("user", "wish")], [])
-    assert twice[0].role == "user"
-    assert twice[0].text.count("<goal>") == 1
-    assert all(text in twice[0].text for text in ("<goal>\nthe goal\n</goal>", "NOTES 2", "wish"))
+    assert kept == past.memory.said[-len(kept) :]
+    assert kept[0].role == "agent"
+    for message in (Message("user", "a later wish"), *steps):
+        past.memory.take("message", {"message": message})
+    _, asked = make_room(past, "NOTES 2")
+    text = past.memory.live[0].text
+    assert text.count("<goal>") == 1
+    assert all(part in text for part in ("<goal>\nthe goal\n</goal>", "NOTES 2", "a later wish"))
+    assert "NOTES 1" in asked
 
 
 def test_a_window_that_cannot_be_emptied_is_left_alone() -> None:
     past = history(100, Message("user", "x" * 2000))
     assert past.full
-    forget(past, past.memory.live)
+    make_room(past, "x" * 2000)
     assert not past.full
 
 

@@ -69,9 +69,8 @@ async def test_anthropic_marks_what_can_be_cached(make: MakeOwn, fake: FakeProvi
         await own.new("auto")
         await own.prompt(prompt([{"think": "so", "shell": "true"}, {"text": "x"}]))
     for call in fake.model_calls:
-        marks = [block for message in call.body["messages"] for block in message["content"] if "cache_control" in block]
         assert "cache_control" in call.body["system"][0]
-        assert marks == [call.body["messages"][-1]["content"][-1]]
+        assert "cache_control" in call.body  # https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
     last = fake.model_calls[-1].body["messages"]
     assert [block["type"] for block in last[1]["content"]] == ["thinking", "tool_use"]
     assert last[1]["content"][0]["signature"] == "scripted"
@@ -280,8 +279,8 @@ async def test_bad_calls_are_told_to_the_model(make: MakeOwn) -> None:
         fly, missing, number, nothing, pattern = own.outputs()
         assert "there is no tool `fly`" in fly
         assert "No such file" in missing
-        assert "must be of type str" in number
-        assert "`command` is missing" in nothing
+        assert "Expected `str`, got `int`" in number
+        assert "missing required field `command`" in nothing
         assert pattern
         assert {tool["status"] for tool in own.tools().values()} == {"failed"}
 

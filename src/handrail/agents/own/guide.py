@@ -10,6 +10,7 @@ from handrail.text import clip
 
 _RULES = Path(__file__).with_name("rules.md").read_text("utf-8")
 _GUIDES = ("AGENTS.md", "CLAUDE.md")
+"""the first of them that lies in a folder is told"""
 _GUIDE_LIMIT = 16_000
 """characters of one guide that are told"""
 
@@ -21,13 +22,10 @@ def system_prompt(cwd: Path) -> str:
     place = f"Working directory: {cwd}\nDate: {date}\nSystem: {system.sysname} {system.release} {system.machine}"
     folders = [cwd, *cwd.parents]
     top = next((at for at, folder in enumerate(folders) if (folder / ".git").exists()), 0)
-    guides = [guide for folder in reversed(folders[: top + 1]) if (guide := _in_folder(folder))]
-    return "\n\n".join([_RULES, place, *map(_told, guides)])
-
-
-def _in_folder(folder: Path) -> Path | None:
-    """The guide that lies in `folder`: AGENTS.md, else CLAUDE.md."""
-    return next((folder / name for name in _GUIDES if (folder / name).is_file()), None)
+    guides = list[str]()
+    for folder in reversed(folders[: top + 1]):
+        guides += [_told(folder / name) for name in _GUIDES if (folder / name).is_file()][:1]
+    return "\n\n".join([_RULES, place, *guides])
 
 
 def _told(guide: Path) -> str:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
-from json import loads
 
 import httpx2
 
@@ -18,7 +17,7 @@ from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.messages import Json, encode
 from handrail.agents.own.model import Door
 from handrail.agents.own.tools import Step, Tool, ToolFault
-from handrail.text import clip, whole
+from handrail.text import clip, loads
 
 _VERSION = "2025-06-18"
 _PATIENCE = 120.0
@@ -28,21 +27,20 @@ _LARGEST = 8 << 20
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def offered(servers: object, own: Mapping[str, Tool], limit: int) -> dict[str, Tool]:
+def offered(servers: Iterable[Json], own: Mapping[str, Tool], limit: int) -> dict[str, Tool]:
     """The tools of ACP's `mcpServers` by name; `own` keep their names. A server that fails is told on stderr.
 
     A result has at most `limit` characters.
     """
     tools: dict[str, Tool] = {}
-    for server in servers if isinstance(servers, list) else ():
-        name = server.get("name") if isinstance(server, dict) else None
+    for server in servers:
         try:
-            for tool in list(Server(server, limit).tools()):  # all of them, or none
+            for tool in Server(server, limit).tools():
                 plain = tool.told["name"]
-                tool.told["name"] = plain if plain not in {**own, **tools} else f"{name}_{plain}"[:64]
+                tool.told["name"] = plain if plain not in {**own, **tools} else f"{server['name']}_{plain}"[:64]
                 tools[tool.told["name"]] = tool
         except (ToolFault, httpx2.InvalidURL, KeyError, TypeError, AttributeError, ValueError) as fault:
-            sys.stderr.write(f"MCP server {name!r} is left out: {fault}\n")
+            sys.stderr.write(f"MCP server {server.get('name')!r} is left out: {fault}\n")
     return tools
 
 
@@ -55,16 +53,15 @@ class Server:
         headers = {str(header["name"]): str(header["value"]) for header in told.get("headers") or ()}
         headers["accept"] = "application/json, text/event-stream"
         self._door, self._limit, self._ids = Door(str(told["url"]), headers, _PATIENCE), limit, count(1)
-        self._more = dict[str, str]()
 
-    def tools(self) -> Iterator[Tool]:
+    def tools(self) -> list[Tool]:
         """What it offers. Raises ToolFault or KeyError."""
         about = {"name": "handrail", "version": __version__}
         hello = {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": about}
-        self._more["mcp-protocol-version"] = str(self._ask("initialize", hello, Cancel())["protocolVersion"])
-        self._send({"method": "notifications/initialized"}, Cancel())
+        self._door.headers["mcp-protocol-version"] = str(self._ask("initialize", hello, Cancel())["protocolVersion"])
+        self._post({"method": "notifications/initialized"}, Cancel())
         offered = self._ask("tools/list", {}, Cancel()).get("tools") or ()
-        yield from (self._tool(told) for told in offered if _NAME.fullmatch(str(told.get("name"))))
+        return [self._tool(told) for told in offered if _NAME.fullmatch(str(told.get("name")))]
 
     def _tool(self, told: Json) -> Tool:
         name, hints = str(told["name"]), told.get("annotations") or {}
@@ -73,38 +70,38 @@ class Server:
         def run(step: Step, /, **args: object) -> str:
             step.begin(str(told.get("title") or name), "other", asks=not harmless)
             came = self._ask("tools/call", {"name": name, "arguments": args}, step.cancel)
-            parts = [whole(str(part.get("text") or f"({part.get('type')})")) for part in came.get("content") or ()]
+            parts = [str(part.get("text") or f"({part.get('type')})") for part in came.get("content") or ()]
             text = clip("\n".join(parts), self._limit) or "(nothing)"
             if came.get("isError") is True:
                 raise ToolFault(text)
             return text
 
         schema = told.get("inputSchema") or {"type": "object", "properties": {}}
-        about = clip(whole(str(told.get("description") or "")), 4000)
-        return Tool(run, {"name": name, "description": about, "parameters": schema}, checked=True)
+        about = clip(str(told.get("description") or ""), 4000)
+        return Tool(run, {"name": name, "description": about, "parameters": schema})
 
     def _ask(self, method: str, params: Json, cancel: Cancel) -> Json:
-        number, error = next(self._ids), None
-        for answer in self._send({"id": number, "method": method, "params": params}, cancel):
+        number, error = next(self._ids), "the server gave no answer"
+        for answer in self._post({"id": number, "method": method, "params": params}, cancel):
             match answer:
                 case {"id": known, "result": dict(result)} if known == number:
                     return result
                 case {"id": known, "error": {"message": str(said)}} if known == number:
                     error = said
-        raise ToolFault(f"`{method}` failed: {clip(error or 'the server gave no answer', 500)}")
+        raise ToolFault(f"`{method}` failed: {clip(error, 500)}")
 
-    def _send(self, message: Json, cancel: Cancel) -> list[object]:
+    def _post(self, message: Json, cancel: Cancel) -> list[object]:
         """Send a message; the messages that came back."""
-        body = encode({"jsonrpc": "2.0", **message}).encode()
         try:
-            with self._door.post(body, cancel, self._more) as response:
+            with self._door.post(encode({"jsonrpc": "2.0", **message}).encode(), cancel) as response:
                 if session := response.headers.get("mcp-session-id"):
-                    self._more["mcp-session-id"] = session
+                    self._door.headers["mcp-session-id"] = session
                 if response.status_code >= 400:
                     raise ToolFault(f"the server refused it, HTTP {response.status_code}")
                 if "event-stream" in response.headers.get("content-type", ""):
-                    return [loads(event.data) for event in httpx2.EventSource(response, max_event_size=_LARGEST)]
-                return [loads(raw)] if (raw := response.read()).strip() else []
+                    events = httpx2.EventSource(response, max_event_size=_LARGEST)
+                    return [loads(event.data) for event in events if event.data]
+                return [loads(raw.decode("utf-8", "replace"))] if (raw := response.read()).strip() else []
         except httpx2.TransportError as error:
             cancel.check()
             raise ToolFault(f"the server cannot be reached: {str(error) or type(error).__name__}") from error

@@ -11,12 +11,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from handrail.agents.own.messages import Json, Message, encode, from_json
+from msgspec import Struct, convert, field
+from msgspec.structs import replace
+
+from handrail.agents.own.messages import Json, Message, encode
 from handrail.agents.own.wires import Wire
 from handrail.errors import Conflict, NotFound, StorageFull
 from handrail.text import clip
@@ -33,8 +34,7 @@ _OLD_RESULT = 600
 _SUMMARISE = Path(__file__).with_name("summarise.md").read_text("utf-8")
 
 
-@dataclass
-class Memory:
+class Memory(Struct):
     """What the records tell. `said` is all of it, `live` what the model still knows, `calls` how many there were."""
 
     mode: str = "ask"
@@ -45,21 +45,22 @@ class Memory:
     calls: int = 0
     chunks: str = ""
 
-    def take(self, kind: str, record: dict[str, Any]) -> None:
-        """Add one record."""
-        match kind:
-            case "state":
-                vars(self).update(record)
-            case "chunk":
-                self.chunks = self.chunks[: record["at"]] + record["text"]
-            case "call":
-                (call,) = (call for call in self.live[-1].calls if call.number == record["number"])
-                call.result, call.ok = record["result"], record["ok"]
-            case "compacted":
+    def take(self, kind: str, record: Json) -> None:
+        """Add one record, fresh or read."""
+        match kind, record:
+            case "state", _:
+                for name, value in record.items():
+                    setattr(self, name, value)
+            case "chunk", {"at": at, "text": text}:
+                self.chunks = self.chunks[:at] + text
+            case "call", {"number": number, "result": result, "ok": ok}:
+                (call,) = (call for call in self.live[-1].calls if call.number == number)
+                call.result, call.ok = result, ok
+            case "compacted", {"messages": messages}:
                 self.settle()
-                self.live = [from_json(message) for message in record["messages"]]
-            case "message":
-                self._add(from_json(record["message"]))
+                self.live = convert(messages, list[Message])
+            case "message", {"message": message}:
+                self._add(convert(message, Message))
             case _:
                 raise ValueError(kind)
 
@@ -91,9 +92,8 @@ class Journal:
     def __init__(self, folder: Path, session: str, *, create: bool = False) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path, self.memory = folder / f"{session}.jsonl", Memory()
-        flags = os.O_RDWR | os.O_APPEND | (os.O_CREAT | os.O_EXCL if create else 0)
         try:
-            self._file = os.open(self.path, flags, 0o600)
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | (os.O_CREAT | os.O_EXCL) * create, 0o600)
         except FileNotFoundError as error:
             raise NotFound(f"session {session} is not known here") from error
         try:
@@ -149,9 +149,8 @@ class History:
 
     def request(self) -> bytes:
         """The whole request."""
-        *older, newest = self.memory.live
-        self._told += map(self._wire.told, older[len(self._told) :])
-        return self._wire.request(self._head, [*self._told, self._wire.told(newest, newest=True)])
+        self._told += map(self._wire.told, self.memory.live[len(self._told) :])
+        return self._wire.request(self._head, self._told)
 
     @property
     def used(self) -> int:
@@ -168,36 +167,32 @@ class History:
         """Whether it is time to make it smaller."""
         return self.used > self._window * max(_FULL, self._floor)
 
-    def shortened(self) -> list[Message] | None:
-        """The messages with old tool results cut short; None where that would not make room enough."""
-        steps = [at for at, message in enumerate(self.memory.live) if message.calls][:-3]
-        messages = [_short(message) if at in steps else message for at, message in enumerate(self.memory.live)]
-        size = len(encode(self._head)) + sum(map(self._size, messages))
-        return messages if size // _BYTES <= _ENOUGH * self._window else None
+    def smaller(self, ask: Callable[[str], str]) -> tuple[str, list[Message]]:
+        """What was done, and the messages: old results cut short, else notes of the model in place of older steps.
 
-    def halves(self) -> tuple[list[Message], list[Message]]:
-        """What a summary is to stand for, and the newest steps that stay, from an answer on."""
-        sizes = list(accumulate(map(self._size, reversed(self.memory.live))))[::-1]
-        room = _KEPT * self._window * _BYTES
-        steps = (
-            at for at, message in enumerate(self.memory.live) if at and message.role == "agent" and sizes[at] <= room
-        )
-        cut = next(steps, len(self.memory.live))
-        return self.memory.live[:cut], self.memory.live[cut:]
+        Notes are what `ask` gives for a question without tools.
+        """
+        live = [replace(message, used={}) for message in self.memory.live]  # no provider has counted the new ones
+        steps = [at for at, message in enumerate(live) if message.calls][:-3]
+        short = [_short(message) if at in steps else message for at, message in enumerate(live)]
+        if len(encode(self._head)) + sum(map(self._size, short)) <= _ENOUGH * self._window * _BYTES:
+            return "old tool results were shortened", short
+        cut, room = len(live), _KEPT * self._window * _BYTES
+        for at in range(len(live) - 1, 0, -1):
+            room -= self._size(live[at])
+            if room < 0:
+                break
+            cut = at if live[at].role == "agent" else cut
+        record = "\n\n".join(map(_record, live[:cut]))
+        notes = ask(_SUMMARISE + clip(record, self._window * 2)) or "(no notes)"
+        return f"older steps were summarised\n{notes}", [self._summary(notes), *live[cut:]]
 
-    def question(self, old: list[Message]) -> Message:
-        """What is asked of the model, without tools, for a summary of `old`."""
-        return Message("user", _SUMMARISE + clip("\n\n".join(map(_record, old)), self._window * 2))
-
-    def summarised(self, summary: str, old: list[Message], kept: list[Message]) -> list[Message]:
-        """The messages with `summary` in place of `old`; the goal and the newest wish stay word by word."""
-        goal, *later = [message.text for message in old if message.role == "user"]
-        # Where it was summarised before, the goal of then is the goal.
-        goal = goal.partition("</goal>\n<notes>")[0].removeprefix("<goal>\n").strip()
-        text = f"<goal>\n{clip(goal, self._window)}\n</goal>\n<notes>\n{summary}\n</notes>\n"
-        if later:
-            text += f"<newest_request>\n{clip(later[-1], self._window)}\n</newest_request>\n"
-        return [Message("user", f"{text}The conversation so far was replaced by these notes. Go on from here."), *kept]
+    def _summary(self, notes: str) -> Message:
+        """Stands for what was said; the goal and the newest wish stay word by word."""
+        goal, *later = (clip(message.text, self._window) for message in self.memory.said if message.role == "user")
+        newest = f"<newest_request>\n{later[-1]}\n</newest_request>\n" if later else ""
+        text = f"<goal>\n{goal}\n</goal>\n<notes>\n{notes}\n</notes>\n{newest}"
+        return Message("user", f"{text}The conversation so far was replaced by these notes. Go on from here.")
 
     def _size(self, message: Message) -> int:
         return len(self._wire.told(message))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
-from handrail.text import whole
+from msgspec import Struct, field, to_builtins
+
+from handrail.text import loads
 
 Json = dict[str, Any]
 
-encode = json.JSONEncoder(separators=(",", ":"), default=vars).encode
+encode = json.JSONEncoder(separators=(",", ":"), default=to_builtins).encode
 """compact JSON in ASCII, of messages too: whatever a tool printed, the line stays valid UTF-8"""
 
 
-@dataclass
-class Call:
+class Call(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A tool call and what it gave. `id` is the provider's; `number` is the memory's and unique in the session."""
 
     id: str
@@ -28,14 +28,14 @@ class Call:
     ok: bool = False
 
 
-@dataclass
-class Message:
+class Message(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """What the `user` said, or one answer of the `agent`. A call carries its result, so no pair is ever torn."""
 
     role: str
     text: str = ""
     calls: list[Call] = field(default_factory=list)
     thought: str = ""
+    key: str = ""  # unique in the session, of an answer
     stop: str = "end"  # end, length or refusal; nothing while it grows
     wire: str = ""
     native: list[Json] = field(default_factory=list)  # the same in the words of `wire`, with what only it understands
@@ -51,19 +51,10 @@ class Message:
         self.used |= {name: value for name, value in (told or {}).items() if value is not None}
 
 
-def from_json(record: Json | Message) -> Message:
-    """The message that `encode` wrote, or will write."""
-    if isinstance(record, Message):
-        return record
-    return Message(**{**record, "calls": [Call(**call) for call in record["calls"]]})
-
-
 def arguments(raw: str) -> tuple[Json, str | None]:
     """A call's arguments from the model's JSON, and why they cannot be used where they cannot."""
     try:
-        if "\\ud" in raw.lower():  # half a character, perhaps
-            raw = json.dumps(json.loads(raw), ensure_ascii=False)
-        value = json.loads(whole(raw)) if raw.strip() else {}
+        value = loads(raw) if raw.strip() else {}
     except ValueError as error:
         return {}, f"the arguments are not JSON ({error}); were they cut off? Give them again, shorter"
     return (value, None) if isinstance(value, dict) else ({}, "the arguments are no JSON object")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ import httpx2
 from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.messages import Json, Message
 from handrail.agents.own.settings import Settings
-from handrail.agents.own.wires import StreamBroken
+from handrail.agents.own.wires import WIRES, StreamBroken
 from handrail.errors import ProviderError
 from handrail.providers import retry_after
 
@@ -27,8 +28,6 @@ _LARGEST = 64 << 20
 """bytes of one event; OpenAI's last one repeats the whole answer"""
 _LONGEST_WAIT = 60.0
 """seconds; a provider that asks for more is not waited for"""
-Grown = Callable[[Message], None]
-"""is told the answer each time it has grown"""
 
 
 class ModelError(ProviderError):
@@ -43,11 +42,7 @@ class ModelError(ProviderError):
     def __init__(self, message: str, wait: float | None = None, refused: int = 0) -> None:
         super().__init__(message)
         self.wait, self.refused = wait, refused
-
-    @property
-    def too_long(self) -> bool:
-        """Whether the window is full."""
-        return self.refused in {400, 413} and bool(_TOO_LONG.search(self.message))
+        self.too_long = refused in {400, 413} and bool(_TOO_LONG.search(message))  # the window is full
 
 
 class Door:
@@ -60,9 +55,10 @@ class Door:
         world = not url.startswith("http://")
         timeout = httpx2.Timeout(60, connect=10, read=idle)
         self._client = httpx2.Client(verify=world, trust_env=world, headers={**headers, **fixed}, timeout=timeout)
+        self.headers = self._client.headers
 
     @contextmanager
-    def post(self, body: bytes, cancel: Cancel, headers: Mapping[str, str] | None = None) -> Iterator[httpx2.Response]:
+    def post(self, body: bytes, cancel: Cancel) -> Iterator[httpx2.Response]:
         """The answer, still open. Raises Cancelled, or httpx2.TransportError, which a cancellation may have caused."""
 
         def watch(event: str, info: Json) -> None:
@@ -71,7 +67,7 @@ class Door:
                 self._socket = info["return_value"].get_extra_info("socket")
                 cancel.check()
 
-        call = self._client.stream("POST", self._url, content=body, headers=headers or {}, extensions={"trace": watch})
+        call = self._client.stream("POST", self._url, content=body, extensions={"trace": watch})
         with cancel.stopping(self._shut), call as response:
             yield response
 
@@ -86,16 +82,17 @@ class Model:
     """The provider as one session's turns see it; one call at a time."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, wire = settings, settings.wire
-        headers = {name: value.format(settings.token) for name, value in wire.headers.items()}
-        url = f"{settings.model_url}{wire.path.format(settings.model.removeprefix('models/'))}"
-        self._door = Door(url, headers, settings.idle)
+        self._settings, self._wire = settings, WIRES[settings.wire]
+        headers = {name: value.format(settings.token) for name, value in self._wire.headers.items()}
+        base = settings.model_url.rstrip("/").removesuffix("/v1beta").removesuffix("/v1")
+        path = self._wire.path.format(settings.model.removeprefix("models/"))
+        self._door = Door(f"{base}{path}", headers, settings.idle)
 
-    def ask(self, body: bytes, cancel: Cancel, begin: Callable[[], Grown], failed: Callable[[str], None]) -> Message:
-        """The answer to the request `body`.
+    def ask(self, body: bytes, cancel: Cancel, failed: Callable[[str], None]) -> Iterator[Message]:
+        """The answer to the request `body` as it grows, the last time whole; each attempt makes one of its own.
 
-        What each attempt gives is told to what `begin` makes; `failed` is told a sentence before another one. Raises
-        Cancelled by `cancel`, ModelError where it is refused or still fails at the last attempt.
+        `failed` is told a sentence before another attempt. Raises Cancelled by `cancel`, ModelError where it is refused
+        or still fails at the last one.
         """
         for name in ("model_url", "model"):
             if not getattr(self._settings, name):
@@ -103,7 +100,7 @@ class Model:
         attempt, attempts, backoff = 1, self._settings.attempts, self._settings.backoff
         while True:
             try:
-                return self._once(body, cancel, begin())
+                yield from self._once(body, cancel)
             except ModelError as problem:
                 cancel.check()
                 if problem.wait is None:
@@ -114,10 +111,12 @@ class Model:
                     raise ModelError(f"{problem} (given up after {tries})", None, problem.refused) from problem
                 attempt, backoff = attempt + 1, backoff * 2
                 failed(f"{problem}; trying again in {wait:.1f} s, attempt {attempt} of {attempts}")
-            cancel.check(wait)
+                cancel.check(wait)
+            else:
+                return
 
-    def _once(self, body: bytes, cancel: Cancel, grown: Grown) -> Message:
-        answer, wire = Message("agent", stop=""), self._settings.wire
+    def _once(self, body: bytes, cancel: Cancel) -> Iterator[Message]:
+        answer = Message("agent", stop="", key=secrets.token_hex(4))
         try:
             with self._door.post(body, cancel) as response:
                 if response.status_code != 200:
@@ -127,15 +126,17 @@ class Model:
                     if event.data == "[DONE]":
                         answer.stop = answer.stop or "end"
                     elif event.data:
-                        wire.take(answer, json.loads(event.data))
-                        grown(answer)
-                return wire.finish(answer)
+                        self._wire.take(answer, json.loads(event.data))
+                        yield answer
+                yield self._wire.finish(answer)
         except json.JSONDecodeError:
             why = "the stream holds what is not JSON"
         except (httpx2.TransportError, StreamBroken) as error:
             why = str(error) or type(error).__name__
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             why = f"an event without what it must have ({error!r})"
+        else:
+            return
         raise ModelError(f"model call failed: {why}", wait=0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import queue
 import threading
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import BinaryIO
 from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.messages import Json, encode
 from handrail.errors import HandrailError
+from handrail.text import loads
 
 
 class ClientError(HandrailError):
@@ -30,7 +30,7 @@ class Peer:
         """Hand each request and notification to `handle` until the input ends."""
         for line in filter(bytes.strip, self._reader):
             try:
-                message = json.loads(line)
+                message = loads(line.decode("utf-8", "replace"))
             except (ValueError, RecursionError):
                 message = None
             match message:

@@ -7,14 +7,15 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
+from msgspec import Struct, ValidationError, convert, field
+
 from handrail import __version__
 from handrail.agents.own.messages import Json
 from handrail.agents.own.model import ModelError
 from handrail.agents.own.rpc import Peer
-from handrail.agents.own.session import MODES, Session, Turn
+from handrail.agents.own.session import MODES, Session
 from handrail.agents.own.settings import Settings
 from handrail.errors import Conflict, HandrailError, InvalidInput, NotFound
-from handrail.text import whole
 
 _CAPABILITIES = {
     "loadSession": True,
@@ -34,18 +35,28 @@ _CODES = {NoMethod: -32601, NotFound: -32002, InvalidInput: -32602, Conflict: -3
 Work = Callable[[], Json]
 
 
+class Params(Struct, rename="camel"):
+    """What the methods are told; each looks at what is its own."""
+
+    session_id: str = ""
+    cwd: str = ""
+    mcp_servers: list[Json] = field(default_factory=list)
+    mode_id: str = ""
+    prompt: list[Json] = field(default_factory=list)
+
+
 class Server:
     """Answers one client: `handle` each message, `close` when its input has ended."""
 
     def __init__(self, settings: Settings, peer: Peer) -> None:
         self._settings, self._peer = settings, peer
         self._sessions: dict[str, Session] = {}
-        self._methods: dict[str, Callable[[Json], Json | Work | None]] = {
+        self._methods: dict[str, Callable[[Params], Json | Work | None]] = {
             "initialize": lambda _: _HELLO,
             "authenticate": lambda _: None,
             "session/new": lambda params: (made := self._open(None, params)).modes() | {"sessionId": made.id},
-            "session/load": lambda params: self._open(_string(params, "sessionId"), params).replay(),
-            "session/resume": lambda params: self._open(_string(params, "sessionId"), params).modes(),
+            "session/load": lambda params: self._open(params.session_id, params).replay(),
+            "session/resume": lambda params: self._open(params.session_id, params).modes(),
             "session/set_mode": self._set_mode,
             "session/prompt": self._prompt,
             "session/cancel": lambda params: self._session(params).cancel.set(),
@@ -61,11 +72,13 @@ class Server:
         for session in self._sessions.values():
             session.stop()
 
-    def _begin(self, method: str, params: Json) -> Json | Work | None:
-        if not isinstance(params, dict):
-            raise InvalidInput("params", params, "give an object")
+    def _begin(self, method: str, given: object) -> Json | Work | None:
         if method not in self._methods:
             raise NoMethod(f"there is no method {method}")
+        try:
+            params = convert(given, Params)
+        except ValidationError as error:
+            raise InvalidInput("params", given, f"{error}: see ACP's schema") from error
         return self._methods[method](params)
 
     def _answer(self, identity: object, work: Callable[[], Json | Work | None]) -> None:
@@ -81,45 +94,36 @@ class Server:
         if identity is not None:
             self._peer.send(id=identity, **answer)
 
-    def _open(self, identity: str | None, params: Json) -> Session:
+    def _open(self, identity: str | None, params: Params) -> Session:
         if known := self._sessions.get(identity or ""):
-            known.begin().release()
+            known.claim().release()
             self._sessions.pop(known.id).close()
-        cwd, servers = _string(params, "cwd"), params.get("mcpServers")
-        session = Session(identity, cwd, servers, self._settings, self._peer)
+        session = Session(identity, params.cwd, params.mcp_servers, self._settings, self._peer)
         self._sessions[session.id] = session
         return session
 
-    def _session(self, params: Json) -> Session:
-        identity = _string(params, "sessionId")
-        if identity not in self._sessions:
-            raise NotFound(f"session {identity} is not open here: load it first")
-        return self._sessions[identity]
+    def _session(self, params: Params) -> Session:
+        if params.session_id not in self._sessions:
+            raise NotFound(f"session {params.session_id} is not open here: load it first")
+        return self._sessions[params.session_id]
 
-    def _set_mode(self, params: Json) -> Json:
-        session, mode = self._session(params), _string(params, "modeId")
+    def _set_mode(self, params: Params) -> Json:
+        session, mode = self._session(params), params.mode_id
         if mode not in MODES:
             raise InvalidInput("modeId", mode, f"give one of {', '.join(MODES)}")
         session.keep("state", mode=mode)
         return {}
 
-    def _prompt(self, params: Json) -> Work:
-        session, text = self._session(params), _prompt_text(params)
-        session.begin()
-        return partial(Turn(session).run, text)
+    def _prompt(self, params: Params) -> Work:
+        session, text = self._session(params), _told(params.prompt)
+        session.claim()
+        return partial(session.run, text)
 
 
-def _string(params: Json, name: str) -> str:
-    value = params.get(name)
-    if not isinstance(value, str) or not value:
-        raise InvalidInput(name, value, "give a text")
-    return value
-
-
-def _prompt_text(params: Json) -> str:
+def _told(blocks: list[Json]) -> str:
     """The text of a prompt's content blocks; what is no text is named, so that the model can read it itself."""
-    parts, blocks = [], params.get("prompt")
-    for block in blocks if isinstance(blocks, list) else ():
+    parts = []
+    for block in blocks:
         match block:
             case {"type": "text", "text": str(text)}:
                 parts.append(text)
@@ -129,7 +133,7 @@ def _prompt_text(params: Json) -> str:
                 parts.append(f'<resource uri="{uri}">\n{resource.get("text", "(no text)")}\n</resource>')
             case _:
                 raise InvalidInput("prompt", block, "give blocks of text, resource or resource_link")
-    if not (text := whole("\n".join(parts))).strip():
+    if not (text := "\n".join(parts)).strip():
         raise InvalidInput("prompt", blocks, "give a list of content blocks with some text")
     return text
 

@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
-from handrail.agents.own.wires import CHAT, WIRES, Wire
+from msgspec import Meta, Struct, ValidationError, convert
+from msgspec.structs import fields
+
+from handrail.agents.own.wires import WIRES
 from handrail.errors import InvalidInput
 
+_Count = Annotated[int, Meta(gt=0, lt=10**9)]
+_Seconds = Annotated[float, Meta(gt=0, lt=1e9)]
+_GIVE = {"wire": f"one of {', '.join(WIRES)}", "model_url": "a URL that starts with http:// or https://"}
 
-@dataclass(frozen=True)
-class Settings:
+
+class Settings(Struct, frozen=True):
     """Each is told as `HANDRAIL_<ITS NAME>`. Times are seconds."""
 
-    wire: Wire = CHAT
-    model_url: str = ""  # without a path
+    wire: Annotated[str, Meta(pattern=f"^({'|'.join(WIRES)})$")] = "openai-chat"
+    model_url: Annotated[str, Meta(pattern="^https?://")] = ""
     token: str = ""
     model: str = ""
-    context: int = 128_000  # the window, in tokens
-    max_steps: int = 1000  # model calls a turn
-    max_output: int = 16_000  # tokens of one answer, where a wire must be told; at most a quarter of the window
-    attempts: int = 5  # of one model call
-    backoff: float = 0.5  # wait after the first failed attempt, doubled each time
-    idle: float = 300.0  # longest silence of a model's answer
+    context: _Count = 128_000  # the window, in tokens
+    max_steps: _Count = 1000  # model calls a turn
+    max_output: _Count = 16_000  # tokens of one answer, where a wire must be told; at most a quarter of the window
+    attempts: _Count = 5  # of one model call
+    backoff: _Seconds = 0.5  # wait after the first failed attempt, doubled each time
+    idle: _Seconds = 300.0  # longest silence of a model's answer
 
 
 def read(environ: Mapping[str, str]) -> Settings:
     """The settings in `environ`; InvalidInput where a value is not of its kind."""
-    told: dict[str, Any] = {}
+    told = dict[str, Any]()
     for field in fields(Settings):
         name = f"HANDRAIL_{field.name.upper()}"
         if text := environ.get(name):
-            told[field.name] = _value(name, text, type(field.default))
-    url = told["model_url"] = told.get("model_url", "").rstrip("/").removesuffix("/v1beta").removesuffix("/v1")
-    if url and not url.startswith(("http://", "https://")):
-        raise InvalidInput("HANDRAIL_MODEL_URL", url, "give a URL that starts with http:// or https://")
-    told.setdefault("max_output", min(Settings.max_output, told.get("context", Settings.context) // 4))
+            try:
+                told[field.name] = convert(text, field.type, strict=False)
+            except ValidationError as error:
+                raise InvalidInput(name, text, f"give {_GIVE.get(field.name, 'a positive number')}") from error
     return Settings(**told)
-
-
-def _value(name: str, text: str, kind: type) -> Any:
-    if kind is str:
-        return text
-    if kind is Wire:
-        if text in WIRES:
-            return WIRES[text]
-        raise InvalidInput(name, text, f"give one of {', '.join(WIRES)}")
-    with suppress(ValueError):
-        if 0 < (number := float(text)) < 1e9:
-            return kind(number)
-    raise InvalidInput(name, text, "give a positive number")

@@ -77,20 +77,16 @@ class Shell:
     def _feed(self, command: str, mark: str) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
             self.close()  # it died while nobody looked, by a signal or a background job
-        process = self._process = self._process or self._start()
+        pipe, to, argv = subprocess.PIPE, subprocess.STDOUT, ["bash", "--noprofile", "--norc"]
+        process = self._process = self._process or subprocess.Popen(
+            argv, bufsize=0, stdin=pipe, stdout=pipe, stderr=to, cwd=self._cwd, env=self._env, start_new_session=True
+        )
         quoted = shlex.quote(whole(command).replace("\0", ""))
         script = f"exec 9>&1; eval {quoted} </dev/null >&9 2>&9 9>&-\nbuiltin printf '\\0{mark} %d\\0' $? >&9\n"
         rest = memoryview(script.encode())
         while rest and process.stdin:
             rest = rest[process.stdin.write(rest) :]
         return process
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        pipe, to = subprocess.PIPE, subprocess.STDOUT
-        argv = ["bash", "--noprofile", "--norc"]
-        return subprocess.Popen(
-            argv, bufsize=0, stdin=pipe, stdout=pipe, stderr=to, cwd=self._cwd, env=self._env, start_new_session=True
-        )
 
     def _wait(
         self, process: subprocess.Popen[bytes], kept: bytearray, mark: str, deadline: float, progress: Progress

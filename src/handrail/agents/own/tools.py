@@ -10,11 +10,14 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_type_hints
 
+from msgspec import Struct, ValidationError, convert, defstruct
+from msgspec.structs import asdict
+
+from handrail import files
 from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.messages import Call, Json
 from handrail.agents.own.shell import Shell
@@ -26,7 +29,6 @@ _DIFF = 256 << 10
 """characters of a file that are shown whole in a difference; of a larger one only the part that changes"""
 _LONGEST = 3600.0
 """seconds of one command"""
-_TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "array": list, "object": dict}
 _TOLD: Json = json.loads(Path(__file__).with_name("tools.json").read_text("utf-8"))
 _Texts = tuple[str | None, str]
 _GREP = ("grep", "--no-index", "--exclude-standard", "--no-color", "-P")
@@ -49,18 +51,22 @@ class Step(Protocol):
         """Show the output so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """What carries a call out, and what the model is told; `checked`: it looks at the arguments by itself."""
+class Tool(Struct, frozen=True):
+    """What carries a call out, and what the model is told; without `accepts` it looks at the arguments by itself."""
 
     run: Callable[..., str]
     told: Json
-    checked: bool = False
+    accepts: type[Struct] | None = None
 
 
 def table(*tools: Callable[..., str]) -> dict[str, Tool]:
-    """The tools by name."""
-    return {run.__name__: Tool(run, {"name": run.__name__, **_TOLD[run.__name__]}) for run in tools}
+    """The tools by name, each with what its signature accepts."""
+    made = dict[str, Tool]()
+    for run in tools:
+        name, hints, (_, *args) = run.__name__, get_type_hints(run), signature(run).parameters.values()
+        fields = [(arg.name, hints[arg.name], *[arg.default] * (arg.default is not arg.empty)) for arg in args]
+        made[name] = Tool(run, {"name": name, **_TOLD[name]}, defstruct(name, fields))
+    return made
 
 
 def perform(tools: Mapping[str, Tool], call: Call, step: Step) -> str:
@@ -69,30 +75,13 @@ def perform(tools: Mapping[str, Tool], call: Call, step: Step) -> str:
         raise ToolFault(call.fault)
     if call.name not in tools:
         raise ToolFault(f"there is no tool `{call.name}`: the tools are {', '.join(tools)}")
-    tool = tools[call.name]
-    return tool.run(step, **(call.args if tool.checked else _fit(call.args, tool.told["parameters"], call.name)))
-
-
-def _fit(value: Any, schema: Json, name: str) -> Any:
-    """`value` as `schema` wants it, without what that does not know; ToolFault where it does not fit."""
-    kind = _TYPES[schema["type"]]
-    if kind is int and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
-        raise ToolFault(f"`{name}` must be of type {kind.__name__}, not {type(value).__name__}")
-    if value not in schema.get("enum", [value]):
-        raise ToolFault(f"`{name}` must be one of {', '.join(schema['enum'])}")
-    match value:
-        case list():
-            return [_fit(item, schema["items"], f"{name}[]") for item in value]
-        case dict():
-            if missing := [needed for needed in schema["required"] if value.get(needed) is None]:
-                raise ToolFault(f"`{missing[0]}` is missing")
-            known = schema["properties"]
-            return {
-                key: _fit(item, known[key], key) for key, item in value.items() if key in known and item is not None
-            }
-    return value
+    tool, args = tools[call.name], {name: value for name, value in call.args.items() if value is not None}
+    if tool.accepts:
+        try:
+            args = asdict(convert(args, tool.accepts, strict=False))
+        except ValidationError as error:
+            raise ToolFault(f"wrong arguments: {error}") from error
+    return tool.run(step, **args)
 
 
 class Workbench:
@@ -151,7 +140,7 @@ class Workbench:
         # Days may have passed since the person was shown the difference.
         if (_load(place) if place.exists() else None) != texts[0]:
             raise ToolFault(f"{self._short(place)} was changed by somebody else meanwhile: read it again")
-        _store(place, texts[1])
+        files.replace(place, texts[1].encode("utf-8", "surrogateescape"))
 
     def search(self, step: Step, pattern: str = "", path: str = ".", glob: str = "") -> str:
         """Lines that match a Perl regular expression; without one, the names of files. What git ignores is left out."""
@@ -206,25 +195,11 @@ def _at(place: Path, line: int | None = None) -> Json:
 
 
 def _load(place: Path) -> str:
-    """A file's text; bytes that are no UTF-8 survive `_store`."""
+    """A file's text; bytes that are no UTF-8 survive an edit."""
     raw = place.read_bytes()
     if b"\0" in raw[:8192]:
         raise ToolFault(f"{place} is a binary file of {len(raw)} bytes: use the shell")
     return raw.decode("utf-8", "surrogateescape")
-
-
-def _store(place: Path, text: str) -> None:
-    """Replace a file whole or not at all, through links, with its mode kept."""
-    target = place.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
-    try:
-        part.write_bytes(text.encode("utf-8", "surrogateescape"))
-        with suppress(FileNotFoundError):
-            part.chmod(target.stat().st_mode & 0o7777)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _where(text: str, old: str) -> str:

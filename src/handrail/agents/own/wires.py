@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from handrail import providers
 from handrail.agents.own.messages import Call, Json, Message, arguments, encode
@@ -26,8 +27,7 @@ class StreamBroken(Exception):
     """The stream said that it failed, or made no sense; the call can be tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(Struct, frozen=True):
     """One format, as a table of what differs."""
 
     name: str
@@ -41,15 +41,10 @@ class Wire:
     """take one event of the stream into the answer"""
     tokens: Callable[[Json], providers.Tokens]
     """what the provider's figures say"""
-    newest: Callable[[Json], Json] = lambda item: item
-    """how the last item of the list is told"""
 
-    def told(self, message: Message, *, newest: bool = False) -> str:
+    def told(self, message: Message) -> str:
         """What stands for `message` in the list, without the brackets."""
-        items = self.items(message, message.native if message.wire == self.name else [])
-        if newest:
-            items[-1] = self.newest(items[-1])
-        return encode(items)[1:-1]
+        return encode(self.items(message, message.native if message.wire == self.name else []))[1:-1]
 
     def request(self, head: Json, told: Iterable[str]) -> bytes:
         """The whole request. It begins with the bytes of the one before, so that the provider can cache them."""
@@ -119,6 +114,9 @@ CHAT = Wire("openai-chat", "/v1/chat/completions", _BEARER, _chat_head, _chat_it
 
 _REASONING = ("o1", "o3", "o4", "gpt-5", "codex")
 """models that hand out their reasoning, encrypted; others refuse to be asked for it"""
+_SAYS = ("content", "encrypted_content", "call_id")
+"""where an item holds something that can be handed back"""
+_KEPT = ("type", "role", "summary", "name", "arguments", *_SAYS)
 
 
 def _responses_head(model: str, system: str, tools: list[Json], _: int) -> Json:
@@ -162,42 +160,29 @@ def _responses_read(answer: Message, event: Json) -> None:
 
 def _responses_item(answer: Message, item: Json) -> None:
     """Keep an item for the next request, without its id: nothing is stored there that it could name."""
-    match item["type"]:
-        case "message":
-            if text := "".join(part.get("text", "") for part in item["content"]):
-                answer.native.append(_responses_said("assistant", "output_text", text))
-        case "reasoning" if item.get("encrypted_content"):
-            kept = ("type", "summary", "encrypted_content")
-            answer.native.append({key: item[key] for key in kept if key in item})
-        case "function_call":
-            answer.calls.append(Call(item["call_id"], item["name"], item["arguments"]))
-            answer.native.append({key: item[key] for key in ("type", "call_id", "name", "arguments")})
+    if item["type"] == "function_call":
+        answer.calls.append(Call(item["call_id"], item["name"], item["arguments"]))
+    if any(item.get(key) for key in _SAYS):
+        answer.native.append({key: item[key] for key in _KEPT if key in item})
 
 
-RESPONSES = Wire(
-    "openai-responses",
-    "/v1/responses",
-    _BEARER,
-    _responses_head,
-    _responses_items,
-    _responses_read,
-    providers.responses,
-)
+_responses = (_responses_head, _responses_items, _responses_read, providers.responses)
+RESPONSES = Wire("openai-responses", "/v1/responses", _BEARER, *_responses)
 
 
 # --- Anthropic --------------------------------------------------------------------------------------------------------
 
 _PIECES = {"text": "text", "thinking": "thinking", "signature": "signature", "partial_json": "input"}
 """what a delta holds → where it belongs in its block"""
-_SAYS = ("id", "data", "signature", "text")
+_HOLDS = ("id", "data", "signature", "text")
 """where a block holds something"""
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _MARK = {"cache_control": {"type": "ephemeral"}}
 
 
 def _anthropic_head(model: str, system: str, tools: list[Json], max_output: int) -> Json:
-    request: Json = {"model": model, "max_tokens": max_output, "stream": True}
-    # Tools come before the system text in what is cached, so this mark covers both.
+    # Cached is all up to the newest block, by the mark of the request, and tools and system text by another.
+    request: Json = {"model": model, "max_tokens": max_output, "stream": True, **_MARK}
     request["system"] = [{"type": "text", "text": system, **_MARK}]
     names = {"name": "name", "description": "description", "parameters": "input_schema"}
     return request | {"tools": [{names[key]: tool[key] for key in names} for tool in tools], "messages": []}
@@ -215,12 +200,6 @@ def _anthropic_items(message: Message, native: list[Json]) -> list[Json]:
     ]
     said: list[Json] = [{"role": "assistant", "content": native or text + uses}]
     return [*said, {"role": "user", "content": results}] if results else said
-
-
-def _anthropic_newest(item: Json) -> Json:
-    # A second mark goes on the newest block; the provider finds what was cached before by itself.
-    *blocks, last = item["content"]
-    return item | {"content": [*blocks, last | _MARK]}
 
 
 def _anthropic_read(answer: Message, event: Json) -> None:
@@ -251,11 +230,11 @@ def _anthropic_settle(answer: Message) -> None:
         if block["type"] == "tool_use":
             answer.calls.append(Call(block["id"], block["name"], block["input"]))
             block["input"] = arguments(block["input"])[0]
-    answer.native = [block for block in answer.native if any(str(block.get(key, "")).strip() for key in _SAYS)]
+    answer.native = [block for block in answer.native if any(str(block.get(key, "")).strip() for key in _HOLDS)]
 
 
 _VERSION = {"x-api-key": "{}", "anthropic-version": "2023-06-01"}
-_anthropic = (_anthropic_head, _anthropic_items, _anthropic_read, providers.anthropic, _anthropic_newest)
+_anthropic = (_anthropic_head, _anthropic_items, _anthropic_read, providers.anthropic)
 ANTHROPIC = Wire("anthropic", "/v1/messages", _VERSION, *_anthropic)
 
 
@@ -312,8 +291,7 @@ def _gemini_part(answer: Message, part: Json) -> None:
 
 
 _GEMINI_PATH = "/v1beta/models/{}:streamGenerateContent?alt=sse"
-GEMINI = Wire(
-    "gemini", _GEMINI_PATH, {"x-goog-api-key": "{}"}, _gemini_head, _gemini_items, _gemini_read, providers.gemini
-)
+_gemini = (_gemini_head, _gemini_items, _gemini_read, providers.gemini)
+GEMINI = Wire("gemini", _GEMINI_PATH, {"x-goog-api-key": "{}"}, *_gemini)
 
 WIRES = {wire.name: wire for wire in (CHAT, RESPONSES, ANTHROPIC, GEMINI)}
