@@ -24,6 +24,7 @@ CONTRACT = {
     "POST /sessions/{id}/seen",
     "POST /runs/{id}/seen",
     "GET /unseen",
+    "POST /runs/retry",
     "GET /sessions/{id}/diff",
     "GET /sessions/{id}/files",
     "GET /rules",

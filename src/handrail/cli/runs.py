@@ -15,10 +15,20 @@ from handrail.cli.clean import one_line
 from handrail.cli.client import Obj
 from handrail.cli.layout import Line, Span, columns, cost, line, printed, table
 from handrail.cli.options import allowed
+from handrail.errors import InvalidInput
 
 runs = typer.Typer(rich_markup_mode=None, add_completion=False)
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Number or id of a run, a beginning of it, or `last`.")]
 Failed = Annotated[bool, typer.Option("--failed", help="Only what did not succeed.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="FACET=WORD",
+        help="Only runs that have it: state, outcome, workflow, repository, trigger, agent, model, by or day.",
+    ),
+]
+_FACETS = ("state", "outcome", "workflow", "repository", "trigger", "agent", "model", "by", "day")
 _STATES = ("queued", "running", "stopped", "ended")
 _STEPS = ("prepare", "work", "check", "propose", "gate", "deliver")
 _GOOD = ("done", "nothing_to_do")
@@ -27,9 +37,11 @@ _SHOWN = 5
 
 @runs.callback(invoke_without_command=True)
 def listed(
+    *,
     context: typer.Context,
     workflow: Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this one.")] = None,
     state: Annotated[str | None, typer.Option("--state", help="Only runs in this state.")] = None,
+    where: Where = None,
     as_json: options.AsJson = False,
     data: options.Data = None,
 ) -> int:
@@ -37,7 +49,7 @@ def listed(
     if context.invoked_subcommand is not None:
         return 0
     asked = {"workflow": workflow, "state": allowed(state, "--state", *_STATES)}
-    given = {key: value for key, value in asked.items() if value is not None}
+    given = _held(where) | {key: value for key, value in asked.items() if value is not None}
     told = calls.get(data, "/runs", **given)
     if as_json:
         options.put_json(told)
@@ -93,6 +105,33 @@ def cancel(run: Run, as_json: options.AsJson = False, data: options.Data = None)
 def rerun(run: Run, failed: Failed = False, as_json: options.AsJson = False, data: options.Data = None) -> int:
     """Begin a new run of the same plan."""
     return _did(data, f"/runs/{quote(run)}/rerun", {"failed": failed}, "has begun", as_json=as_json)
+
+
+@runs.command("retry", epilog="Example: handrail runs retry --where outcome=failed --where workflow=nightly")
+def retry(where: Where = None, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Go on with what failed of all runs that fit, the newest first, 50 at the most; rehearsals are left alone."""
+    told = calls.post(data, "/runs/retry", _held(where))
+    if as_json:
+        options.put_json(told)
+        return 0
+    for run in told["resumed"]:
+        options.put(f"{run} goes on")
+    for one in told["refused"]:
+        options.put(f"{one['run']} does not: {one_line(str(one['why']), 200)}")
+    if told["left"]:
+        options.put(f"{told['left']} more wait to be tried")
+    return 0 if told["resumed"] else 1
+
+
+def _held(where: list[str] | None) -> dict[str, str]:
+    """Facets and the words that they are held to."""
+    found = {}
+    for given in where or []:
+        name, _, word = given.partition("=")
+        if name not in _FACETS or not word:
+            raise InvalidInput("--where", given, f"say FACET=WORD with one of {', '.join(_FACETS)}")
+        found[name] = word
+    return found
 
 
 @runs.command("resume", epilog="Example: handrail runs resume last --failed --from deliver")

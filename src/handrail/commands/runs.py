@@ -73,9 +73,12 @@ async def listed(
     states = () if state is None else (values.choice("state", state, RunState),)
     count = values.count("limit", limit, MOST_RUNS)
     found = await rows.newest(desk.store, workflow=workflow, states=states, limit=count, by=actor.only)
-    counts = await task_rows.counts(desk.store, [row.id for row in found])
-    spent = await spending.of_runs(desk.store, [row.id for row in found])
-    return [Listed(_costing(row, spent[row.id]), counts[row.id], spent[row.id].unpriced) for row in found]
+    return await _all(desk, found)
+
+
+async def these(desk: Desk, of: Sequence[RunId]) -> list[Listed]:
+    """Runs that were found, newest first."""
+    return await _all(desk, await rows.those(desk.store, of))
 
 
 async def show(desk: Desk, actor: Actor, word: str) -> Shown:
@@ -198,6 +201,12 @@ async def _taken(desk: Desk, word: str) -> TaskRow:
         if row is None:
             raise Conflict(f"session {session.id} belongs to no task: give a goal with --goal") from None
         return row
+
+
+async def _all(desk: Desk, found: Sequence[RunRow]) -> list[Listed]:
+    of = [row.id for row in found]
+    counts, spent = await task_rows.counts(desk.store, of), await spending.of_runs(desk.store, of)
+    return [Listed(_costing(row, spent[row.id]), counts[row.id], spent[row.id].unpriced) for row in found]
 
 
 async def _listed(desk: Desk, run: RunId) -> Listed:

@@ -77,6 +77,20 @@ class RunEvent(Struct, frozen=True):
     data: Json
 
 
+class Traits(Struct, frozen=True):
+    """What runs are found by: a run without its plan. `agent` and `model` are those of its first stage."""
+
+    id: RunId
+    workflow: str
+    state: RunState
+    outcome: Outcome | None
+    trigger: TriggerKind
+    by: str
+    created: datetime
+    agent: str | None
+    model: str | None
+
+
 _NAMES = RunRow.__struct_fields__
 
 
@@ -197,3 +211,30 @@ async def in_state(store: Store, *states: RunState, server: ServerId | None = No
     """Every run of a server (None: of this one) in one of these states, the oldest first."""
     of = runs.c.server == (server or store.server)
     return await every(store, RunRow, select(runs).where(of, runs.c.state.in_(states)).order_by(runs.c.number))
+
+
+async def traits(store: Store, limit: int, by: str | None = None, workflow: str | None = None) -> list[Traits]:
+    """The newest runs by what they are found by, newest first; of one person or workflow, where one is named."""
+    c = runs.c
+    of_first = [c.plan["stages", 0, name].as_string().label(name) for name in ("agent", "model")]
+    statement = select(c.id, c.workflow, c.state, c.outcome, c.trigger, c.by, c.created, *of_first)
+    if by is not None:
+        statement = statement.where(c.by == by)
+    if workflow is not None:
+        statement = statement.where(c.workflow == workflow)
+    return await every(store, Traits, statement.order_by(c.number.desc()).limit(limit))
+
+
+async def repositories(store: Store, of: Sequence[RunId]) -> dict[RunId, set[str]]:
+    """The repositories of each of these runs."""
+    found: dict[RunId, set[str]] = {run: set() for run in of}
+    for run, repository in await store.rows(
+        select(tasks.c.run, tasks.c.repository).where(tasks.c.run.in_(of)).distinct()
+    ):
+        found[run].add(repository)
+    return found
+
+
+async def those(store: Store, of: Sequence[RunId]) -> list[RunRow]:
+    """These runs, newest first."""
+    return await every(store, RunRow, select(runs).where(runs.c.id.in_(of)).order_by(runs.c.number.desc()))

@@ -110,6 +110,20 @@ class ResumeBody(FailedBody):
     ] = None
 
 
+class RetryBody(Given):
+    """Which runs; all that is given must fit."""
+
+    state: str | None = None
+    outcome: str | None = None
+    workflow: str | None = None
+    repository: Annotated[str | None, Field(description="of one of its tasks")] = None
+    trigger: str | None = None
+    agent: Annotated[str | None, Field(description="of the first stage")] = None
+    model: Annotated[str | None, Field(description="of the first stage")] = None
+    by: Annotated[str | None, Field(description="the member who started it")] = None
+    day: Annotated[str | None, Field(description="a date, in UTC")] = None
+
+
 class UndoBody(Given):
     """Where to go back to: the state after turn `to_turn` (0 is the start)."""
 

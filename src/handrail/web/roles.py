@@ -67,6 +67,7 @@ POST /sessions/{id}/handoff
 POST /sessions/{id}/undo
 POST /sessions/{id}/seen
 GET /runs
+POST /runs/retry
 GET /runs/{id}
 POST /runs/{id}/cancel
 POST /runs/{id}/resume
@@ -115,6 +116,7 @@ GET /api/v1/runs/{id}/events
 POST /api/v1/runs/{id}/cancel
 POST /api/v1/runs/{id}/rerun
 POST /api/v1/runs/{id}/resume
+POST /api/v1/runs/retry
 POST /api/v1/runs/{id}/seen
 GET /api/v1/tasks/{id}
 POST /api/v1/tasks/{id}/take

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -29,7 +30,7 @@ from handrail.types import ArrivalId, EffectId, Outcome, RunId, SessionId, TaskI
 from handrail.web.guard import Keys
 from handrail.web.pages.matrix import cells
 from tests.commands.desks import ask, begin
-from tests.web.pages.test_routes import NASTY, page
+from tests.web.pages.test_routes import NASTY, Page, page
 
 RUN = RunId("r-one")
 WORKFLOW = """\
@@ -137,13 +138,66 @@ async def test_a_run_shows_groups_matrix_evidence_and_effects(desk: Desk, browse
     assert (await browser.get("/effects/f-carried.json")).json()["receipt"] == receipt
 
 
-async def test_facets_narrow_the_list(desk: Desk, browser: httpx2.AsyncClient) -> None:
+async def test_facets_narrow_the_list_and_count_what_each_would_leave(
+    desk: Desk, browser: httpx2.AsyncClient, client: httpx2.AsyncClient
+) -> None:
     await a_run(desk, task(), reason=None)
+    other = task(1, id=TaskId("t-b"), run=RunId("r-b"), repository="/src/other")
+    stage = Stage("work", "x", agent="claude", model="opus")
+    plan = as_json(Plan("sweep", "v" * 40, (stage,), (Target("/src/other"),)))
+    await a_run(
+        desk, other, id=RunId("r-b"), number=2, workflow="sweep", plan=plan, by="bob", trigger=TriggerKind.SCHEDULE,
+        outcome=Outcome.DONE, created=now() - timedelta(days=3),
+    )  # fmt: skip
+    today, then = now().date().isoformat(), (now() - timedelta(days=3)).date().isoformat()
+    every = (await browser.get("/runs.json")).json()
+    assert every["facets"] == {
+        "state": {"ended": 2}, "outcome": {"done": 1, "failed": 1}, "workflow": {"greet": 1, "sweep": 1},
+        "repository": {"/src/other": 1, "/src/repo-0": 1}, "trigger": {"manual": 1, "schedule": 1},
+        "agent": {"claude": 1, "handrail": 1}, "model": {"opus": 1}, "by": {"bob": 1, "you": 1},
+        "day": {today: 1, then: 1},
+    }  # fmt: skip
+    assert (every["fits"], every["failed"]) == (2, ["r-one"])
+    words = {
+        "state": "ended", "outcome": "done", "workflow": "sweep", "repository": "/src/other", "trigger": "schedule",
+        "agent": "claude", "model": "opus", "by": "bob", "day": then,
+    }  # fmt: skip
+    for name, word in words.items():
+        query = f"{name}={quote(word, safe='')}"
+        narrowed = (await browser.get(f"/runs.json?{query}")).json()
+        assert [one["id"] for one in narrowed["runs"]] == (["r-b", "r-one"] if name == "state" else ["r-b"]), name
+    assert [one["id"] for one in (await client.get("/api/v1/runs", params=words)).json()["runs"]] == ["r-b"]
+    shown = await page(browser, "/runs?trigger=schedule&agent=claude")
+    links = {str(link.get("href")) for link in shown.all("a")}
+    assert {"/runs?agent=claude", "/runs?trigger=schedule"} <= links
+    assert "/runs?by=bob" in {str(link.get("href")) for link in (await page(browser, "/runs")).all("a")}
     assert "1 queued" in (await page(browser, "/runs?workflow=greet&state=ended")).words
     assert "No run fits" in (await page(browser, "/runs?workflow=greet&state=running")).words
-    assert (await browser.get("/runs.json?state=ended")).json()["runs"][0]["id"] == RUN
-    assert "state" in (await page(browser, "/runs?state=asleep", 422)).words
+    for wrong in ("state=asleep", "outcome=x", "trigger=x", "day=yesterday"):
+        assert wrong.partition("=")[0] in (await page(browser, f"/runs?{wrong}", 422)).words
     await page(browser, "/runs/r-none", 404)
+
+
+async def test_what_failed_of_the_runs_that_fit_is_tried_again_together(
+    desk: Desk, browser: httpx2.AsyncClient, client: httpx2.AsyncClient, keys: Keys
+) -> None:
+    for at, name in enumerate(("r-a", "r-b", "r-c", "r-d"), 1):
+        bad = task(at, id=TaskId(f"t-{name}"), run=RunId(name), state=TaskState.ENDED, outcome=Outcome.FAILED)
+        await a_run(desk, bad, id=RunId(name), number=at, workflow="other" if name == "r-d" else "greet")
+    await a_run(desk, id=RunId("r-none"), number=5)  # says that it failed, and has no task that did
+    found = await page(browser, "/runs?workflow=greet")
+    assert "Try 4 failed runs again" in found.words
+    (only,) = [field["value"] for field in found.all("input") if field.get("name") == "only"]
+    assert only == "r-none r-c r-b r-a"
+    form = {"csrf": keys.form_of(OWNER), "workflow": "greet", "only": "r-none r-b r-a"}
+    told = await browser.post("/runs/retry", data=form)
+    assert told.status_code == 200, told.text
+    assert "2 go on" in Page(told).words
+    assert "nothing of run 5 waits to go on" in Page(told).words
+    lines = {name: [one.kind for one in await runs.events(desk.store, RunId(name))] for name in ("r-a", "r-b", "r-c")}
+    assert {name for name, kinds in lines.items() if "run.resumed" in kinds} == {"r-a", "r-b"}
+    rest = (await client.post("/api/v1/runs/retry", json={"workflow": "other"})).json()
+    assert rest == {"resumed": ["r-d"], "refused": [], "left": 0}
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,21 @@ class RunWhole(RunShown):
     all: Annotated[list[TaskShown], Field(description="its tasks, in order")]
 
 
+class RunRefused(Answer):
+    """A run that could not go on."""
+
+    run: str
+    why: str
+
+
+class RunsRetried(Answer):
+    """What came of trying several runs again."""
+
+    resumed: Annotated[list[str], Field(description="ids of those that go on")]
+    refused: list[RunRefused]
+    left: Annotated[int, Field(description="how many more fit than are tried at once")]
+
+
 class RunLine(Answer):
     """A line of what happened."""
 
@@ -137,4 +152,4 @@ class TaskTaken(Answer):
     session: str
 
 
-MODELS: tuple[type[BaseModel], ...] = (RunList, RunShown, RunWhole, RunLines, TaskShown, TaskTaken)
+MODELS: tuple[type[BaseModel], ...] = (RunList, RunShown, RunWhole, RunLines, RunsRetried, TaskShown, TaskTaken)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from handrail.commands import runs
+from handrail.commands import facets, runs
 from handrail.commands.runs import MOST_LINES, MOST_RUNS, Counts, Listed, Task
 from handrail.store.effects import EffectRow
 from handrail.store.runs import RunRow
 from handrail.types import Json
-from handrail.web.bodies import FailedBody, ResumeBody
+from handrail.web.bodies import FailedBody, ResumeBody, RetryBody
 from handrail.web.table import Call, Entry, Query
 from handrail.web.views import moment
 
@@ -18,10 +18,26 @@ from handrail.web.views import moment
 async def listed(call: Call) -> Json:
     """List them."""
     limit = call.number("limit", 100, least=1, most=MOST_RUNS)
-    found = await runs.listed(
-        call.desk, call.actor, workflow=call.text("workflow"), state=call.text("state"), limit=limit
-    )
-    return {"runs": [_listed(item) for item in found]}
+    asked = asked_of(call)
+    if asked.keys() <= {"workflow", "state"}:
+        found = await runs.listed(
+            call.desk, call.actor, workflow=asked.get("workflow"), state=asked.get("state"), limit=limit
+        )
+        return {"runs": [listing(item) for item in found]}
+    return {"runs": [listing(item) for item in (await facets.find(call.desk, call.actor, asked, limit)).listed]}
+
+
+def asked_of(call: Call) -> dict[str, str]:
+    """The facets that a query holds to a word."""
+    return {name: word for name in facets.NAMES if (word := call.text(name))}
+
+
+async def retry(call: Call, body: RetryBody) -> Json:
+    """Several again."""
+    asked = {name: word for name, word in body.model_dump().items() if word is not None}
+    done = await facets.retry(call.desk, call.actor, asked)
+    refused = [{"run": run, "why": why} for run, why in done.refused]
+    return {"resumed": list(done.resumed), "refused": refused, "left": done.left}
 
 
 async def show(call: Call) -> Json:
@@ -53,18 +69,18 @@ async def events(call: Call) -> Json:
 
 async def cancel(call: Call) -> Json:
     """End one."""
-    return _listed(await runs.cancel(call.desk, call.actor, call.path("id")))
+    return listing(await runs.cancel(call.desk, call.actor, call.path("id")))
 
 
 async def rerun(call: Call, body: FailedBody) -> Json:
     """Again."""
-    return _listed(await runs.rerun(call.desk, call.actor, call.path("id"), failed=body.failed))
+    return listing(await runs.rerun(call.desk, call.actor, call.path("id"), failed=body.failed))
 
 
 async def resume(call: Call, body: ResumeBody) -> Json:
     """Go on."""
     done = await runs.resume(call.desk, call.actor, call.path("id"), failed=body.failed, step=body.step)
-    return _listed(done)
+    return listing(done)
 
 
 async def task(call: Call) -> Json:
@@ -82,7 +98,8 @@ async def give_back(call: Call) -> Json:
     return {"session": await runs.give_back(call.desk, call.actor, call.path("id"))}
 
 
-def _listed(item: Listed) -> Json:
+def listing(item: Listed) -> Json:
+    """A run in a list."""
     return _run(item.row, item.counts, item.unpriced)
 
 
@@ -157,6 +174,13 @@ TABLE = (
         query=(
             Query("workflow", "string", "only runs of this workflow"),
             Query("state", "string", "only runs in this state: queued, running, stopped or ended"),
+            Query("outcome", "string", "only runs with this outcome"),
+            Query("repository", "string", "only runs with a task in this repository"),
+            Query("trigger", "string", "only runs started by this: schedule, event, manual or rehearsal"),
+            Query("agent", "string", "only runs whose first stage is worked on by this agent"),
+            Query("model", "string", "only runs whose first stage names this model"),
+            Query("by", "string", "only runs of this member"),
+            Query("day", "string", "only runs begun on this date, in UTC"),
             Query("limit", "integer", f"how many at the most, up to {MOST_RUNS}"),
         ),
     ),
@@ -183,6 +207,10 @@ TABLE = (
     Entry(
         "POST", "/runs/{id}/resume", _TAG, "Go on with a run that stopped itself, or with what failed of it.",
         resume, "RunShown", body=ResumeBody, body_optional=True, problems=(404, 409),
+    ),
+    Entry(
+        "POST", "/runs/retry", _TAG, "Go on with what failed of the runs that fit, newest first; 50 at the most.",
+        retry, "RunsRetried", body=RetryBody, body_optional=True, problems=(404, 409),
     ),
     Entry("GET", "/tasks/{id}", _TAG, "Show one task.", task, "TaskShown", problems=(404,)),
     Entry(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from handrail.automation import RunState, TriggerKind, Trust
-from handrail.commands import effects, events, polls, rehearsal, runs, workflows
+from handrail.commands import effects, events, facets, polls, rehearsal, runs, workflows
 from handrail.commands.actor import Actor, Permission
 from handrail.commands.desk import Desk
 from handrail.commands.workflows import Listed
@@ -23,6 +25,7 @@ from handrail.web.api import runs as runs_api
 from handrail.web.api import workflows as workflows_api
 from handrail.web.guard import Keys
 from handrail.web.pages import matrix
+from handrail.web.pages.forms import Form
 from handrail.web.pages.frame import as_json, document
 from handrail.web.table import Call, actor_of, reply
 from handrail.workflows import gallery
@@ -32,8 +35,10 @@ REFRESH = 5
 LIST = 100
 TICKS = 20
 """last runs that a workflow shows as ticks"""
-_FACETS = 1000
-"""newest runs that the facets count"""
+_SHOWN = 12
+"""words of one facet, the most frequent"""
+_FACETS = {"by": "Member", "day": "Day (UTC)"}
+"""how facets are called whose own names say less"""
 _TRIGGERS = {TriggerKind.MANUAL: "by hand", TriggerKind.SCHEDULE: "by its schedule", TriggerKind.EVENT: "by an event"}
 
 
@@ -53,21 +58,33 @@ class Automation:
         """Runs, with what they can be narrowed to."""
         call = self._call(request)
         if as_json(request):
-            return reply(await runs_api.listed(call))
-        workflow, state = call.text("workflow"), call.text("state")
-        found = await runs.listed(self._desk, call.actor, workflow=workflow, state=state, limit=LIST)
-        newest = await runs.listed(self._desk, call.actor, limit=_FACETS)
+            found = await facets.find(self._desk, call.actor, runs_api.asked_of(call), LIST)
+            counted = {name: dict(words) for name, words in found.facets.items()}
+            told: Json = {"facets": counted, "fits": found.fits, "failed": list(found.failed)}
+            return reply({"runs": [runs_api.listing(item) for item in found.listed]} | told)
+        return await self._runs(request, runs_api.asked_of(call))
+
+    async def retry(self, request: Request, form: Form) -> Response:
+        """Go on with what failed of the runs that a person saw, and tell what came of it."""
+        asked = {name: form[name] for name in facets.NAMES if form.get(name)}
+        only = form.get("only", "").split()
+        done = await facets.retry(self._desk, actor_of(request), asked, only)
+        return await self._runs(request, asked, done)
+
+    async def _runs(self, request: Request, asked: dict[str, str], done: facets.Retried | None = None) -> Response:
+        found = await facets.find(self._desk, actor_of(request), asked, LIST)
         return await self._page(
             request,
             "runs.html",
             here="runs",
-            refresh=REFRESH,
-            runs=[_run(item) for item in found],
-            workflow=workflow,
-            state=state,
-            workflows=sorted(Counter(item.row.workflow for item in newest).items()),
-            states=[(one.value, sum(1 for item in newest if item.row.state is one)) for one in RunState],
-            newest=len(newest),
+            refresh=None if done else REFRESH,
+            runs=[_run(item) for item in found.listed],
+            found=found,
+            asked=asked,
+            url=_address(asked),
+            facets=[_facet(name, found, asked) for name in facets.NAMES],
+            retried=done,
+            most=facets.MOST_TRIED,
         )
 
     async def run(self, request: Request) -> Response:
@@ -220,6 +237,20 @@ def _run(item: runs.Listed) -> Json:
     for (state, outcome), number in item.counts.items():
         summed[(outcome or state).value] += number
     return {"row": row, "cause": cause(row.trigger, row.by), "tasks": dict(summed), "unpriced": item.unpriced}
+
+
+def _address(asked: Mapping[str, str]) -> str:
+    return f"/runs?{urlencode(asked)}" if asked else "/runs"
+
+
+def _facet(name: str, found: facets.Found, asked: Mapping[str, str]) -> Json:
+    """A facet for the page: its words with counts, each with the address that holds it, or lets it go."""
+    held, words = asked.get(name), found.facets[name]
+    others = {key: word for key, word in asked.items() if key != name}
+    shown = [(word, number) for at, (word, number) in enumerate(words) if at < _SHOWN or word == held]
+    options = [(word, number, _address(others | {name: word}), word == held) for word, number in shown]
+    title = _FACETS.get(name, name.capitalize())
+    return {"title": title, "held": held, "all": _address(others), "options": options, "more": len(words) - len(shown)}
 
 
 def _inputs(item: Listed) -> list[tuple[str, Any]]:

@@ -87,6 +87,7 @@ def _automation(desk: Desk, keys: Keys) -> list[Route]:
     found, deeds, both = Automation(desk, keys), Deeds(desk), partial(_both, desk)
     acts = (
         ("/effects/{id}", deeds.decide),
+        ("/runs/retry", found.retry),
         ("/runs/{id}/cancel", deeds.cancel),
         ("/runs/{id}/resume", deeds.resume),
         ("/runs/{id}/rerun", deeds.rerun),
