@@ -16,6 +16,7 @@ from handrail.runs.plan import Target
 from handrail.runs.rooms import Brought, Carried, Refused
 from handrail.store import effects as rows
 from handrail.store import outbox, tables, workflows
+from handrail.store import runs as run_rows
 from handrail.store.tables import Delivery
 from handrail.store.workflows import WorkflowRow
 from handrail.types import Json, RunId, now
@@ -138,6 +139,21 @@ async def test_a_message_whose_answer_was_lost_is_repeated_only_where_it_would_b
         assert len(far.got) == 2
 
 
+@pytest.mark.parametrize("run", [None, RunId("r-1")])
+async def test_a_person_says_that_a_message_arrived_of_which_nobody_knew(desk: Desk, run: RunId | None) -> None:
+    of = {"state": EffectState.FAILED, "run": run, "forge": None}
+    row = await proposed(desk, EffectKind.MESSAGE, SAID, await begin(desk), **of, cause="unknown")
+    done = await effects.decide(desk, OWNER, row.id, "arrived", None)
+    assert (done.state, done.cause, (done.receipt or {})["ids"]) == (EffectState.CARRIED, None, {"said by": "you"})
+    with pytest.raises(Conflict, match="is carried: this can be said"):
+        await effects.decide(desk, OWNER, row.id, "arrived", None)
+    lines = [] if run is None else await run_rows.events(desk.store, run)
+    assert [line.kind for line in lines] == ([] if run is None else ["effect.carried"])
+    known = await proposed(desk, EffectKind.COMMENT, SAID, row.session, **of, cause="refused")  # type: ignore[arg-type]
+    with pytest.raises(Conflict, match="this can be said of one that failed as unknown alone"):
+        await effects.decide(desk, OWNER, known.id, "arrived", None)
+
+
 async def test_a_repository_is_brought_from_its_forge(desk: Desk, github: FakeGitHub) -> None:
     shop = github.repositories["acme/shop"]
     brought = await desk.outward.bring(Target("hub:acme/shop"))
@@ -189,6 +205,7 @@ async def test_who_may_not_does_not(desk: Desk) -> None:
         effects.show(desk, NOBODY, "x"),
         effects.approve(desk, NOBODY, "x"),
         effects.reject(desk, NOBODY, "x", None),
+        effects.arrived(desk, NOBODY, "x"),
     ):
         with pytest.raises(Forbidden):
             await act

@@ -5,9 +5,10 @@ from msgspec.structs import replace
 from handrail.automation import EffectState, TaskState, TriggerKind, Trust
 from handrail.notify import Occasion
 from handrail.runs import results, spending
+from handrail.runs.evidence import UNKNOWN
 from handrail.runs.plan import Target
 from handrail.runs.rooms import Refused
-from handrail.store import calls
+from handrail.store import calls, effects
 from handrail.types import Outcome, Scope
 from tests.runs.conftest import Ledger, OpenWorks, Works, git, stage
 
@@ -119,6 +120,14 @@ async def test_what_a_forge_refuses_in_passing_is_tried_again_and_for_good_is_to
         await works.runs.resume(run, "alice", failed=True)  # delivery alone: no agent works again
         assert (await works.ended(run)).outcome is Outcome.DONE
         assert (await works.tasks(run))[0].attempt == 1
+        works.ledger.answers = [Refused(UNKNOWN, "it may have been delivered")]
+        run = await works.begin(works.plan())
+        assert (await works.ended(run)).outcome is Outcome.NEEDS_PERSON
+        (effect,), asked = await works.effects(run), works.ledger.asked
+        there = effects.change(effect.id, EffectState.FAILED, state=EffectState.CARRIED, receipt={}, cause=None)
+        await works.house.store.log.write(guard=there)  # a person says so, see `commands.effects.arrived`
+        await works.runs.resume(run, "alice", failed=True)
+        assert ((await works.ended(run)).outcome, works.ledger.asked) == (Outcome.DONE, asked)
 
 
 async def test_a_review_is_handed_to_the_next_stage_in_one_chain_of_workspaces(works: Works) -> None:

@@ -1,4 +1,4 @@
-"""The verbs about acts on the outside world: effects, effects show, effects approve, effects reject."""
+"""The verbs about acts on the outside world: effects, with show, approve, reject and arrived."""
 
 from __future__ import annotations
 
@@ -85,6 +85,12 @@ def reject(
     return decided(effect, {"decision": "reject", "because": because}, data, as_json=as_json)
 
 
+@effects.command("arrived", epilog="Example: handrail effects arrived f-3a9")
+def arrived(effect: Effect, as_json: options.AsJson = False, data: options.Data = None) -> int:
+    """Say that an effect was carried out of which Handrail could not know (cause `unknown`): it is not repeated."""
+    return decided(effect, {"decision": "arrived"}, data, as_json=as_json)
+
+
 def decided(effect: str, body: Obj, data: Path | None, *, as_json: bool) -> int:
     """Decide an effect, and say what became of it; the exit status is 1 when it failed."""
     told = calls.post(data, f"/effects/{quote(effect, safe='')}", body, timeout=LONG)
@@ -104,6 +110,8 @@ def became(told: Obj) -> Line:
         more = f"kept as the branch {ids.get('branch')} of {told.get('target')}"
     if state == "approved" and told.get("due"):
         more += f"; it is tried again by itself at {str(told['due'])[:16].replace('T', ' ')} UTC"
+    if state == "failed" and told.get("cause") == "unknown":
+        more += f"; if it arrived, `handrail effects arrived {told.get('id')}` says so"
     if state == "failed" and not told.get("task"):
         more += f"; once that is mended, `handrail effects approve {told.get('id')}` tries again"
     return line(f"{told.get('id')} is ", Span(state, _COLOURS.get(state, "")), f" {one_line(more, 700)}")

@@ -13,6 +13,7 @@ from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Conflict, InvalidInput
 from handrail.runs import trust
+from handrail.runs.evidence import UNKNOWN
 from handrail.runs.local import kept_at
 from handrail.runs.proposals import delivered
 from handrail.sessions.actors import must_be_here
@@ -31,10 +32,11 @@ LONGEST_REASON = 4000
 
 
 class Decision(StrEnum):
-    """A yes or a no."""
+    """A yes or a no; or what a person found out about one that nobody knew to have been carried out or not."""
 
     APPROVE = "approve"
     REJECT = "reject"
+    ARRIVED = "arrived"
 
 
 _OPEN = (EffectState.PROPOSED, EffectState.WAITING)
@@ -70,16 +72,17 @@ async def show(desk: Desk, actor: Actor, word: str) -> EffectRow:
 
 
 async def decide(desk: Desk, actor: Actor, word: str, decision: str, because: str | None) -> EffectRow:
-    """`approve` or `reject`, as `decision` says.
+    """`approve`, `reject` or `arrived`, as `decision` says.
 
     Raises:
-        InvalidInput: it says neither.
+        InvalidInput: it says none of them.
     """
-    if values.choice("decision", decision, Decision) is Decision.APPROVE:
-        if because is not None:
-            raise InvalidInput("because", because, "it goes with reject")
-        return await approve(desk, actor, word)
-    return await reject(desk, actor, word, because)
+    wanted = values.choice("decision", decision, Decision)
+    if wanted is Decision.REJECT:
+        return await reject(desk, actor, word, because)
+    if because is not None:
+        raise InvalidInput("because", because, "it goes with reject")
+    return await (approve if wanted is Decision.APPROVE else arrived)(desk, actor, word)
 
 
 async def approve(desk: Desk, actor: Actor, word: str) -> EffectRow:
@@ -132,6 +135,30 @@ async def reject(desk: Desk, actor: Actor, word: str, because: str | None) -> Ef
     return await rows.get(desk.store, row.id)
 
 
+async def arrived(desk: Desk, actor: Actor, word: str) -> EffectRow:
+    """Say that an effect was carried out of which nobody knew it; the person's word is its receipt.
+
+    One of a run counts once the run goes on (`resume`).
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is known what came of it.
+    """
+    authorise(actor, Permission.EFFECTS_DECIDE)
+    row = await rows.find(desk.store, word)
+    if row.state is not EffectState.FAILED or row.cause != UNKNOWN:
+        raise Conflict(f"effect {row.id} is {row.state}: this can be said of one that failed as {UNKNOWN} alone")
+    at = now()
+    receipt: Json = {"kind": row.kind, "url": None, "ids": {"said by": actor.name}, "time": at.isoformat()}
+    change = rows.change(
+        row.id, EffectState.FAILED, state=EffectState.CARRIED, cause=None, reason=None, receipt=receipt, carried=at
+    )
+    told: Json = {"effect": row.id, "kind": row.kind, "target": row.target, "receipt": receipt}
+    also = () if row.run is None else (run_rows.told(row.run, "effect.carried", told, row.task),)
+    await _decide(desk, change, row, (EffectState.FAILED,), also)
+    return await rows.get(desk.store, row.id)
+
+
 async def _trusted_less(desk: Desk, actor: Actor, row: EffectRow, reason: str | None) -> tuple[Write, ...]:
     """A workflow whose effect a person refuses is trusted less, from this moment on."""
     workflow = None if row.workflow is None else await workflow_rows.find(desk.store, row.workflow)
@@ -176,6 +203,8 @@ async def _decide(
 
 
 def _must_be(row: EffectRow, states: Sequence[EffectState]) -> None:
+    if row.state is EffectState.FAILED and row.run is not None and row.state not in states:
+        raise Conflict(f"effect {row.id} failed: `handrail runs resume {row.run} --failed` tries it again")
     if row.state not in states:
         by = f" by {row.decided_by}" if row.decided_by else ""
         raise Conflict(f"effect {row.id} was decided before: it is {row.state}{by}")

@@ -170,9 +170,11 @@ class CheckAgentBody(Given):
 
 
 class EffectAnswerBody(Given):
-    """A yes or no to an effect."""
+    """A yes or no to an effect, or what became of it."""
 
-    decision: Annotated[str, Field(description="approve or reject")]
+    decision: Annotated[
+        str, Field(description="approve, reject; or arrived, of one that failed and may have been carried out")
+    ]
     because: str | None = None
 
 

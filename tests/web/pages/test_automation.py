@@ -234,6 +234,12 @@ async def test_effects_are_counted_and_answered_in_the_inbox(
     again = await browser.post("/effects/f-waiting", data=form)
     assert again.status_code == 409
     assert (await browser.post("/effects/f-waiting", data=form | {"csrf": "x"})).status_code == 403
+    doubtful = effect(EffectState.FAILED, cause="unknown", session=SessionId("s-alice"))
+    await desk.store.log.write(effects.propose(doubtful))
+    assert "It arrived Try again" in (await page(browser, "/effects/f-failed")).words
+    said = {"csrf": keys.form_of(OWNER), "back": "/inbox", "decision": "arrived"}
+    assert (await browser.post("/effects/f-failed", data=said)).status_code == 303
+    assert "carried out" in (await page(browser, "/effects/f-failed")).words
 
 
 async def test_what_ended_badly_stands_in_the_inbox_until_somebody_knows(
