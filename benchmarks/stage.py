@@ -127,7 +127,7 @@ def server(data: Path, model_url: str, **settings: object) -> Iterator[Server]:
     environment |= {"ANTHROPIC_API_KEY": "bench", "ANTHROPIC_BASE_URL": model_url, "HANDRAIL_PORT": "0"}
     environment |= {f"HANDRAIL_{name.upper()}": str(value) for name, value in settings.items()}
     began = time.monotonic()
-    command = [sys.executable, "-m", "handrail.web.serve", "--data", str(data)]
+    command = [sys.executable, "-m", "handrail.web", "--data", str(data)]
     with data.with_name(f"{data.name}.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=log)
     try:

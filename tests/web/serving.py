@@ -20,7 +20,7 @@ START = 60.0
 
 
 def command(data: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "handrail.web.serve", "--data", str(data), *more]
+    return [sys.executable, "-m", "handrail.web", "--data", str(data), *more]
 
 
 def environment() -> dict[str, str]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 
 import httpx2
 import pytest
@@ -63,13 +62,12 @@ def test_an_optional_body_may_be_missing() -> None:
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: f"{entry.method} {entry.path}")
 def test_the_table_tells_the_truth_about_its_handlers(entry: Entry) -> None:
     given = list(inspect.signature(entry.handler).parameters)
-    hints = typing.get_type_hints(entry.handler)
     if entry.body is None:
         assert given == ["call"]
     else:
         assert given == ["call", "body"]
-        assert hints["body"] is entry.body
-        assert issubclass(entry.body, BaseModel)
+        assert entry.handler.__annotations__["body"] == entry.body
+        assert issubclass(Entry.model(entry.body), BaseModel)
     assert entry.summary.endswith(".")
     assert entry.summary[0].isupper()
 

@@ -136,7 +136,7 @@ def test_a_second_server_on_the_same_data(house: House) -> None:
     pid = house.server()
     assert "already runs" in house.refused("up", "--foreground")
     done = subprocess.run(
-        [sys.executable, "-m", "handrail.web.serve", "--data", str(house.data)],
+        [sys.executable, "-m", "handrail.web", "--data", str(house.data)],
         capture_output=True,
         text=True,
         timeout=30,

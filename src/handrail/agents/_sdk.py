@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from acp.connection import Connection
     from acp.exceptions import RequestError
+
+_ONE = threading.Lock()
+"""a server loads them on a thread once it is ready, while an agent may want them already"""
 
 
 def _load(*names: str) -> list[object]:
@@ -35,7 +39,22 @@ def _load(*names: str) -> list[object]:
                 del sys.modules[name]
 
 
+def load() -> None:
+    """Import them now, if nobody has: with the pydantic and OpenTelemetry that the SDK wants, 60 ms of CPU."""
+    with _ONE:
+        if "Connection" not in globals():
+            names = ("acp.connection.Connection", "acp.exceptions.RequestError")
+            globals()["Connection"], globals()["RequestError"] = _load(*names)
+
+
 if not TYPE_CHECKING:
-    Connection, RequestError = _load("acp.connection.Connection", "acp.exceptions.RequestError")
+
+    def __getattr__(name: str) -> object:
+        """The two by name, imported with the first use: a server is ready before any agent is wanted."""
+        if name not in __all__:
+            raise AttributeError(name)
+        load()
+        return globals()[name]
+
 
 __all__ = ["Connection", "RequestError"]

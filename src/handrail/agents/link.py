@@ -15,9 +15,9 @@ from handrail.agents import (
     Text,
     ToolUpdate,
     TurnResult,
+    _sdk,
     faults,
 )
-from handrail.agents._sdk import Connection, RequestError
 from handrail.agents.decode import Decoder, capabilities, mode_of, obj, sentence, text
 from handrail.agents.lines import MESSAGE_LIMIT, Asked, Lines
 from handrail.agents.spec import AgentSpec, AskHow, Load
@@ -69,7 +69,7 @@ class AcpLink:
         self._lines = Lines(reader, writer, on_notification=self._notified, on_raw=on_raw, limit=limit)
         self._on_update = on_update
         self._on_permission = on_permission
-        self._connection: Connection | None = None
+        self._connection: _sdk.Connection | None = None
         self._decoder = Decoder()
         self._open: dict[object, asyncio.Task[str | None]] = {}
         self._session: str | None = None
@@ -93,7 +93,7 @@ class AcpLink:
 
     async def initialize(self) -> Capabilities:
         """See `Link.initialize`."""
-        self._connection = Connection(self._asked, self._lines)
+        self._connection = _sdk.Connection(self._asked, self._lines)
         result = obj(
             await self.request(
                 "initialize",
@@ -147,7 +147,7 @@ class AcpLink:
                 f"session/{self._spec.resume.how.value}",
                 {"sessionId": agent_session, **opening(self, cwd)},
             )
-        except RequestError:
+        except _sdk.RequestError:
             self._session = None
             return False
         except ConnectionError as error:
@@ -184,7 +184,7 @@ class AcpLink:
                     "session/prompt", {"sessionId": self._session, "prompt": [{"type": "text", "text": text}]}
                 )
             )
-        except RequestError as error:
+        except _sdk.RequestError as error:
             ended = turn.failed(faults.of_rpc(error.code, str(error), error.data))
         except (ConnectionError, _LostError):
             ended = TurnResult(StopReason.INTERRUPTED, self._gone(), "protocol" if self._lines.failure else "agent")
@@ -230,7 +230,7 @@ class AcpLink:
         connection = self._connected()
         try:
             return await connection.send_request(method, params)
-        except RequestError as error:
+        except _sdk.RequestError as error:
             fault = faults.of_rpc(error.code, str(error), error.data)
             raise AgentError(f"{self._spec.title} refused {method}: {fault.text}") from error
         except ConnectionError as error:
@@ -271,7 +271,7 @@ class AcpLink:
         """Answer a request of the agent: permissions, and nothing else (no `fs`, no `terminal` was offered)."""
         self._connected()
         if method != "session/request_permission" or not isinstance(asked, Asked) or is_notification:
-            raise RequestError.method_not_found(method)
+            raise _sdk.RequestError.method_not_found(method)
         turn = self._turn
         if turn is None or turn.cancelled or asked.params.get("sessionId") != self._session:
             return _CANCELLED
@@ -339,7 +339,7 @@ class AcpLink:
             f"{self._spec.title} did not take its mode {self._wanted_mode!r}{why}: it is in {self._mode!r}"
         )
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> _sdk.Connection:
         if self._connection is None or self._closed:
             raise AgentError(f"the connection to {self._spec.title} is not open")
         return self._connection

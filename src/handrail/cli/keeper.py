@@ -1,6 +1,6 @@
 """Keeps one server alive: starts it, starts it again when it dies, stops when it stops. Standard library only.
 
-`python -m handrail.cli.keeper DATA [ARGUMENT…]` runs `python -m handrail.web.serve --data DATA [ARGUMENT…]`. A clean
+`python -m handrail.cli.keeper DATA [ARGUMENT…]` runs `python -m handrail.web --data DATA [ARGUMENT…]`. A clean
 exit, or exit status 2 (bad configuration, port taken, another server on the same data), ends the keeper too. Its
 lock, `keeper.lock` in the data directory, holds its process id for `handrail down`.
 """
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> int:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        keeper = Keeper(data, [sys.executable, "-m", "handrail.web.serve", "--data", str(data), *arguments[1:]])
+        keeper = Keeper(data, [sys.executable, "-m", "handrail.web", "--data", str(data), *arguments[1:]])
         signal.signal(signal.SIGTERM, keeper.stop)
         # a terminal sends Ctrl-C to the server as well: passing it on again would look like a second one
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from handrail.automation import TriggerKind
 from handrail.commands.forge_shelf import ForgeShelf
@@ -30,9 +31,12 @@ from handrail.triggers.ticker import Begun, Scheduled
 from handrail.types import RunId
 from handrail.workflows import compile as compiler
 from handrail.workflows.compile import Cause
-from handrail.workflows.document import EVENT, Workflow
+from handrail.workflows.meant import EVENT
 from handrail.workflows.read import read
 from handrail.workflows.template import plain
+
+if TYPE_CHECKING:
+    from handrail.workflows.document import Workflow
 
 _log = logging.getLogger("handrail.triggers")
 

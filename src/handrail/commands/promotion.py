@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -18,12 +19,14 @@ from handrail.store import sessions as session_rows
 from handrail.store import workflows as rows
 from handrail.store.sessions import SessionRow
 from handrail.store.workflows import VersionRow, WorkflowRow
-from handrail.workflows.document import Workflow
 from handrail.workflows.promote import Lived, Promoted, promote
 from handrail.workflows.read import read
 from handrail.workflows.sound import notes
 from handrail.workflows.tree import LARGEST
 from handrail.workspaces.git import Home, attempt
+
+if TYPE_CHECKING:
+    from handrail.workflows.document import Workflow
 
 SOURCE = "session"
 

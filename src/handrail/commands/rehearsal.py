@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,10 +38,12 @@ from handrail.triggers.match import judge, wanted_by
 from handrail.types import Json, Permissions, RunId, now
 from handrail.workflows.compile import Cause
 from handrail.workflows.cron import upcoming
-from handrail.workflows.document import Workflow
 from handrail.workflows.read import read
 from handrail.workflows.rehearse import Came, Case, How, Rehearsal, as_json, from_json, judged, result, unwatched
 from handrail.workspaces.git import Home, attempt
+
+if TYPE_CHECKING:
+    from handrail.workflows.document import Workflow
 
 MOST_CASES = 100
 MOST_EVENTS = 1000

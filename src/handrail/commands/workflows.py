@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -26,11 +27,13 @@ from handrail.types import Json, RunId, now
 from handrail.workflows import gallery
 from handrail.workflows.compile import Cause
 from handrail.workflows.cron import upcoming
-from handrail.workflows.document import Workflow
 from handrail.workflows.read import read, version_of
 from handrail.workflows.sound import notes
 from handrail.workflows.tree import LARGEST
 from handrail.workflows.words import starts
+
+if TYPE_CHECKING:
+    from handrail.workflows.document import Workflow
 
 SOURCES = ("file", "repository", "gallery", "session")
 MOST_NEXT = 100

@@ -1,9 +1,8 @@
 """Reading a request: the model, the longest output it allows, and the one change that the gateway makes to a body.
 
 A body carries a session's whole history at each call, so it is read as little as can be: not at all where nothing
-depends on it, and else by pydantic's parser, which passes over what is not asked for (a third of a millisecond for 100
-KB, half of what `json` takes). What that parser refuses `json` is asked about, which takes a little more: lone
-surrogates, deep nesting.
+depends on it, and else by msgspec's parser, which passes over what is not asked for (0.07 ms for 100 KB, a twentieth of
+what `json` takes). What that parser refuses `json` is asked about, which takes a little more: lone surrogates, NaN.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import json
 import re
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from msgspec import UNSET, DecodeError, Struct, convert, field
+from msgspec.json import Decoder
 
 from handrail.gateway.routes import Format, Route
 
@@ -24,18 +24,19 @@ class MalformedError(ValueError):
     """The body is not a JSON object."""
 
 
-class _Head(BaseModel):
+class _Head(Struct, frozen=True):
     """The values of a body that the gateway looks at, as they stand; the last of several of one name counts."""
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model: Any = UNSET
+    stream: Any = UNSET
+    stream_options: Any = UNSET
+    max_tokens: Any = UNSET
+    max_completion_tokens: Any = UNSET
+    max_output_tokens: Any = UNSET
+    generation: Any = field(default=UNSET, name="generationConfig")
 
-    model: Any = None
-    stream: Any = None
-    stream_options: Any = None
-    max_tokens: Any = None
-    max_completion_tokens: Any = None
-    max_output_tokens: Any = None
-    generationConfig: Any = None  # noqa: N815  # Gemini's name
+
+_HEAD = Decoder(_Head)
 
 
 class Ask:
@@ -63,12 +64,11 @@ class Ask:
         """The longest output that it allows, in tokens; None where it sets no maximum."""
         head = self._head()
         if self._route.format is Format.GEMINI:
-            config = head.generationConfig
+            config = head.generation
             given = config.get("maxOutputTokens") if isinstance(config, dict) else None
         else:
-            given = next(
-                (getattr(head, name) for name in _MAXIMA[self._route.format] if name in head.model_fields_set), None
-            )
+            said = (getattr(head, name) for name in _MAXIMA[self._route.format])
+            given = next((value for value in said if value is not UNSET), None)
         return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else None
 
     def parse(self) -> None:
@@ -113,8 +113,8 @@ def read(route: Route, body: bytes, *, whole: bool = True) -> Ask:
 
 def _parse(body: bytes) -> _Head:
     try:
-        return _Head.model_validate_json(body)
-    except ValidationError:
+        return _HEAD.decode(body)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
         table = json.loads(body)
@@ -122,7 +122,7 @@ def _parse(body: bytes) -> _Head:
         raise MalformedError("the body is not JSON") from error
     if not isinstance(table, dict):
         raise MalformedError("the body is not a JSON object")
-    return _Head.model_validate(table)
+    return convert(table, _Head)
 
 
 _MAXIMA = {
@@ -138,7 +138,7 @@ def _ask_for_usage(head: _Head, body: bytes) -> bytes:
     if isinstance(options, dict) and options.get("include_usage") is True:
         return body
     opening = _OPENING.match(body)
-    if opening is None or "stream_options" in head.model_fields_set:
+    if opening is None or options is not UNSET:
         options = {**(options if isinstance(options, dict) else {}), "include_usage": True}
         table = {**json.loads(body), "stream_options": options}
         return json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()

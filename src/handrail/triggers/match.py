@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from handrail.types import Json
 from handrail.workflows import expressions
-from handrail.workflows.starts import On
+
+if TYPE_CHECKING:
+    from handrail.workflows.starts import On
 
 
 class Arrived(Protocol):

@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from handrail.commands.desk import Desk
 from handrail.errors import HandrailError
+from handrail.lazy import Later
 from handrail.web import hooks, problems, roles, static
 from handrail.web.api import TABLE
 from handrail.web.guard import Guard, Keys
-from handrail.web.lazy import Later
 from handrail.web.pages import links, signing, terminal
 from handrail.web.pages import routes as pages
 from handrail.web.stream import Closing

@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from handrail.commands.values import GoalSpec
+from handrail.errors import InvalidInput
+from handrail.web.problems import field_name
+
+_MENDS = {
+    "missing": "give this field",
+    "extra_forbidden": "leave this field out",
+    "string_type": "give text",
+    "string_unicode": "give valid UTF-8",
+    "int_type": "give a whole number",
+    "int_from_float": "give a whole number",
+    "int_parsing": "give a whole number",
+    "int_parsing_size": "give a smaller number",
+    "float_type": "give a number",
+    "float_parsing": "give a number",
+    "finite_number": "give a finite number",
+    "bool_type": "give true or false",
+    "bool_parsing": "give true or false",
+    "list_type": "give a list",
+    "model_type": "give an object",
+    "model_attributes_type": "give an object",
+    "dict_type": "give an object",
+}
 
 
 class Given(BaseModel):
     """The base of bodies: unknown fields are refused, and a number is no text."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+
+
+Body = TypeVar("Body", bound=Given)
+
+
+def validated(model: type[Body], value: Mapping[str, Any]) -> Body:
+    """`value` as a `model`; pydantic's first complaint becomes one of ours."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        mend = _MENDS.get(first["type"], first["msg"][:1].lower() + first["msg"][1:])
+        given = None if first["type"] == "missing" else first["input"]
+        raise InvalidInput(field_name(first["loc"]), given, mend) from error
 
 
 def _command(value: object) -> object:

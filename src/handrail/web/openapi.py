@@ -45,7 +45,7 @@ def document(table: Sequence[Entry], url: str) -> Json:
         url: where the server is.
     """
     bodies = {entry.body for entry in table if entry.body is not None}
-    models = [*((body, "validation") for body in sorted(bodies, key=lambda body: body.__name__))]
+    models = [*((Entry.model(body), "validation") for body in sorted(bodies))]
     given = [*((answer, "serialization") for answer in MODELS.values())]
     _, definitions = models_json_schema([*models, *given], ref_template=_REF)  # type: ignore[list-item]  # the modes are literals
     paths: dict[str, Json] = {
@@ -110,7 +110,7 @@ def _operation(entry: Entry) -> Json:
     if entry.body is not None:
         operation["requestBody"] = {
             "required": not entry.body_optional,
-            "content": {"application/json": {"schema": _ref(entry.body.__name__)}},
+            "content": {"application/json": {"schema": _ref(entry.body)}},
         }
     return operation
 

@@ -1,4 +1,4 @@
-"""The server process: `python -m handrail.web.serve --data DIR [--host ADDRESS] [--port N]`.
+"""The server process: `python -m handrail.web --data DIR [--host ADDRESS] [--port N]`.
 
 Exit status 0 after an orderly end, 2 when it was told something that cannot be (another server, a taken port, a data
 directory that cannot be used, a damaged database), 1 when something failed that another start may find mended.
@@ -24,18 +24,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from handrail import __version__
+from handrail.agents import _sdk
 from handrail.agents.bytecode import compiled
 from handrail.commands.desk import Running
 from handrail.config import DEFAULT_PORT, Config, data_directory, load
 from handrail.errors import HandrailError, StorageFull, Unavailable
+from handrail.lazy import Later
 from handrail.types import SandboxKind, now
 from handrail.web import listen, views, wiring
 from handrail.web.app import create_app
-from handrail.web.lazy import Later
 from handrail.web.stream import Closing
 
 LOG = logging.getLogger("handrail.server")
 _sockets = Later("uvicorn.protocols.websockets.websockets_sansio_impl")
+_SOON = (Later("handrail.web.bodies"), Later("handrail.workflows.shape"))
+"""what no start needs and the first request may: loaded once nobody waits for the server"""
 SETTLED_AFTER = 0.5
 """seconds from ready to the one look through all that a start left in memory, a tenth of a second of CPU"""
 HTTP_GRACE = 2
@@ -99,7 +102,9 @@ async def serve(config: Config, token: str, place: Place) -> None:
         desk.probes.start(SandboxKind(config.sandbox))
         with contextlib.suppress(TimeoutError):  # whoever waited for the server to be ready is served first
             await asyncio.wait_for(stop.wait(), SETTLED_AFTER)
-        await asyncio.to_thread(compiled)
+        if not stop.is_set():
+            await asyncio.to_thread(_rest)
+        gc.enable()  # see `handrail.web.__main__`
         gc.collect()
         gc.freeze()  # what a server keeps for its whole life is not looked through again
         await stop.wait()
@@ -109,6 +114,14 @@ async def serve(config: Config, token: str, place: Place) -> None:
         server.should_exit = True
         await answering
         listen.withdraw(config.data, place.unix_path)
+
+
+def _rest() -> None:
+    """What was left for later, on a thread."""
+    compiled()
+    for module in _SOON:
+        module.load()
+    _sdk.load()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,7 +163,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="handrail.web.serve", description="Run the server of a data directory.")
+    parser = argparse.ArgumentParser(prog="handrail.web", description="Run the server of a data directory.")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data directory")
     parser.add_argument("--host", metavar="ADDRESS", help="loopback address to listen on")
     parser.add_argument("--port", type=int, metavar="N", help="TCP port to listen on; 0 takes a free one")

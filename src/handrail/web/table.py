@@ -1,17 +1,17 @@
 """The HTTP API as a table: an `Entry` a route says all there is to know of it, for the router and for OpenAPI.
 
 Why not FastAPI: it costs 0.3 s and 8 MB at start to find out what this table says in words, and a server must be
-ready in a second. Bodies are still pydantic models; the OpenAPI document is made from the same entries (`openapi`).
+ready in a second. Bodies are still pydantic models, loaded when the first one comes; the OpenAPI document is made from
+the same entries (`openapi`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,33 +19,18 @@ from starlette.routing import Route
 from handrail.commands.actor import Actor
 from handrail.commands.desk import Desk
 from handrail.errors import InvalidInput
-from handrail.web.problems import field_name
+from handrail.lazy import Later
 
-Body = TypeVar("Body", bound=BaseModel)
+if TYPE_CHECKING:
+    from handrail.web import bodies
+    from handrail.web.bodies import Body, Given
+else:
+    bodies = Later("handrail.web.bodies")
+
 PREFIX = "/api/v1"
 LONGEST_BODY = 16 << 20
 """bytes of a request's body that are read; what one field may hold is less and checked by the command"""
 _DRAINED = 64 << 20
-
-_MENDS = {
-    "missing": "give this field",
-    "extra_forbidden": "leave this field out",
-    "string_type": "give text",
-    "string_unicode": "give valid UTF-8",
-    "int_type": "give a whole number",
-    "int_from_float": "give a whole number",
-    "int_parsing": "give a whole number",
-    "int_parsing_size": "give a smaller number",
-    "float_type": "give a number",
-    "float_parsing": "give a number",
-    "finite_number": "give a finite number",
-    "bool_type": "give true or false",
-    "bool_parsing": "give true or false",
-    "list_type": "give a list",
-    "model_type": "give an object",
-    "model_attributes_type": "give an object",
-    "dict_type": "give an object",
-}
 
 
 class Call(Struct, frozen=True):
@@ -96,7 +81,11 @@ class Query(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """One route. `answer` names a model of `web.answers`; `problems` are the statuses beyond 403, 422 and 500."""
+    """One route.
+
+    `body` names a model of `web.bodies`, `answer` one of `web.answers`; `problems` are the statuses beyond 403, 422 and
+    500.
+    """
 
     method: str
     path: str
@@ -104,11 +93,17 @@ class Entry(Struct, frozen=True):
     summary: str
     handler: Handler
     answer: str
-    body: type[BaseModel] | None = None
+    body: str | None = None
     body_optional: bool = False
     status: int = 200
     query: tuple[Query, ...] = ()
     problems: tuple[int, ...] = ()
+
+    @staticmethod
+    def model(body: str) -> type[Given]:
+        """The model that `body` names."""
+        found: type[Given] = getattr(bodies, body)
+        return found
 
     def route(self, desk: Desk) -> Route:
         """The entry as a route of `desk`."""
@@ -120,7 +115,7 @@ class Entry(Struct, frozen=True):
                 answer = await self.handler(call)
             else:
                 given = await read(request, LONGEST_BODY)
-                answer = await self.handler(call, parse(self.body, given, optional=self.body_optional))
+                answer = await self.handler(call, parse(self.model(self.body), given, optional=self.body_optional))
             return answer if isinstance(answer, Response) else reply(answer, self.status)
 
         return Route(PREFIX + self.path, endpoint, methods=[self.method], name=f"{self.method} {self.path}")
@@ -196,18 +191,7 @@ def parse(model: type[Body], given: bytes, *, optional: bool = False) -> Body:
         raise InvalidInput("body", given[:80].decode("utf-8", "replace"), "send one JSON object") from error
     if not isinstance(value, dict):
         raise InvalidInput("body", value, "send one JSON object")
-    return validated(model, value)
-
-
-def validated(model: type[Body], value: Mapping[str, Any]) -> Body:
-    """`value` as a `model`; pydantic's first complaint becomes one of ours."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        mend = _MENDS.get(first["type"], first["msg"][:1].lower() + first["msg"][1:])
-        given = None if first["type"] == "missing" else first["input"]
-        raise InvalidInput(field_name(first["loc"]), given, mend) from error
+    return bodies.validated(model, value)
 
 
 def _refuse_constant(name: str) -> float:

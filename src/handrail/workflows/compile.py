@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
 from handrail.errors import InvalidInput
 from handrail.runs.plan import Plan, PlannedEffect, Retries, Spread, Stage, Target
 from handrail.types import Json, Limits, NanoUSD
-from handrail.workflows.document import Step, Workflow
-from handrail.workflows.follows import Follow
-from handrail.workflows.model import guess
+from handrail.workflows.meant import guess
 from handrail.workflows.template import plain, told
+
+if TYPE_CHECKING:
+    from handrail.workflows.document import Step, Workflow
+    from handrail.workflows.follows import Follow
 
 
 class Cause(Struct, frozen=True):

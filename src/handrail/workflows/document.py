@@ -21,8 +21,6 @@ from handrail.workflows.rules import Rule
 from handrail.workflows.starts import On
 from handrail.workflows.tree import write
 
-EVENT = "event"
-"""the repository that an event is about"""
 TEMPLATE = "{{ inputs.NAME }} and {{ event.… }} are filled in"
 
 Turns = Annotated[int, Field(ge=1, le=10_000)]

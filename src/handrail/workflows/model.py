@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from handrail.workflows.meant import guess
+
 T = TypeVar("T")
-_FEW = 12
-"""names that are worth listing beside a good guess"""
 
 
 class Model(BaseModel):
@@ -30,16 +29,6 @@ class Model(BaseModel):
                     "unknown", "{mend}", {"key": str(key), "mend": guess(str(key), cls.model_fields)}
                 )
         return {key: given for key, given in value.items() if given is not None}
-
-
-def guess(word: str, known: Any) -> str:
-    """What could be meant by a word that is not among the known ones."""
-    names = list(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    if near and len(names) > _FEW:
-        return f"did you mean {near[0]}?"
-    hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}known here are {', '.join(names)}"
 
 
 class _Listed:

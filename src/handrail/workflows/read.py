@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from handrail.errors import InvalidInput
+from handrail.lazy import Later
 from handrail.workflows import tree
-from handrail.workflows.document import Workflow
-from handrail.workflows.model import guess
 from handrail.workflows.sound import faults
 from handrail.workflows.tree import LARGEST, Tree, Unreadable
 
-_MENDS = {
-    "missing": "give this field",
-    "string_type": "write a text",
-    "bool_parsing": "write true or false",
-    "bool_type": "write true or false",
-    "int_parsing": "write a whole number",
-    "int_type": "write a whole number",
-    "float_parsing": "write a number",
-    "tuple_type": "write a list",
-    "dict_type": "write fields",
-    "list_type": "write a list",
-    "string_too_short": "say something",
-    "string_pattern_mismatch": "give one line; names take lower case letters, digits and . _ -",
-}
+if TYPE_CHECKING:
+    from handrail.workflows import shape
+    from handrail.workflows.document import Workflow
+else:
+    shape = Later("handrail.workflows.shape")
 
 
 class Problem(Struct, frozen=True):
@@ -99,41 +86,17 @@ def look(text: str, agents: Collection[str] | None = None) -> tuple[Workflow | N
         parsed = tree.read(text)
     except Unreadable as error:
         return None, [Problem(error.line, "the file", error.value, error.mend)]
-    try:
-        workflow = Workflow.model_validate(parsed.value)
-    except ValidationError as error:
-        return None, sorted(_complaints(error, parsed), key=lambda problem: problem.line)
-    found = [_problem(parsed, fault.path, fault.value, fault.mend) for fault in faults(workflow, parsed, agents)]
-    found.sort(key=lambda problem: problem.line)
-    return (None, found) if found else (workflow, [])
-
-
-def _complaints(error: ValidationError, parsed: Tree) -> Iterator[Problem]:
-    for item in error.errors(include_url=False):
-        kind, context = item["type"], item.get("ctx", {})
-        if kind == "unknown":
-            key = str(context["key"])
-            yield _problem(parsed, (*item["loc"], key), key, str(context["mend"]))
-        else:
-            yield _problem(parsed, item["loc"], None if kind == "missing" else item["input"], _mend(item, context))
+    made = shape.shaped(parsed.value)
+    wrong = made if isinstance(made, list) else faults(made, parsed, agents)
+    found = [_problem(parsed, fault.path, fault.value, fault.mend) for fault in wrong]
+    if found or isinstance(made, list):
+        return None, sorted(found, key=lambda problem: problem.line)
+    return made, []
 
 
 def _problem(parsed: Tree, path: tree.Path, value: object, mend: str) -> Problem:
     written = parsed.place(path)
     return Problem(parsed.line(written), _dotted(written), _shown(value), mend)
-
-
-def _mend(item: ErrorDetails, context: dict[str, Any]) -> str:
-    kind = item["type"]
-    if kind == "value_error":
-        return str(context["error"])
-    if kind in ("enum", "literal_error"):
-        return guess(str(item["input"]), re.findall(r"'([^']*)'", str(context["expected"])))
-    if kind in ("greater_than_equal", "less_than_equal"):
-        return f"give at {'least' if kind == 'greater_than_equal' else 'most'} {next(iter(context.values()))}"
-    if kind in ("too_long", "string_too_long"):
-        return f"give at most {context['max_length']} {'characters' if kind == 'string_too_long' else 'parts'}"
-    return _MENDS.get(kind, item["msg"][:1].lower() + item["msg"][1:])
 
 
 def _shown(value: object) -> object:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from handrail.errors import InvalidInput
 from handrail.policy import document as policies
-from handrail.workflows.document import EVENT, Workflow
-from handrail.workflows.model import guess
+from handrail.workflows.meant import EVENT, guess
 from handrail.workflows.template import holes
 from handrail.workflows.tree import Path, Tree
+
+if TYPE_CHECKING:
+    from handrail.workflows.document import Workflow
 
 _POLICY = re.compile(r"policy(?::\d+)?(?:: )?")
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from handrail.workflows import cron, expressions
 from handrail.workflows.forms import Duration, Line, Name
-from handrail.workflows.model import Model, OneOrMany, guess
+from handrail.workflows.meant import guess
+from handrail.workflows.model import Model, OneOrMany
 from handrail.workflows.rules import CatchUp, Overlap, Rule
 
 EVENTS = (

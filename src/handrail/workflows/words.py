@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from handrail.workflows.document import Workflow
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handrail.workflows.document import Workflow
 
 
 def starts(workflow: Workflow) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import agents
 from handrail.commands.agents import Known
 from handrail.types import Json
-from handrail.web.bodies import CheckAgentBody
 from handrail.web.table import Call, Entry
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import CheckAgentBody
 
 
 async def listed(call: Call) -> Json:
@@ -60,6 +64,6 @@ TABLE = (
     ),
     Entry(
         "POST", "/agents/{name}/check", _TAG, "Start an agent inside the walls, and try what it says it can do.",
-        check, "AgentReport", body=CheckAgentBody, body_optional=True, problems=(404, 424, 502, 503),
+        check, "AgentReport", body="CheckAgentBody", body_optional=True, problems=(404, 424, 502, 503),
     ),
 )  # fmt: skip

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import approvals
 from handrail.types import ApprovalId, Json
 from handrail.web import views
-from handrail.web.bodies import AnswerBody
 from handrail.web.table import Call, Entry, Query
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import AnswerBody
 
 
 async def waiting(call: Call) -> Json:
@@ -48,6 +52,6 @@ TABLE = (
     ),
     Entry(
         "POST", "/approvals/{id}", _TAG, "Answer an approval; of several answers the first one wins.",
-        answer, "Approval", body=AnswerBody, problems=(404, 409),
+        answer, "Approval", body="AnswerBody", problems=(404, 409),
     ),
 )  # fmt: skip

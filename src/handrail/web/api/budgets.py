@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import budgets
 from handrail.commands.budgets import Shown
 from handrail.store.prices import PriceRow
 from handrail.types import Json
 from handrail.web import views
-from handrail.web.bodies import BudgetBody, PriceBody
 from handrail.web.table import Call, Entry, Query
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import BudgetBody, PriceBody
 
 
 async def listed(call: Call) -> Json:
@@ -90,7 +94,7 @@ TABLE = (
     Entry("GET", "/budgets", _TAG, "List the budgets that sessions share, and what is used.", listed, "BudgetList"),
     Entry(
         "PUT", "/budgets/{scope}", _TAG, "Set what the sessions of a scope may use up together in a period.",
-        put, "BudgetShown", body=BudgetBody, problems=(507,),
+        put, "BudgetShown", body="BudgetBody", problems=(507,),
     ),
     Entry(
         "DELETE", "/budgets/{scope}", _TAG, "Remove the budgets of a scope, or the one of a period.",
@@ -100,7 +104,7 @@ TABLE = (
     Entry("GET", "/prices", _TAG, "List the prices that you gave; they win over the price list.", prices, "PriceList"),
     Entry(
         "PUT", "/prices", _TAG, "Say what a model costs, in US dollars for a million tokens.",
-        put_price, "PriceShown", body=PriceBody, problems=(507,),
+        put_price, "PriceShown", body="PriceBody", problems=(507,),
     ),
     Entry(
         "DELETE", "/prices", _TAG, "Forget a price of your own.",

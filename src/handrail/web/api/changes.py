@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import changes, files
 from handrail.types import Json
 from handrail.web import views
-from handrail.web.bodies import ApplyBody, UndoBody
 from handrail.web.table import Call, Entry, Query
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import ApplyBody, UndoBody
 
 _MOST_TURN = (1 << 31) - 1
 
@@ -60,10 +64,10 @@ TABLE = (
     ),
     Entry(
         "POST", "/sessions/{id}/undo", _TAG, "Bring the workspace back to an earlier state.", undo, "Undone",
-        body=UndoBody, body_optional=True, problems=(404, 409, 503),
+        body="UndoBody", body_optional=True, problems=(404, 409, 503),
     ),
     Entry(
         "POST", "/sessions/{id}/apply", _TAG, "Bring the change to the checkout, as a branch or uncommitted.",
-        apply, "Applied", body=ApplyBody, problems=(404, 409, 503),
+        apply, "Applied", body="ApplyBody", problems=(404, 409, 503),
     ),
 )  # fmt: skip

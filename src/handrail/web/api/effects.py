@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import effects
 from handrail.store.effects import EffectRow
 from handrail.types import Json
-from handrail.web.bodies import EffectAnswerBody
 from handrail.web.table import Call, Entry, Query
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import EffectAnswerBody
 
 
 async def listed(call: Call) -> Json:
@@ -64,6 +68,6 @@ TABLE = (
     ),
     Entry(
         "POST", "/effects/{id}", _TAG, "Approve or reject an effect; of several answers the first one wins.",
-        answer, "EffectShown", body=EffectAnswerBody, problems=(404, 409, 507),
+        answer, "EffectShown", body="EffectAnswerBody", problems=(404, 409, 507),
     ),
 )  # fmt: skip

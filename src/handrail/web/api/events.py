@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import events, polls
 from handrail.commands.events import Replayed, Source
 from handrail.store.arrivals import ArrivalRow
@@ -9,8 +11,10 @@ from handrail.store.polls import PollRow
 from handrail.triggers import Settings
 from handrail.types import Json
 from handrail.web import views
-from handrail.web.bodies import PollsBody, ReplayBody, SampleBody, SourceBody
 from handrail.web.table import Call, Entry, Query
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import PollsBody, ReplayBody, SampleBody, SourceBody
 
 
 async def listed(call: Call) -> Json:
@@ -130,17 +134,17 @@ TABLE = (
     Entry("GET", "/events/{event}", _TAG, "Show one event with its payload.", show, "ArrivalWhole", problems=(404,)),
     Entry(
         "POST", "/events/{event}/replay", _TAG, "Put an event to a workflow again, or ask what would come of it.",
-        replay, "Replayed", body=ReplayBody, problems=(404, 409),
+        replay, "Replayed", body="ReplayBody", problems=(404, 409),
     ),
     Entry(
         "POST", "/events/sample", _TAG, "Ask what a workflow would make of an event that never came.", sample,
-        "Replayed", body=SampleBody, problems=(404,),
+        "Replayed", body="SampleBody", problems=(404,),
     ),
     Entry("GET", "/sources", _TAG, "List the sources that may send events, and what is polled.", sources, "SourceList"),
-    Entry("PUT", "/sources/{name}", _TAG, "Set a source up.", put_source, "SourceShown", body=SourceBody),
+    Entry("PUT", "/sources/{name}", _TAG, "Set a source up.", put_source, "SourceShown", body="SourceBody"),
     Entry(
         "PUT", "/sources/{name}/polls", _TAG, "Say which repositories of a forge are polled.", put_polls, "PollList",
-        body=PollsBody, problems=(404,),
+        body="PollsBody", problems=(404,),
     ),
     Entry("DELETE", "/sources/{name}", _TAG, "Forget a source.", remove_source, "Removed", problems=(404,)),
 )  # fmt: skip

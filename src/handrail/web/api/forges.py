@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import forges
 from handrail.commands.forges import Given, Listed
 from handrail.types import Json
-from handrail.web.bodies import ForgeBody, ForgeCheckBody
 from handrail.web.table import Call, Entry
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import ForgeBody, ForgeCheckBody
 
 
 async def listed(call: Call) -> Json:
@@ -55,11 +59,11 @@ TABLE = (
     Entry("GET", "/forges", _TAG, "List the forges; credentials are never shown.", listed, "ForgeList"),
     Entry(
         "PUT", "/forges/{name}", _TAG, "Set up a forge, in place of the one of that name.",
-        put, "ForgeShown", body=ForgeBody, problems=(507,),
+        put, "ForgeShown", body="ForgeBody", problems=(507,),
     ),
     Entry(
         "POST", "/forges/{name}/check", _TAG, "Try a forge's credential, and whether it may write to a repository.",
-        check, "ForgeChecked", body=ForgeCheckBody, body_optional=True, problems=(404, 502),
+        check, "ForgeChecked", body="ForgeCheckBody", body_optional=True, problems=(404, 502),
     ),
     Entry("DELETE", "/forges/{name}", _TAG, "Forget a forge and its credential.", remove, "Removed", problems=(404,)),
 )  # fmt: skip

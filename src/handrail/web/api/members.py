@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import members
 from handrail.commands.members import Invited, Listed
 from handrail.types import Json
 from handrail.web import views
-from handrail.web.bodies import MemberBody
 from handrail.web.table import Call, Entry
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import MemberBody
 
 
 async def listed(call: Call) -> Json:
@@ -52,7 +56,7 @@ TABLE = (
     Entry("GET", "/members", _TAG, "List who may come in, the person of this machine first.", listed, "MemberList"),
     Entry(
         "POST", "/members", _TAG, "Make somebody a member; the link lets them in once.",
-        add, "MemberInvited", body=MemberBody, status=201, problems=(409, 507),
+        add, "MemberInvited", body="MemberBody", status=201, problems=(409, 507),
     ),
     Entry(
         "POST", "/members/{name}/link", _TAG, "Make a new link for a member; the one before opens nothing any more.",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec.structs import asdict
 
 from handrail.commands import promotion, rehearsal
 from handrail.commands.rehearsal import Rehearsed, Wanted
 from handrail.types import Json
-from handrail.web.bodies import PromoteBody, RehearseBody
 from handrail.web.table import Call, Entry, Query
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import PromoteBody, RehearseBody
 
 
 async def promote(call: Call, body: PromoteBody) -> Json:
@@ -73,12 +77,12 @@ _TAG = "workflows"
 TABLE = (
     Entry(
         "POST", "/sessions/{id}/promote", _TAG, "Draft a workflow from what a session did.",
-        promote, "DraftShown", body=PromoteBody, body_optional=True, problems=(404, 409, 507),
+        promote, "DraftShown", body="PromoteBody", body_optional=True, problems=(404, 409, 507),
     ),
     Entry(
         "POST", "/workflows/{name}/rehearse", _TAG,
         "Try a version of a workflow on past cases; effects are only recorded.",
-        rehearse, "RehearsalShown", body=RehearseBody, status=201, problems=(404, 409, 502, 507),
+        rehearse, "RehearsalShown", body="RehearseBody", status=201, problems=(404, 409, 502, 507),
     ),
     Entry(
         "GET", "/workflows/{name}/rehearsal", _TAG, "Show the scorecard of a version.", show, "RehearsalShown",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import providers
 from handrail.commands.providers import Listed
 from handrail.types import Json
-from handrail.web.bodies import ProviderBody
 from handrail.web.table import Call, Entry
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import ProviderBody
 
 
 async def listed(call: Call) -> Json:
@@ -51,7 +55,7 @@ TABLE = (
     Entry("GET", "/providers", _TAG, "List the model providers; keys are never shown.", listed, "ProviderList"),
     Entry(
         "PUT", "/providers/{name}", _TAG, "Set up a model provider, in place of the one of that name.",
-        put, "ProviderShown", body=ProviderBody, problems=(507,),
+        put, "ProviderShown", body="ProviderBody", problems=(507,),
     ),
     Entry("DELETE", "/providers/{name}", _TAG, "Forget a model provider.", remove, "Removed", problems=(404, 409)),
 )  # fmt: skip

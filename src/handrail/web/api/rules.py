@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec.structs import asdict
 
 from handrail.commands import rules
 from handrail.types import Json
-from handrail.web.bodies import RuleBody
 from handrail.web.table import Call, Entry
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import RuleBody
 
 
 async def listed(call: Call) -> Json:
@@ -26,6 +30,6 @@ TABLE = (
     Entry("GET", "/rules", _TAG, "List the rules that `always` wrote, by repository.", listed, "RuleList"),
     Entry(
         "POST", "/rules/remove", _TAG, "Take back a rule that `always` wrote.", remove, "Removed",
-        body=RuleBody, problems=(404, 507),
+        body="RuleBody", problems=(404, 507),
     ),
 )  # fmt: skip

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from handrail.commands import facets, runs
 from handrail.commands.runs import MOST_LINES, MOST_RUNS, Counts, Listed, Task
 from handrail.store.effects import EffectRow
 from handrail.store.runs import RunRow
 from handrail.types import Json
-from handrail.web.bodies import FailedBody, ResumeBody, RetryBody
 from handrail.web.table import Call, Entry, Query
 from handrail.web.views import moment
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import FailedBody, ResumeBody, RetryBody
 
 
 async def listed(call: Call) -> Json:
@@ -202,15 +205,15 @@ TABLE = (
     ),
     Entry(
         "POST", "/runs/{id}/rerun", _TAG, "Begin a new run of the same plan, or of what failed of it.",
-        rerun, "RunShown", body=FailedBody, body_optional=True, status=201, problems=(404, 409, 507),
+        rerun, "RunShown", body="FailedBody", body_optional=True, status=201, problems=(404, 409, 507),
     ),
     Entry(
         "POST", "/runs/{id}/resume", _TAG, "Go on with a run that stopped itself, or with what failed of it.",
-        resume, "RunShown", body=ResumeBody, body_optional=True, problems=(404, 409),
+        resume, "RunShown", body="ResumeBody", body_optional=True, problems=(404, 409),
     ),
     Entry(
         "POST", "/runs/retry", _TAG, "Go on with what failed of the runs that fit, newest first; 50 at the most.",
-        retry, "RunsRetried", body=RetryBody, body_optional=True, problems=(404, 409),
+        retry, "RunsRetried", body="RetryBody", body_optional=True, problems=(404, 409),
     ),
     Entry("GET", "/tasks/{id}", _TAG, "Show one task.", task, "TaskShown", problems=(404,)),
     Entry(

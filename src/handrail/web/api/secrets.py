@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handrail.commands import secrets
 from handrail.commands.secrets import Listed
 from handrail.types import Json
-from handrail.web.bodies import SecretBody
 from handrail.web.table import Call, Entry
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import SecretBody
 
 
 async def listed(call: Call) -> Json:
@@ -43,7 +47,7 @@ TABLE = (
     Entry("GET", "/secrets", _TAG, "List the secrets of tasks; values are never shown.", listed, "SecretList"),
     Entry(
         "PUT", "/secrets/{name}", _TAG, "Set a secret, in place of the one of that name.",
-        put, "SecretShown", body=SecretBody, problems=(507,),
+        put, "SecretShown", body="SecretBody", problems=(507,),
     ),
     Entry("DELETE", "/secrets/{name}", _TAG, "Forget a secret.", remove, "Removed", problems=(404,)),
 )  # fmt: skip

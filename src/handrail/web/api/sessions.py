@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from starlette.responses import Response
 
 from handrail.commands import branching, sessions
@@ -10,8 +12,10 @@ from handrail.errors import InvalidInput
 from handrail.types import Json
 from handrail.web import stream as streams
 from handrail.web import views
-from handrail.web.bodies import BranchBody, GoalBody, PromptBody, SessionBody
 from handrail.web.table import Call, Entry, Query
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import BranchBody, GoalBody, PromptBody, SessionBody
 
 _MOST_SEQ = (1 << 53) - 1
 
@@ -101,11 +105,11 @@ _TAG = "sessions"
 TABLE = (
     Entry(
         "POST", "/sessions", _TAG, "Make a session in a workspace of its own; start or hand it off.",
-        create, "Session", body=SessionBody, status=201, problems=(424, 502, 503, 507),
+        create, "Session", body="SessionBody", status=201, problems=(424, 502, 503, 507),
     ),
     Entry(
         "POST", "/sessions/{id}/branch", _TAG, "Begin a session from where another one was after a turn.",
-        branch, "Session", body=BranchBody, body_optional=True, status=201, problems=(404, 409, 503, 507),
+        branch, "Session", body="BranchBody", body_optional=True, status=201, problems=(404, 409, 503, 507),
     ),
     Entry(
         "GET", "/sessions", _TAG, "List sessions, newest first.", newest, "SessionList",
@@ -128,7 +132,7 @@ TABLE = (
     ),
     Entry(
         "POST", "/sessions/{id}/prompts", _TAG, "Send a prompt, or queue it while a turn is under way.",
-        prompt, "Prompted", body=PromptBody, status=202, problems=(404, 409, 502, 503, 507),
+        prompt, "Prompted", body="PromptBody", status=202, problems=(404, 409, 502, 503, 507),
     ),
     Entry(
         "DELETE", "/sessions/{id}/prompts/{prompt}", _TAG, "Take back a queued prompt.",
@@ -140,7 +144,7 @@ TABLE = (
     ),
     Entry(
         "POST", "/sessions/{id}/handoff", _TAG, "Hand a session off with a goal.",
-        handoff, "Session", body=GoalBody, problems=(404, 409, 507),
+        handoff, "Session", body="GoalBody", problems=(404, 409, 507),
     ),
     Entry(
         "POST", "/sessions/{id}/take", _TAG, "Take control back; the turn under way is cancelled, nothing is lost.",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from handrail.commands import workflows
 from handrail.commands.workflows import File, Listed, Shown, Synced
 from handrail.store.ticks import TickRow
 from handrail.store.workflows import VersionRow
 from handrail.types import Json
-from handrail.web.bodies import EnableBody, StartBody, SyncBody, TrustBody, WorkflowBody
 from handrail.web.table import Call, Entry, Query
 from handrail.workflows import gallery
 from handrail.workflows.read import read
+
+if TYPE_CHECKING:
+    from handrail.web.bodies import EnableBody, StartBody, SyncBody, TrustBody, WorkflowBody
 
 
 async def listed(call: Call) -> Json:
@@ -158,11 +161,11 @@ TABLE = (
     Entry("GET", "/workflows", _TAG, "List workflows, with what starts them.", listed, "WorkflowList"),
     Entry(
         "POST", "/workflows", _TAG, "Keep a workflow file, switched off, or a new version of one.",
-        add, "WorkflowShown", body=WorkflowBody, status=201, problems=(409, 507),
+        add, "WorkflowShown", body="WorkflowBody", status=201, problems=(409, 507),
     ),
     Entry(
         "POST", "/workflows/sync", _TAG, "Keep all workflow files of a repository.",
-        sync, "SyncShown", body=SyncBody, problems=(409, 507),
+        sync, "SyncShown", body="SyncBody", problems=(409, 507),
     ),
     Entry(
         "GET", "/workflows/{name}", _TAG, "Show a workflow, its file, its next and its last ticks.",
@@ -174,15 +177,15 @@ TABLE = (
     ),
     Entry(
         "POST", "/workflows/{name}/enable", _TAG, "Let a workflow start by itself, from now on.",
-        enable, "WorkflowShown", body=EnableBody, body_optional=True, problems=(404, 409),
+        enable, "WorkflowShown", body="EnableBody", body_optional=True, problems=(404, 409),
     ),
     Entry(
         "POST", "/workflows/{name}/start", _TAG, "Start a workflow now, enabled or not.",
-        start, "RunBegun", body=StartBody, body_optional=True, status=201, problems=(404, 409, 502, 507),
+        start, "RunBegun", body="StartBody", body_optional=True, status=201, problems=(404, 409, 502, 507),
     ),
     Entry(
         "POST", "/workflows/{name}/trust", _TAG, "Say how far a workflow may act unwatched.",
-        trust, "WorkflowShown", body=TrustBody, problems=(404, 409),
+        trust, "WorkflowShown", body="TrustBody", problems=(404, 409),
     ),
     Entry(
         "POST", "/workflows/{name}/disable", _TAG, "Let a workflow start by itself no more.",

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from handrail.clean import clean, reveal
+from handrail.lazy import Later
 from handrail.types import now
 from handrail.web import static
-from handrail.web.lazy import Later
 from handrail.web.pages.transcript import Block, pretty
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """Modules that are loaded when they are first needed, so that the server is ready sooner and smaller.
 
-Only for what a start does not need (templates, the OpenAPI models); everything else is imported at the top of a file.
+Only for what a start does not need (templates, the models of bodies and of workflow files, which pydantic makes);
+everything else is imported at the top of a file. Where the types of such a module are wanted, it is imported under
+`TYPE_CHECKING` and is a `Later` else.
 """
 
 from __future__ import annotations
