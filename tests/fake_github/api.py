@@ -336,6 +336,22 @@ async def happened(asked: Asked) -> Answer:
     return asked.paged(shown, f"/repos/{found.name}/issues/events")
 
 
+async def action_runs(asked: Asked) -> Answer:
+    """GET runs of GitHub Actions, the newest first."""
+    path = f"{_REPO}/actions/runs"
+    base = clean(asked.example(path, "get", 200)["workflow_runs"])[0]
+    wanted = [item for item in asked.repository.runs if item["status"] == asked.query.get("status", item["status"])]
+    shown, code, more = asked.paged([{**base, **item} for item in wanted], path)
+    return {"total_count": len(wanted), "workflow_runs": shown}, code, more
+
+
+async def releases(asked: Asked) -> Answer:
+    """GET releases, the newest first."""
+    path = f"{_REPO}/releases"
+    base = clean(asked.example(path, "get", 200))[0]
+    return asked.paged([{**base, **item} for item in asked.repository.releases], path)
+
+
 ROUTES: list[Served] = [
     Served("get", "/user", user),
     Served("get", "/app", app),
@@ -343,6 +359,8 @@ ROUTES: list[Served] = [
     Served("get", "/orgs/{org}/repos", owned),
     Served("get", _REPO, repository),
     Served("get", f"{_REPO}/installation", installation),
+    Served("get", f"{_REPO}/actions/runs", action_runs),
+    Served("get", f"{_REPO}/releases", releases),
     Served("get", f"{_REPO}/branches", branches),
     Served("get", f"{_REPO}/branches/{{branch}}", branch),
     Served("get", f"{_REPO}/commits/{{ref}}/statuses", statuses),

@@ -98,6 +98,10 @@ class Repository:
     """branches that take a merge only after an approving review"""
     default_branch: str = "main"
     archived: bool = False
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    """of GitHub Actions, the newest first: what differs from GitHub's example"""
+    releases: list[dict[str, Any]] = field(default_factory=list)
+    """the same of releases"""
     happened: list[dict[str, Any]] = field(default_factory=list)
     """what was done to issues and pull requests, beside opening and commenting: GitHub's issue events"""
 

@@ -12,9 +12,10 @@ from handrail.forges import faults
 from handrail.forges.effects import MARK
 from handrail.triggers.senders import github
 from tests.fake_github import FakeGitHub
+from tests.fake_github.repository import stamp
 from tests.forges.conftest import SHOP, Stage
 
-LISTS = 6
+LISTS = 8
 """calls of a look that finds nothing"""
 
 
@@ -83,6 +84,35 @@ async def test_a_look_that_finds_nothing_costs_nothing_of_the_limit(stage: Stage
     third = await forge.news(SHOP, seen)
     assert (third.told, third.seen) == ((), seen)
     assert (len(hub.calls) - calls, hub.unchanged - same) == (LISTS, LISTS), hub.calls[calls:]
+
+
+def run(number: int, attempt: int = 1, **more: object) -> dict[str, Any]:
+    of = {"id": number, "run_attempt": attempt, "status": "completed", "conclusion": "failure", "name": "build"}
+    return {**of, "head_branch": "handrail/x", "updated_at": stamp(), "created_at": "2026-01-01T00:00:00Z", **more}
+
+
+async def test_checks_that_ended_and_releases_are_told(stage: Stage) -> None:
+    """Each once, however long it took; a check that is tried again is another one."""
+    shop, forge = stage.shop, stage.forge
+    shop.runs = [run(1)]
+    shop.releases = [{"id": 1, "published_at": "2026-01-01T00:00:00Z"}]
+    seen = (await forge.news(SHOP, {})).seen
+    shop.runs = [run(3, status="in_progress", conclusion=None), run(2), run(1, updated_at="2026-01-01T00:00:00Z")]
+    shop.releases.insert(0, {"id": 2, "tag_name": "v2", "published_at": stamp()})
+    found = await forge.news(SHOP, seen)
+    (release, published), (check, completed) = sorted(found.told)
+    assert (release, published["action"], published["release"]["tag_name"]) == ("release", "published", "v2")
+    assert (check, completed["action"], completed["workflow_run"]["id"]) == ("workflow_run", "completed", 2)
+    assert completed["workflow"]["name"] == "build"
+    told = await forge.news(SHOP, found.seen)
+    assert told.told == ()
+    shop.runs[1] = run(2, 2)
+    again = await forge.news(SHOP, told.seen)
+    ((_, retried),) = again.told
+    assert meanings([("workflow_run", retried)]) != meanings([("workflow_run", completed)])
+    stage.github.fail(r"GET .*/actions/runs", 403, message="Resource not accessible by personal access token")
+    await as_alice(stage.github, "POST", "/issues", title="Prices")
+    assert [event for event, _ in (await forge.news(SHOP, again.seen)).told] == ["issues"]
 
 
 async def test_what_is_told_late_or_again_is_told_once(stage: Stage) -> None:

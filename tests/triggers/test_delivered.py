@@ -14,6 +14,7 @@ from handrail.store.workflows import WorkflowRow
 from handrail.triggers import DAY
 from handrail.triggers.delivered import FailedCheck, failed_check
 from handrail.triggers.dispatch import Dispatcher, Listener
+from handrail.triggers.senders import gitlab
 from handrail.types import ArrivalId, EffectId, Json, RunId, now
 
 SHA, OTHER = "a" * 40, "b" * 40
@@ -38,6 +39,10 @@ def test_what_tells_of_a_failed_check() -> None:
     assert failed_check(event("e", "check_suite", suite("failure", branch=None))) == FailedCheck(
         "check_suite", "acme/app", SHA, ()
     )
+    own: Json = {"id": 7, "sha": SHA, "ref": "handrail/x", "status": "failed"}
+    told = gitlab.message("", {"object_kind": "pipeline", "object_attributes": own}, None)
+    of_gitlab = failed_check(event("e", told.event, told.payload))
+    assert of_gitlab == FailedCheck("pipeline", "acme/app", SHA, ("handrail/x",))
     others: tuple[tuple[str, Json], ...] = (
         ("check_suite", suite("success")), ("check_suite", {}), ("check_suite", {"check_suite": 1}), ("push", {}),
         ("status", {"state": "pending", "sha": SHA}), ("status", {"state": "failure"}),

@@ -7,11 +7,12 @@ words of GitHub's webhooks, with the same ids and times, so that the two are kno
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from handrail.forges import ForgeKind, News
+from handrail.forges import ForgeKind, News, faults
 from handrail.forges.http import Answer, Api
 from handrail.forges.news import Book, Item, facts, who
 from handrail.types import Json
@@ -26,6 +27,14 @@ _ACTIONS = {
 """GitHub's issue events that have a webhook (https://docs.github.com/rest/using-the-rest-api/issue-event-types)"""
 _PULLS_A_PAGE = 30
 """a pull request is 20 KB"""
+_LATEST = 30
+"""releases, and checks that have ended, that a look takes in: one is found by what it is, not by its time"""
+
+
+def _first(count: int) -> Callable[[Item], bool]:
+    """Stops a list after so many items."""
+    seen = itertools.count()
+    return lambda _: next(seen) >= count
 
 
 class Look:
@@ -57,6 +66,7 @@ class Look:
             await self._look()
             await self._happened()
             await self._pushes()
+            await self._checked()
         return self._book.news({"repository": await self._facts()} if self._book.told else {})
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -101,6 +111,7 @@ class Look:
         }
         for item in await self._list("pulls", {"state": "open", "per_page": _PULLS_A_PAGE}):
             self._book.after.pulls[str(item["number"])] = str(item["head"]["sha"])
+        await self._checked()
         latest = await self._one("/issues/events", {"per_page": 1})
         self._book.after.event = int(latest[0]["id"]) if latest else 0
         self._book.after.tags = {}
@@ -112,6 +123,7 @@ class Look:
         await self._comments("issue_comment", "issues/comments")
         await self._comments("pull_request_review_comment", "pulls/comments")
         await self._reviews(changed)
+        await self._released()
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
@@ -202,6 +214,29 @@ class Look:
                 self._tell(at, "pull_request", action, item.get("actor"), number=number, pull_request=about, **more)
             else:
                 self._tell(at, "issues", action, item.get("actor"), issue={**issue, **times}, **more)
+
+    async def _released(self) -> None:
+        for item in await self._list("releases", {"per_page": _LATEST}, _first(_LATEST)):
+            at = str(item.get("published_at") or "")  # none of a draft
+            if at and self._book.fresh(f"release:{item['id']}", at):
+                self._tell(at, "release", "published", item.get("author"), release=item)
+
+    async def _checked(self) -> None:
+        """Tells of workflows of GitHub Actions that have ended; one may end long after others that began later."""
+        try:
+            found = await self._list("actions/runs", {"status": "completed", "per_page": _LATEST}, _first(_LATEST))
+        except (faults.NotPermitted, faults.NotThere):  # a token may read issues and not checks
+            return
+        kept = {str(item["id"]): int(item.get("run_attempt") or 1) for item in found}
+        for item in found:
+            told = self._book.before.runs.get(str(item["id"]), 0)
+            at, name = str(item["updated_at"]), item.get("name")
+            if kept[str(item["id"])] > told and at >= self._book.after.began:
+                of = {"id": item.get("workflow_id"), "name": name, "path": item.get("path")}
+                who_ran = item.get("triggering_actor") or item.get("actor")
+                self._tell(at, "workflow_run", "completed", who_ran, workflow_run=item, workflow=of)
+        if found:
+            self._book.after.runs = kept
 
     async def _pushes(self) -> None:
         heads, same = {}, True

@@ -30,6 +30,7 @@ class Seen(Struct):
         heads: branches and their commits.
         pulls: open pull requests, by number, and their heads.
         event: id of the newest event.
+        runs: checks that had ended, by id, with the number of their try.
         tags: list → what was asked for, and the tag of its answer.
     """
 
@@ -39,13 +40,14 @@ class Seen(Struct):
     heads: dict[str, str] = field(default_factory=dict)
     pulls: dict[str, str] = field(default_factory=dict)
     event: int = 0
+    runs: dict[str, int] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
 
     def kept(self) -> Json:
         """As JSON."""
         return {
             "began": self.began, "since": self.since, "edge": self.edge, "heads": self.heads, "pulls": self.pulls,
-            "event": self.event, "tags": self.tags,
+            "event": self.event, "runs": self.runs, "tags": self.tags,
         }  # fmt: skip
 
 
@@ -63,7 +65,10 @@ class Book:
     def __init__(self, kind: ForgeKind, seen: Json) -> None:
         self._kind = kind
         self.before = kept = Seen(**seen)  # type: ignore[arg-type]  # as `kept` gave it
-        self.after = Seen(kept.began, kept.since, {}, dict(kept.heads), dict(kept.pulls), kept.event, dict(kept.tags))
+        self.after = Seen(
+            kept.began, kept.since, {}, dict(kept.heads), dict(kept.pulls), kept.event, dict(kept.runs),
+            dict(kept.tags),
+        )  # fmt: skip
         self.told: list[tuple[str, str, Json]] = []
         self.floor = max(kept.began, earlier(kept.since)) if kept.began else ""
         self._wait: float | None = None

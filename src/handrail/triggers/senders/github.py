@@ -60,7 +60,9 @@ def _meaning(event: str, action: str | None, repository: str | None, payload: Js
         case "issues":
             parts += [word(payload, "issue", "number"), *_when(action, payload, "issue")]
         case "check_run" | "check_suite" | "workflow_run" | "workflow_job" | "deployment_status":
-            parts += [word(payload, event, key) for key in ("id", "status", "conclusion", "state")]
+            parts += [word(payload, event, key) for key in ("id", "status", "conclusion", "state", "run_attempt")]
+        case "release":
+            parts += [word(payload, "release", "id"), *([] if action == "published" else [digest(payload)])]
         case "status":
             parts += [word(payload, "id"), word(payload, "state")]
         case _:

@@ -1,7 +1,7 @@
 """GitLab webhooks (https://docs.gitlab.com/user/project/integrations/webhook_events/), told in GitHub's words.
 
-Beside GitLab's own fields the payload gets `pull_request`, `issue`, `comment`, `sender` and `repository.full_name` as
-GitHub has them, so that one workflow serves both.
+Beside GitLab's own fields the payload gets `pull_request`, `issue`, `comment`, `workflow_run` (of a pipeline), `sender`
+and `repository.full_name` as GitHub has them, so that one workflow serves both.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _EVENTS = {
     "merge_request": "pull_request", "issue": "issues", "note": "issue_comment", "pipeline": "workflow_run",
     "build": "workflow_job", "tag_push": "create",
 }  # fmt: skip
+_CONCLUSIONS = {"success": "success", "failed": "failure", "canceled": "cancelled", "skipped": "skipped"}
 _ACTIONS = {"open": "opened", "close": "closed", "merge": "closed", "reopen": "reopened", "update": "edited"}
 
 
@@ -113,6 +114,12 @@ def _told(kind: str, payload: Json) -> Json:
     issue = own if kind == "issue" else at(payload, "issue")
     if isinstance(issue, dict):
         told["issue"] = _subject(issue)
+    if kind == "pipeline":
+        told["workflow_run"] = {
+            "id": at(own, "id"), "name": text(own, "name") or "pipeline", "head_sha": text(own, "sha"),
+            "head_branch": text(own, "ref"), "conclusion": _CONCLUSIONS.get(word(own, "status")),
+            "html_url": text(own, "url"),
+        }  # fmt: skip
     if kind == "note":
         told["comment"] = {"id": at(own, "id"), "body": text(own, "note"), "html_url": text(own, "url")}
     return told
