@@ -40,6 +40,7 @@ class Small:
         self.statuses: list[dict[str, Any]] = []
         self.labels: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
+        self.pipelines: list[dict[str, Any]] | None = []
         self.comments: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.lose: str | None = None
@@ -133,6 +134,8 @@ class SmallGitLab(Small):
                 return PROJECT | {"web_url": f"{self.url}/acme/shop"}, 200
             case "GET", ["events"]:
                 return self.events[::-1], 200
+            case "GET", ["pipelines"]:
+                return ([], 403) if self.pipelines is None else (self.pipelines, 200)
             case "GET", ["merge_requests"]:
                 branch = query.get("source_branch")
                 found = [one for one in self.pulls if branch in (None, one["source_branch"])]

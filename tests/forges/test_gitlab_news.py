@@ -90,6 +90,8 @@ async def test_a_poll_tells_what_webhooks_would_have_told(small: SmallGitLab, fo
         "repo": {"full_name": SHOP},
     }
 
+    ended = {"id": 71, "ref": "old", "sha": moved, "status": "failed", "updated_at": stamp()}
+    small.pipelines = [ended, {**ended, "id": 72, "status": "running"}]
     small.pulls[0] |= {"state": "merged", "kept": moved}
     small.happened("accepted", "MergeRequest", 1)
     small.issues[0] |= {"state": "closed"}
@@ -97,13 +99,18 @@ async def test_a_poll_tells_what_webhooks_would_have_told(small: SmallGitLab, fo
     small.issues[0] |= {"created_at": "2026-01-01T00:00:00.000Z"}
     small.happened("opened", "Issue", 1)  # again, as GitLab words it
     third = await forge.news(SHOP, second.seen)
-    assert [(one.event, one.action, one.number) for one in read(third.told)] == [
+    (check, *others) = sorted(read(third.told), key=lambda one: one.event != "workflow_run")
+    assert (check.action, at(check.payload, "workflow_run", "conclusion")) == ("completed", "failure")
+    assert at(check.payload, "workflow_run", "head_sha") == moved
+    assert [(one.event, one.action, one.number) for one in others] == [
         ("pull_request", "closed", 1), ("issues", "closed", 1), ("issues", "reopened", 1),
     ]  # fmt: skip
-    assert third.told[0][1]["object_attributes"]["state"] == "merged"
+    told_states = [payload["object_attributes"].get("state") for _, payload in third.told]
+    assert "merged" in told_states
     small.calls.clear()
+    small.pipelines = None  # not to be seen with this token
     fourth = await forge.news(SHOP, third.seen)
-    assert (fourth.told, len(small.calls)) == ((), 2), "a look that finds nothing asks for two lists"
+    assert (fourth.told, len(small.calls)) == ((), 3), "a look that finds nothing asks for three lists"
 
 
 def test_a_webhook_of_the_same_thing_has_the_same_meaning() -> None:

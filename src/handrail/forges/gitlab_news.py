@@ -7,6 +7,7 @@ webhooks, with the same ids, so that the two are known as one thing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +22,8 @@ _ACTIONS = {"opened": "open", "closed": "close", "reopened": "reopen", "accepted
 """GitLab's names of events → those of its webhooks"""
 _TARGETS = {"Issue": "issue", "WorkItem": "issue", "MergeRequest": "merge_request"}
 _LISTS = {"issue": "issues", "merge_request": "merge_requests"}
+_ENDED = frozenset({"success", "failed", "canceled", "skipped"})
+"""states of a pipeline that goes on no more"""
 _FRESH = timedelta(seconds=60)
 """an `opened` so long after the making of its item is a reopening, which has no name of its own"""
 _DAYS = timedelta(days=2)
@@ -54,6 +57,7 @@ class Look:
             return self._book.news({})
         await self._happened()
         await self._moved()
+        await self._checked()
         return self._book.news({"project": await self._project()} if self._book.told else {})
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -165,6 +169,17 @@ class Look:
             if was is not None:
                 told = self._attributes("merge_request", item) | {"action": "update", "updated_at": at, "oldrev": was}
                 self._tell(at, "merge_request", None, {"object_attributes": told})
+
+    async def _checked(self) -> None:
+        """Tell of pipelines that have ended. Who began them cannot be told; a token may not be let see them."""
+        query: dict[str, str | int] = {"updated_after": self._book.floor, "order_by": "updated_at", "sort": "asc"}
+        with contextlib.suppress(faults.NotPermitted, faults.NotThere):
+            async for item in self._list("/pipelines", query):
+                at, state = stamped(item["updated_at"]), item.get("status")
+                if state in _ENDED and self._book.fresh(f"pipeline:{item['id']}:{state}", at):
+                    names = ("id", "iid", "ref", "sha", "source", "status", "created_at", "name")
+                    told = {name: item.get(name) for name in names} | {"url": item.get("web_url")}
+                    self._tell(at, "pipeline", None, {"object_attributes": told})
 
     def _attributes(self, kind: str, item: Item) -> Json:
         """An item of the API as webhooks write it."""
