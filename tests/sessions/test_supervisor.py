@@ -106,6 +106,7 @@ async def test_a_permission_waits_for_a_person_and_is_answered_once(house: House
     with pytest.raises(Conflict):
         await house.sessions.answer(row.id, "deny", option=None, because=None, by="bob")
     await house.until(session, Kind.TURN_ENDED)
+    assert (await house.row(session)).state is SessionState.IDLE  # no event tells of a rest that would come later
     assert (await house.sessions.diff(session, None, None)).files
 
 

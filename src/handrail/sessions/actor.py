@@ -48,7 +48,6 @@ class Actor:
         self._task: asyncio.Task[None] | None = None
         self._resume: str | None = None
         self._poked = False
-        self._resting = True
         self._pursuit = Pursuit(rooms, record, self.workplace)
         self._hands = asyncio.Lock()
         self.idle_since = time.monotonic()
@@ -75,7 +74,7 @@ class Actor:
             self._resume = resume
         self.held = False
         self._poked = True
-        self._resting = False
+        self.record.resting = False
         if not self.busy:
             self._task = asyncio.create_task(self._work(), name=f"session {self.record.id}")
 
@@ -83,7 +82,7 @@ class Actor:
         """Take a prompt: at once when idle, else after the turn under way. Returns its id and whether it waits."""
         _refuse(self)
         identity = prompts.identity()
-        queued = not self._resting
+        queued = not self.record.resting
         draft = Draft(Kind.PROMPT_QUEUED, {"prompt": identity, "text": text, "by": by})
         await self.record.write(
             *([draft] if queued else []), writes=(prompts.insert(identity, self.record.id, text, by),)
@@ -106,14 +105,15 @@ class Actor:
         Raises:
             Conflict: no turn is under way.
         """
-        if not self._resting:
+        if not self.record.resting:
             self.turns.cancel()
             return
         if self.record.row.state == SessionState.WAITING:  # parked on a question, its agent released
-            await self.turns.questions.withdraw()
+            pursues = self.record.pursues
+            await self.turns.questions.withdraw(None if pursues else SessionState.IDLE)
             self.held = False
             row = self.record.row
-            if row.control == Control.AGENT and row.goal is not None and row.outcome is None:
+            if pursues and row.goal is not None:
                 await self._pursuit.after(row.goal, TurnEnd(StopReason.CANCELLED))
             else:
                 await self.record.write(state=SessionState.IDLE)
@@ -137,7 +137,7 @@ class Actor:
             await self.record.write(
                 Draft(Kind.CONTROL_CHANGED, {"control": Control.YOU, "by": by}), control=Control.YOU
             )
-            if not self._resting:
+            if not self.record.resting:
                 self.turns.cancel()
 
     async def abandon(self, by: str, grace: float) -> None:
@@ -152,10 +152,10 @@ class Actor:
         drafts, reason = given_up(row, by, self.record.cost(row.cost_nano - row.goal_spent_nano))
         await self.record.write(*drafts, control=Control.YOU, outcome=Outcome.CANCELLED, outcome_reason=reason)
         if self.held:
-            await self.turns.questions.withdraw()
+            await self.turns.questions.withdraw(SessionState.IDLE)
             self.held = False
             await self.record.write(state=SessionState.IDLE)
-        if (task := self._task) is not None and not task.done() and not self._resting:
+        if (task := self._task) is not None and not task.done() and not self.record.resting:
             self.turns.cancel()
             done, _ = await asyncio.wait({task}, timeout=grace)
             if not done:
@@ -199,7 +199,7 @@ class Actor:
             InvalidInput: there is no such turn to go back to.
         """
         last = self.record.row.turn
-        if not self._resting:
+        if not self.record.resting:
             raise Conflict(f"session {self.record.id} has a turn under way: cancel it first")
         if last == 0:
             raise Conflict(f"session {self.record.id} has had no turn yet: there is nothing to undo")
@@ -240,7 +240,8 @@ class Actor:
                 self._poked = False
                 while await self._step():
                     pass
-                await self._rest()
+                if not self._poked:
+                    await self._rest()
         except (StorageFull, Unavailable) as error:
             _log.error("session %s stopped: %s", self.record.id, error)
             self.starved = error
@@ -252,7 +253,7 @@ class Actor:
             await self.record.write(Draft(Kind.NOTICE, {"level": "error", "text": text}), state=SessionState.IDLE)
 
     async def _rest(self) -> None:
-        self._resting = not self._poked
+        self.record.resting = True
         self.idle_since = time.monotonic()
         if not self.held and self.record.row.state not in (SessionState.ENDED, SessionState.IDLE):
             await self.record.write(state=SessionState.IDLE)
@@ -282,7 +283,7 @@ class Actor:
             row = self.record.row
             if end.stop_reason is StopReason.PARKED:
                 self.held = self._resume is None
-            elif row.control == Control.AGENT and row.goal is not None and row.outcome is None:
+            elif end.pursued and self.record.pursues and row.goal is not None:
                 self._resume = await self._pursuit.after(row.goal, end)
 
 

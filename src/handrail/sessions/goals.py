@@ -25,6 +25,8 @@ class TurnEnd(Struct, frozen=True):
     """a person or the policy refused something in this turn"""
     tools: int = 0
     """tool calls of this turn"""
+    pursued: bool = True
+    """the goal that stands when it ends was pursued in it, not set right afterwards"""
 
 
 class CheckResult(Struct, frozen=True):

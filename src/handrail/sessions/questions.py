@@ -235,15 +235,21 @@ class Questions:
             live.future.set_result(answer)
         return live is not None
 
-    async def withdraw(self) -> None:
-        """Answer all that is open with `cancelled`: the turn ends and nobody needs to decide any more."""
+    async def withdraw(self, state: SessionState | None = None) -> None:
+        """Answer all that is open with `cancelled`: the turn ends and nobody needs to decide any more.
+
+        Args:
+            state: what the session is from then on, where no turn under way decides it.
+        """
+        changes = SessionChanges() if state is None else SessionChanges(state=state)
         for live in list(self._live.values()):
             if not live.future.done():
                 live.future.set_result(None)
         for row in await approvals.open_of(self._record.store, self._record.id):
             data: Json = {"approval": row.id, "call": row.call, "decision": "cancelled", "by": "handrail"}
             with contextlib.suppress(Conflict):  # answered in this very moment
-                await self._record.write(Draft(Kind.APPROVAL_ANSWERED, data, row.turn), guard=approvals.void(row.id))
+                event = Draft(Kind.APPROVAL_ANSWERED, data, row.turn)
+                await self._record.write(event, guard=approvals.void(row.id), **changes)
 
     def release(self) -> None:
         """The agent is about to be let go: an answer that comes from now on waits for the next turn."""

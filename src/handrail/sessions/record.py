@@ -34,6 +34,8 @@ class Record:
         self.row = row
         self.watch = Stopwatch(row.goal_seconds, running)
         """how long it has worked towards its goal; kept with every write"""
+        self.resting = True
+        """nothing is under way, and nothing was asked that is still to be taken up"""
 
     @property
     def id(self) -> SessionId:
@@ -58,7 +60,7 @@ class Record:
         """
         before = self.row
         columns["updated"] = now()
-        if self._pursues:
+        if self.pursues:
             columns.setdefault("goal_seconds", self.watch.seconds)
         self.row = replace(before, **columns)
         try:
@@ -70,7 +72,7 @@ class Record:
 
     async def keep_time(self) -> None:
         """Keep the time worked towards the goal where the row is far behind; to be called now and then."""
-        if self._pursues and self.watch.seconds - self.row.goal_seconds >= _KEEP:
+        if self.pursues and self.watch.seconds - self.row.goal_seconds >= _KEEP:
             await self.write()
 
     def cost(self, nano: int, unpriced: int | None = None) -> Json:
@@ -81,6 +83,7 @@ class Record:
         return told
 
     @property
-    def _pursues(self) -> bool:
+    def pursues(self) -> bool:
+        """Whether the agent works towards a goal."""
         row = self.row
         return row.control == Control.AGENT and row.goal is not None and row.outcome is None

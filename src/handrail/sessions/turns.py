@@ -26,8 +26,9 @@ from handrail.sessions.record import Record
 from handrail.sessions.recorder import Recorder
 from handrail.sessions.summary import heard, replay
 from handrail.sessions.workplace import Outside, Workplace
-from handrail.store import approvals, calls, turns
+from handrail.store import approvals, calls, prompts, turns
 from handrail.store.log import Draft, Write
+from handrail.store.sessions import SessionChanges
 from handrail.types import Control, Event, Permissions, SandboxKind, SessionState, StopReason, now
 
 _STOPPED = (StopReason.LOOP, StopReason.BUDGET)
@@ -193,6 +194,7 @@ class Turns:
 
     async def _begin(self, turn: int, text: str, by: str, guard: Write | None) -> str:
         """Note that a turn begins; returns its prompt, with what has to be said of limits before it."""
+        self._record.resting = False
         row = self._record.row
         near = None if row.wrap_told else self._allowance.near()
         drafts = []
@@ -395,8 +397,12 @@ class Turns:
         if exit_ is not None:
             drafts.append(Draft(Kind.AGENT_ENDED, {"code": exit_.code, "reason": exit_.reason}, turn))
         drafts.append(Draft(Kind.TURN_ENDED, data, turn))
+        pursued = self._record.pursues
+        last = await _last(self._record, result.stop_reason)
+        changes = SessionChanges(state=SessionState.IDLE) if last else SessionChanges()
         await self._record.write(
             *drafts,
+            **changes,
             writes=(
                 turns.end(
                     self._record.id,
@@ -411,12 +417,24 @@ class Turns:
             ),
         )
         denied = self.questions.denied or await self._refused(turn)
-        return TurnEnd(result.stop_reason, result.error, result.error_kind, denied, self.recorder.tools)
+        return TurnEnd(result.stop_reason, result.error, result.error_kind, denied, self.recorder.tools, pursued)
 
     async def _refused(self, turn: int) -> bool:
         """Whether a person refused something while a turn that led to this one was parked."""
         first = await turns.begun_by(self._record.store, self._record.id, turn)
         return first < turn and await approvals.denied_since(self._record.store, self._record.id, first)
+
+
+async def _last(record: Record, reason: StopReason) -> bool:
+    """Whether the session rests after the turn that ends now for this `reason`.
+
+    The event of the end then says so in the same write: faces look at the session when an event comes, and no event
+    tells of a rest that comes later.
+    """
+    if reason is StopReason.PARKED or record.pursues:
+        return False
+    record.resting = await prompts.head(record.store, record.id) is None
+    return record.resting
 
 
 def _warning(near: str) -> Draft:
