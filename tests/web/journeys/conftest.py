@@ -8,10 +8,11 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.fake_provider import prompt
 from tests.whole.conftest import make_repository
@@ -64,7 +65,9 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def visit(house: House, chromium: Browser) -> Iterator[Open]:
-    """Lets browsers in by the link; any violation of the content security policy, and any error of a script, fails."""
+    """Lets browsers in by the link; a violation of the content security policy, an error of a script, and a page
+    with more than one connection fail.
+    """
     contexts: list[BrowserContext] = []
     wrong: list[str] = []
 
@@ -80,6 +83,7 @@ def visit(house: House, chromium: Browser) -> Iterator[Open]:
         page = context.new_page()
         page.on("console", noted)
         page.on("pageerror", lambda error: wrong.append(str(error)))
+        _count(page, wrong)
         page.goto(f"/open?token={told['token']}")
         if path != "/":
             page.goto(path)
@@ -89,6 +93,30 @@ def visit(house: House, chromium: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert wrong == []
+
+
+def streams(request: Request) -> bool:
+    """Whether a page asks for its stream of events."""
+    return urlsplit(request.url).path.endswith("/live")
+
+
+def _count(page: Page, wrong: list[str]) -> None:
+    """No more than one connection at a time belongs to a page."""
+    held: list[str] = []
+
+    def begun(request: Request) -> None:
+        if streams(request):
+            held.append(request.url)
+            if len(held) > 1:
+                wrong.append(f"connections of one page: {held}")
+
+    def gone(request: Request) -> None:
+        if streams(request):
+            held.remove(request.url)
+
+    page.on("request", begun)
+    page.on("requestfinished", gone)
+    page.on("requestfailed", gone)
 
 
 class Api:
@@ -118,13 +146,61 @@ class Api:
         return str(self.call("POST", "/sessions", **(given | fields), prompt=prompt(steps, text))["id"])
 
     def rest(self, session: str, state: str = "idle") -> None:
-        """Wait until a session is in this state."""
-        until(lambda: self.call("GET", f"/sessions/{session}")["state"] == state, why=f"{session} was {state}")
+        """Wait until a session is in this state and has taken up all that it was asked."""
+
+        def rests() -> bool:
+            told = self.call("GET", f"/sessions/{session}")
+            return bool(told["state"] == state and not told["queued"])
+
+        until(rests, why=f"{session} was {state}")
 
 
 @pytest.fixture
 def api(house: House) -> Api:
     return Api(house)
+
+
+FOCUS = """() => {
+    const at = document.activeElement, box = at.getBoundingClientRect(), style = getComputedStyle(at);
+    const mid = (from, to, most) => (Math.max(from, 0) + Math.min(to, most)) / 2;
+    const hit = document.elementFromPoint(mid(box.left, box.right, innerWidth), mid(box.top, box.bottom, innerHeight));
+    const label = at.labels?.length ? [...at.labels[0].childNodes].filter((one) => one !== at) : [at];
+    const words = at.getAttribute('aria-label') ?? label.map((one) => one.textContent).join('');
+    const outlined = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    return {
+        words: words.replace(/\\s+/g, ' ').trim(), tag: at.tagName, marked: at.matches(':focus-visible') && outlined,
+        free: hit !== null && (at.contains(hit) || hit.contains(at)),
+    };
+}"""
+
+
+def focus(page: Page, passed: object = "") -> str:
+    """The words of what has the focus, which a person must see: marked, in view, and with nothing over it."""
+    told = page.evaluate(FOCUS)
+    assert told["tag"] != "BODY", f"nothing has the focus; {passed}"
+    assert told["marked"], f"the focus does not show on {told}"
+    assert told["free"], f"the focus is hidden on {told}"
+    return str(told["words"])
+
+
+def reach(page: Page, words: str, most: int = 60) -> None:
+    """Press Tab until what has these words has the focus, by way of the page's end; on the way, each stop is seen."""
+    passed: list[str] = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if "" not in passed and page.evaluate("document.activeElement === document.body"):
+            page.keyboard.press("Tab")  # the end of the page: in a window the browser's own parts would follow
+            passed.append("")
+        passed.append(focus(page, passed))
+        if words in passed[-1]:
+            return
+    raise AssertionError(f"Tab does not lead to {words!r}, only to {passed}")
+
+
+def press(page: Page, keys: str) -> None:
+    """Press keys, one after the other."""
+    for key in keys.split():
+        page.keyboard.press(key)
 
 
 def picture(page: Page, name: str) -> None:

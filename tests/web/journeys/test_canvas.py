@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.fake_provider import prompt
-from tests.web.journeys.conftest import Api, Open, examine, picture
+from tests.web.journeys.conftest import Api, Open, examine, focus, picture, press, reach, streams
 from tests.whole.house import MODEL, House
 
 BANNERS = """() => {
@@ -17,6 +17,18 @@ BANNERS = """() => {
     new MutationObserver(() => told.push(banner.textContent)).observe(banner, { childList: true });
 }"""
 """keeps every banner that is shown: one may stand for less than a second"""
+MOVED = """() => {
+    document.querySelector('diff-review').dataset.old = 'yes';
+    document.getElementById('live').dispatchEvent(new CustomEvent('moved'));
+}"""
+"""a newer diff comes"""
+SIZES = """() => {
+    window.sizes = new Set();
+    const log = document.getElementById('log');
+    const look = () => sizes.add(log.querySelector('.words')?.textContent.length ?? 0);
+    new MutationObserver(look).observe(log, { childList: true, subtree: true, characterData: true });
+}"""
+"""keeps every length that the first words have had"""
 ASKS: list[dict[str, object]] = [{"shell": "touch made"}, {"text": "That was it."}]
 
 
@@ -54,8 +66,12 @@ def test_a_session_is_started_and_streams(house: House, visit: Open) -> None:
     expect(page.locator("#list")).to_contain_text("handrail, no model · sample")
     page.keyboard.press("n")
     steps: list[dict[str, object]] = [
-        {"text": "Streaming **bold** words, " * 40, "chunks": 60, "delay": 0.02},
-        {"shell": "sed -i s/Hallo/Hello/ greet.py"},
+        {
+            "text": "Streaming **bold** words, " * 40,
+            "chunks": 60,
+            "delay": 0.02,
+            "shell": "sed -i s/Hallo/Hello/ greet.py",
+        },
         {"text": "Finished **now**."},
     ]
     page.keyboard.insert_text(prompt(steps, "Make it English."))
@@ -63,8 +79,15 @@ def test_a_session_is_started_and_streams(house: House, visit: Open) -> None:
     page.get_by_label("Model").fill(MODEL[1])
     page.get_by_role("button", name="Start").click()
     expect(page.locator("#link")).to_have_text("live")
+    page.evaluate(SIZES)
     expect(page.locator("#log .words").first).to_contain_text("Streaming bold words,")
-    expect(page.locator("#log")).to_contain_text("sed -i s/Hallo/Hello/ greet.py")
+    expect(page.locator(".approval")).to_contain_text("sed -i")
+    page.keyboard.press("a")
+    expect(page.locator("#log .tool")).to_contain_text("sed -i s/Hallo/Hello/ greet.py")
+    expect(page.locator("#log .words").last).to_contain_text("Finished now.")
+    sizes = page.evaluate("[...sizes]")
+    assert len(sizes) > 2, sizes  # it came in pieces
+    assert sizes == sorted(sizes)
 
 
 def test_approve_by_key(visit: Open, api: Api) -> None:
@@ -128,9 +151,11 @@ def test_hand_off_and_take_over(visit: Open, api: Api) -> None:
     page.keyboard.press("t")
     expect(page.locator("#status")).to_contain_text("control: you")
     page.keyboard.press("h")  # the goal came while the page was open
+    assert focus(page) == "Goal"
     expect(page.get_by_label("Goal")).to_have_value(re.compile("Go on"))
     expect(page.get_by_label("Checks, one a line")).to_have_value(re.compile("true"))
-    page.get_by_role("button", name="Hand off").click()
+    reach(page, "Hand off")
+    page.keyboard.press("Enter")
     expect(page.locator("#status")).to_contain_text("control: the agent")
 
 
@@ -139,6 +164,8 @@ def test_the_server_is_killed_and_nothing_is_lost(visit: Open, api: Api, house: 
     api.rest(session)
     page = visit(f"/sessions/{session}")
     expect(page.locator("#link")).to_have_text("live")
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request) if streams(request) else None)
     page.locator("#text").fill("a draft that is kept")
     page.evaluate(BANNERS)
     server = house.server()
@@ -150,45 +177,83 @@ def test_the_server_is_killed_and_nothing_is_lost(visit: Open, api: Api, house: 
     expect(page.locator("#link")).to_have_text("live")
     told = str(page.evaluate("told.join()"))
     assert 0 <= told.find("the server does not answer, reconnecting") < told.find("The server was started again"), told
+    log = api.call("GET", f"/sessions/{session}/events")["events"]
+    again = next(one["seq"] for one in log if one["kind"] == "turn.started" and one["data"]["turn"] == 2)
+    assert asked  # each went on after the last event that the page had, none began anew
+    assert {0 < int(one.headers["last-event-id"]) < again for one in asked} == {True}
     page.reload()
     expect(page.locator("#text")).to_have_value("a draft that is kept")
 
 
-def test_comments_on_lines_reach_the_agent_in_one_batch(visit: Open, api: Api, house: House) -> None:
-    session = api.begin([{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "Done so."}], "Comment on me")
+def test_a_session_is_found_answered_read_and_commented_by_keys_alone(visit: Open, api: Api, house: House) -> None:
+    edit: dict[str, object] = {"shell": "sed -i s/Hallo/Hello/ greet.py"}
+    asks: list[dict[str, object]] = [edit, {"shell": "mkdir no"}, {"shell": "touch /tmp/yes"}, {"text": "Done so."}]
+    session = api.begin(asks, "By keys alone", permissions="ask")
+    api.rest(session, "waiting")
+    page = visit("/inbox")
+    reach(page, "By keys alone")  # in the rail
+    press(page, "Enter")
+    answer(page, api)
     api.rest(session)
-    page = visit(f"/sessions/{session}")
+    reach(page, "Transcript")
     expect(page.locator("diff-review")).to_contain_text('return "Hello "')
     expect(page.locator(".strip")).to_contain_text(
         "The agent ran sed -i s/Hallo/Hello/ greet.py: completed its own word"
     )
     expect(page.locator(".strip")).to_contain_text("Nobody checked this change")
-    picture(page, "session-changes")
-    examine(page)
-    page.locator("button[data-side=old]").first.focus()
-    page.keyboard.press("c")
-    page.keyboard.type("why was this")
-    page.reload()
-    page.locator("button[data-side=old]").first.focus()
-    page.keyboard.press("c")
-    page.keyboard.press("End")
-    page.keyboard.type(" wrong?")
-    page.keyboard.press("Control+Enter")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    page.keyboard.type("say it louder")
-    page.keyboard.press("Control+Enter")
-    expect(page.locator("tr.comment")).to_have_count(2)
-    page.keyboard.press("S")
+    comment(page)
+    press(page, "S")
     expect(page.locator("tr.comment")).to_have_count(0)
     api.rest(session)
     for words in ("why was this wrong?", "say it louder", "greet.py:2"):
         expect(page.locator("#log .turn").last).to_contain_text(words)
         assert words in house.model.heard()
-    page.get_by_label("Viewed").check()
-    page.keyboard.press("u")
+    press(page, "j")
+    reach(page, "Viewed")
+    press(page, "Space")
+    assert focus(page) == "greet.py"
+    press(page, "u")
     expect(page.locator("table.split")).to_have_count(1)
     expect(page.get_by_label("Viewed")).to_be_checked()
+
+
+def answer(page: Page, api: Api) -> None:
+    """Always, no with a message, yes."""
+    expect(page.locator(".approval")).to_contain_text("sed -i")
+    press(page, "A")  # always: the rule is kept
+    expect(page.locator(".approval")).to_contain_text("mkdir no")
+    assert "sed" in str(api.call("GET", "/rules"))
+    press(page, "m")
+    assert focus(page) == "Message to the agent"
+    page.keyboard.type("not in this house")
+    press(page, "Escape d")
+    expect(page.locator(".approval")).to_contain_text("touch /tmp/yes")
+    press(page, "a")
+    expect(page.locator("#log")).to_contain_text("Done so.")
+    expect(page.locator("#log")).to_contain_text("Denied by you not in this house")
+
+
+def comment(page: Page) -> None:
+    """On two lines, through a reload and a newer diff."""
+    press(page, "n")
+    assert focus(page) == "Comment on removed line 2"
+    press(page, "c")
+    assert focus(page) == "Comment on greet.py line 2"
+    page.keyboard.type("why was this")
+    page.reload()
+    expect(page.locator("diff-review")).to_be_visible()
+    press(page, "n c End")
+    page.keyboard.type(" wrong?")
+    page.evaluate(MOVED)  # while one writes: it waits
+    press(page, "Control+Enter")
+    expect(page.locator("diff-review[data-old]")).to_have_count(0)
+    assert focus(page) == "Comment on removed line 2"
+    press(page, "ArrowDown")
+    assert focus(page) == "Comment on added line 2"
+    press(page, "Enter")
+    page.keyboard.type("say it louder")
+    press(page, "Control+Enter")
+    expect(page.locator("tr.comment")).to_have_count(2)
 
 
 def test_palette_and_keys(visit: Open, api: Api) -> None:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.fake_provider import prompt
-from tests.web.journeys.conftest import Api, Open, examine, picture
+from tests.web.journeys.conftest import Api, Open, examine, picture, press
 from tests.whole.conftest import git, make_repository
 from tests.whole.house import MODEL, House, until
 
 SCREEN = ".xterm-rows"
-
-
-def press(page: Page, keys: str) -> None:
-    for key in keys.split():
-        page.keyboard.press(key)
 
 
 def test_the_agents_shell_is_watched_and_one_of_ones_own_opened_once_taken(visit: Open, api: Api, house: House) -> None:

@@ -10,15 +10,14 @@ class DiffReview extends HTMLElement {
     this.addEventListener('click', (event) => this.clicked(event));
     this.addEventListener('keydown', (event) => this.pressed(event));
     this.addEventListener('change', (event) => this.ticked(event));
+    this.addEventListener('focusin', (event) => this.reached(/** @type {Element} */ (event.target)));
     for (const button of this.querySelectorAll('[data-step]')) button.addEventListener('click', () => this.hunk(Number(button.getAttribute('data-step'))));
     this.tray.querySelector('.forget')?.addEventListener('click', () => this.keep([]));
     this.tray.addEventListener('htmx:after:request', (event) => {
       if (/** @type {CustomEvent} */ (event).detail.ctx.response?.status < 300) this.keep([]);
     });
-    // what is being written must not be swept away by a newer diff
-    document.getElementById('side')?.addEventListener('htmx:before:request', (event) => {
-      if (this.isConnected && this.querySelector('.editor textarea')) event.preventDefault();
-    });
+    const side = document.getElementById('side');
+    for (const moment of ['htmx:before:request', 'htmx:before:swap']) side?.addEventListener(moment, (event) => this.swept(event));
     for (const file of this.querySelectorAll('details.file')) {
       const seen = localStorage.getItem(this.tick(file)) !== null;
       /** @type {HTMLInputElement} */ (file.querySelector('input')).checked = seen;
@@ -28,6 +27,14 @@ class DiffReview extends HTMLElement {
     const first = this.lines()[0];
     if (first) first.tabIndex = 0;
     this.draw();
+  }
+
+  /** What is being written must not be swept away by a newer diff.
+   * @param {Event} event */
+  swept(event) {
+    if (event.target !== document.getElementById('side') || !this.isConnected || !this.querySelector('.editor')) return;
+    event.preventDefault();
+    this.late = true;
   }
 
   /** @returns {HTMLButtonElement[]} */
@@ -42,7 +49,6 @@ class DiffReview extends HTMLElement {
     const next = hunks[at < 0 ? (step > 0 ? 0 : hunks.length - 1) : at + step];
     if (!next) return;
     const line = /** @type {HTMLButtonElement} */ (next.querySelector('tr.added button, tr.removed button, td.added button, td.removed button') ?? next.querySelector('button'));
-    for (const button of this.lines()) button.tabIndex = button === line ? 0 : -1;
     line.focus();
     line.scrollIntoView({ block: 'center' });
   }
@@ -117,6 +123,8 @@ class DiffReview extends HTMLElement {
       localStorage.removeItem(kept);
       row.remove();
       button.focus();
+      if (this.late) document.getElementById('live')?.dispatchEvent(new CustomEvent('moved'));
+      this.late = false;
     };
     add.addEventListener('click', () => {
       const code = button.closest('tr')?.querySelector(`td.code${button.dataset.side === 'new' ? ':last-child' : ''}`)?.textContent ?? '';
@@ -130,6 +138,11 @@ class DiffReview extends HTMLElement {
       if (event.key === 'Enter' && (event.metaKey || event.ctrlKey)) add.click();
     });
     field.focus();
+  }
+
+  /** @param {Element} line the one that Tab leads to from now on */
+  reached(line) {
+    if (line.matches('button[data-line]')) for (const button of this.lines()) button.tabIndex = button === line ? 0 : -1;
   }
 
   /** @param {Event} event */
@@ -150,10 +163,7 @@ class DiffReview extends HTMLElement {
     } else if (step) {
       event.preventDefault();
       const next = this.lines()[at + step];
-      if (!next) return;
-      this.lines()[at].tabIndex = -1;
-      next.tabIndex = 0;
-      next.focus();
+      next?.focus();
     }
   }
 
@@ -165,6 +175,7 @@ class DiffReview extends HTMLElement {
     if (box.checked) localStorage.setItem(this.tick(file), '');
     else localStorage.removeItem(this.tick(file));
     /** @type {HTMLDetailsElement} */ (file).open = !box.checked;
+    if (box.checked) file.querySelector('summary')?.focus(); // the box is folded away with the file
   }
 }
 

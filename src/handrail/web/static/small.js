@@ -1,6 +1,6 @@
 // @ts-check
 // <draft-keeper>: what was written outlives a reload, a lost line and a lost login. <copy-button>: copies a text.
-// And: parts that bring a script of their own.
+// And: parts that bring a script of their own, and the focus, which stays where it is when a newer part takes the place.
 
 class DraftKeeper extends HTMLElement {
   connectedCallback() {
@@ -39,3 +39,20 @@ customElements.define('copy-button', CopyButton);
 const bring = () => document.querySelectorAll('[data-module]').forEach((part) => import(part.getAttribute('data-module') ?? ''));
 document.addEventListener('htmx:after:swap', bring);
 bring();
+
+/** What an element is, in words that a newer version of it has as well.
+ * @param {Element} element */
+const named = (element) =>
+  [element.tagName, element.closest('[data-path]')?.getAttribute('data-path'), element.matches('summary') && element.textContent]
+    .concat(['id', 'href', 'name', 'aria-label', 'data-line', 'data-side', 'data-step'].map((name) => element.getAttribute(name)))
+    .join(' ');
+let stood = '';
+document.addEventListener('htmx:before:swap', (event) => {
+  const at = document.activeElement;
+  if (!event.defaultPrevented) stood = at?.closest('#side') ? named(at) : '';
+});
+document.addEventListener('htmx:after:swap', () => {
+  if (!stood || document.activeElement !== document.body) return;
+  const now = [...document.querySelectorAll('#side :is(a, button, summary, input, textarea, [tabindex])')].find((one) => named(one) === stood);
+  if (now instanceof HTMLElement) now.focus({ preventScroll: true });
+});
