@@ -16,7 +16,7 @@ from handrail.commands.desk import Desk
 from handrail.identity import YOU
 from handrail.kinds import Kind
 from handrail.store import sessions
-from handrail.types import SandboxKind, SessionState
+from handrail.types import Permissions, SandboxKind, SessionState
 from handrail.web.app import create_app
 from handrail.web.guard import Keys
 from handrail.web.stream import Closing
@@ -85,10 +85,20 @@ async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, 
         "model": "claude-sonnet-4-5",
     }
     started = await browser.post(
-        "/sessions", data=form | {"prompt": words, "checks": "grep -q Hello greet.py", "untrusted": "yes"}
+        "/sessions",
+        data=form
+        | {"prompt": words, "checks": "grep -q Hello greet.py", "untrusted": "yes"}
+        | {"permissions": "allow", "sandbox": "", "network": "pypi", "policy": "shell: {deny: ['git push *']}"},
     )
     assert started.status_code == 303, started.text
     where = started.headers["location"]
+    made = await sessions.find(desk.store, "last")
+    assert (made.permissions, made.sandbox, made.network) == (Permissions.ALLOW, SandboxKind.BUBBLEWRAP, ["pypi"])
+    assert "git push" in (made.policy or "")
+    again = await page(browser, "/sessions")  # the composer begins as the last one did
+    assert {field["value"] for field in again.all("option") if "selected" in field} == {"handrail", "allow"}
+    refused = await browser.post("/sessions", data=form | {"prompt": "x", "sandbox": "paper"})
+    assert (refused.status_code, "choose one of bubblewrap" in refused.text) == (422, True)
     await rest(desk)
     found = await page(browser, where)
     assert "Make it English." in found.words

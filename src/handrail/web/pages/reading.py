@@ -17,7 +17,8 @@ from handrail.commands.providers import Listed
 from handrail.commands.sessions import Seen
 from handrail.errors import InvalidInput
 from handrail.store.approvals import ApprovalRow
-from handrail.types import ApprovalId, SessionState, now
+from handrail.store.sessions import SessionRow
+from handrail.types import ApprovalId, Json, SessionState, now
 from handrail.web import views
 from handrail.web.api import effects as effects_api
 from handrail.web.api import unseen as unseen_api
@@ -58,6 +59,7 @@ class Pages:
         """Sessions by what they need, and a form to start one."""
         actor = actor_of(request)
         found = await sessions.newest(self._desk, actor, limit=LIST)
+        last = next((seen.row for seen in found if seen.row.by == actor.name and seen.row.key is None), None)
         wanted = request.query_params.get("q", "").strip()[:200]
         if wanted:
             found = [seen for seen in found if _fits(seen, wanted.lower().split())]
@@ -81,10 +83,11 @@ class Pages:
             agents=known,
             providers=given,
             logged_in=logged_in,
-            chosen=_chosen(given, logged_in) if owner else "handrail",
+            choice=_choice(last, known, _chosen(given, logged_in) if owner else "handrail"),
+            walls=self._desk.config.sandbox,
             scripted=owner and not given and not logged_in,
             status=started,
-            repository=found[0].row.repository if found else "",
+            repository=last.repository if last is not None else found[0].row.repository if found else "",
         )
 
     async def session(self, request: Request) -> Response:
@@ -216,6 +219,13 @@ def _chosen(given: list[Listed], logged_in: list[Known]) -> str:
     """The agent that the composer begins with: Handrail's own, unless a login is all that there is to work with."""
     ready = [agent.name for agent in logged_in if agent.installed]
     return "handrail" if given or not ready else ready[0]
+
+
+def _choice(last: SessionRow | None, known: list[Known], agent: str) -> Json:
+    """What the composer begins with: as the person's last session was, but never without walls."""
+    if last is None or not any(one.name == last.agent and one.installed for one in known):
+        return {"agent": agent, "login": agent != "handrail", "permissions": last.permissions if last else None}
+    return {"agent": last.agent, "login": last.login, "permissions": last.permissions}
 
 
 def _fits(seen: Seen, words: list[str]) -> bool:

@@ -121,9 +121,10 @@ def when(moment: datetime) -> str:
     past = max(0.0, (now() - moment).total_seconds())
     if past < 60:
         return "just now"
-    for unit, size, limit in (("min", 60, 3600), ("h", 3600, 86_400), ("days", 86_400, 7 * 86_400)):
+    for unit, size, limit in (("min", 60, 3600), ("h", 3600, 86_400), ("day", 86_400, 7 * 86_400)):
         if past < limit:
-            return f"{int(past // size)} {unit} ago"
+            number = int(past // size)
+            return f"{number} {unit}{'s' if unit == 'day' and number > 1 else ''} ago"
     return moment.strftime("%d %b %Y")
 
 
