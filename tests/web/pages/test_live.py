@@ -13,9 +13,10 @@ from handrail.commands.actor import OWNER, Actor, person
 from handrail.commands.desk import Desk
 from handrail.identity import YOU
 from handrail.kinds import Kind
-from handrail.store import effects
+from handrail.store import effects, prompts
+from handrail.store import runs as run_rows
 from handrail.store.log import Draft
-from handrail.types import Role, SessionId, SessionState
+from handrail.types import Role, RunId, SessionId, SessionState
 from handrail.web import stream
 from handrail.web.app import create_app
 from handrail.web.pages import live
@@ -26,6 +27,7 @@ from tests.commands.desks import ask, begin
 from tests.web.conftest import BASE, TOKEN
 from tests.web.pages.test_automation import WORKFLOW, a_run, effect, task
 from tests.web.pages.test_routes import Page, page
+from tests.web.test_roles import routes
 
 
 async def say(desk: Desk, session: SessionId, *texts: str) -> None:
@@ -157,6 +159,50 @@ async def test_each_page_has_one_line_and_lists_look_again(
     assert linked(tab) == f"/sessions/{alice}/live?side=1&after=2"
     assert linked(await page(browser, f"/sessions/{alice}")) == f"/sessions/{alice}/live?first=0&after=2"
     assert linked(await page(browser, "/approvals/a-1/always")).startswith("/live?after=")
+
+
+async def test_each_page_has_a_twin_in_json_with_the_same_facts(
+    desk: Desk, browser: httpx2.AsyncClient, client: httpx2.AsyncClient
+) -> None:
+    alice = await begin(desk)
+    asked = await ask(desk, alice)
+    await desk.store.log.append(alice, [Draft(Kind.MODEL_CALLED, {"model": "opus", "seconds": 2.0}, 1)])
+    await desk.store.log.write(prompts.insert("p-1", alice, "then lint", "you"))
+    await client.post("/api/v1/workflows", json={"text": WORKFLOW})
+    await a_run(desk, task(session=alice))
+    await desk.store.log.write(run_rows.told(RunId("r-one"), "run.begun", {}))
+
+    async def told(path: str) -> dict[str, Any]:
+        answer = await browser.get(path)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    assert (await told(f"/approvals/{asked}/always.json"))["always"]["rules"] == ["shell: allow rm -rf build"]
+    assert (await told("/inbox.json"))["approvals"][0]["always"]["stands"]
+    (bar,) = (await told(f"/sessions/{alice}/timeline.json"))["bars"]
+    assert (bar["lane"], bar["label"], bar["seconds"], bar["turn"]) == ("model", "opus", 2.0, 1)
+    session = await told(f"/sessions/{alice}.json")
+    assert ([one["text"] for one in session["queue"]], session["run"]) == (["then lint"], "r-one")
+    details = await told(f"/sessions/{alice}/details.json")
+    assert (details["snapshots"], details["branched"], details["memory_lost"]) == ([], None, [])
+    assert [one["kind"] for one in (await told("/runs/r-one.json"))["events"]] == ["run.begun"]
+    listed = await told("/workflows.json")
+    assert [run["number"] for run in listed["workflows"][0]["runs"]] == [1]
+    assert "triage-issues" in [one["name"] for one in listed["gallery"]]
+    shown = await told("/workflows/greet.json")
+    assert ([one["number"] for one in shown["versions"]], shown["rehearsal"]) == ([1], None)
+    assert {"budgets", "prices"} <= (await told("/spend.json")).keys()
+    assert {"events", "sources", "polls"} <= (await told("/events.json")).keys()
+
+
+def test_no_page_lacks_its_twin(desk: Desk) -> None:
+    paths = {route.path for method, route in routes(create_app(desk, TOKEN, Closing())) if method == "GET"}
+    pieces = {"/", "/live", "/sessions/{id}/live", "/sessions/{id}/older", "/sessions/{id}/raw", "/spend.csv"}
+    others = {"/open", "/answer", "/health", "/openapi.json", "/static/{name:path}", "/patterns"}
+    pages = {path for path in paths - pieces - others if not path.startswith("/api/") and not path.endswith(".json")}
+    assert {f"{path}.json" for path in pages} <= paths
+    assert len(pages) > 15
 
 
 async def test_a_tab_alone_looks_again_after_what_it_missed(desk: Desk) -> None:

@@ -32,27 +32,28 @@ async def show(call: Call) -> Json:
 
 async def replay(call: Call, body: ReplayBody) -> Json:
     """Put an event to a workflow again."""
-    return _came(await events.replay(call.desk, call.actor, call.path("event"), body.workflow, dry_run=body.dry_run))
+    return came(await events.replay(call.desk, call.actor, call.path("event"), body.workflow, dry_run=body.dry_run))
 
 
 async def sample(call: Call, body: SampleBody) -> Json:
     """Ask what a workflow would make of an event that never came."""
-    return _came(
+    return came(
         await events.sample(
             call.desk, call.actor, body.workflow, payload=body.payload, event=body.event, source=body.source
         )
     )
 
 
-def _came(came: Replayed) -> Json:
+def came(of: Replayed) -> Json:
+    """What came of putting an event to a workflow."""
     return {
-        "event": came.event,
-        "workflow": came.workflow,
-        "matched": came.verdict.matched,
-        "why": came.verdict.why,
-        "repositories": list(came.repositories),
-        "goals": list(came.goals),
-        "run": came.run,
+        "event": of.event,
+        "workflow": of.workflow,
+        "matched": of.verdict.matched,
+        "why": of.verdict.why,
+        "repositories": list(of.repositories),
+        "goals": list(of.goals),
+        "run": of.run,
     }
 
 

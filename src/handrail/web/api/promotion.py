@@ -46,15 +46,16 @@ async def rehearse(call: Call, body: RehearseBody) -> Json:
         repository=body.repository,
         version=body.version,
     )
-    return _shown(await rehearsal.start(call.desk, call.actor, call.path("name"), wanted))
+    return scored(await rehearsal.start(call.desk, call.actor, call.path("name"), wanted))
 
 
 async def show(call: Call) -> Json:
     """The scorecard."""
-    return _shown(await rehearsal.show(call.desk, call.actor, call.path("name"), call.text("version")))
+    return scored(await rehearsal.show(call.desk, call.actor, call.path("name"), call.text("version")))
 
 
-def _shown(of: Rehearsed) -> Json:
+def scored(of: Rehearsed) -> Json:
+    """A scorecard."""
     card = of.rehearsal
     return {
         "workflow": of.workflow,

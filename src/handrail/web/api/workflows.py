@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 async def listed(call: Call) -> Json:
     """List them."""
-    return {"workflows": [_listed(item) for item in await workflows.listed(call.desk, call.actor)]}
+    return {"workflows": [listing(item) for item in await workflows.listed(call.desk, call.actor)]}
 
 
 async def show(call: Call) -> Json:
@@ -37,7 +37,7 @@ async def versions(call: Call) -> Json:
 
 async def add(call: Call, body: WorkflowBody) -> Json:
     """Keep one."""
-    return _listed(await workflows.add(call.desk, call.actor, body.text, origin=body.origin))
+    return listing(await workflows.add(call.desk, call.actor, body.text, origin=body.origin))
 
 
 async def sync(call: Call, body: SyncBody) -> Json:
@@ -50,7 +50,7 @@ async def sync(call: Call, body: SyncBody) -> Json:
 async def enable(call: Call, body: EnableBody) -> Json:
     """Switch one on."""
     name = call.path("name")
-    return _listed(await workflows.enable(call.desk, call.actor, name, version=body.version, unproven=body.unproven))
+    return listing(await workflows.enable(call.desk, call.actor, name, version=body.version, unproven=body.unproven))
 
 
 async def start(call: Call, body: StartBody) -> Json:
@@ -62,12 +62,12 @@ async def start(call: Call, body: StartBody) -> Json:
 
 async def disable(call: Call) -> Json:
     """Switch one off."""
-    return _listed(await workflows.disable(call.desk, call.actor, call.path("name")))
+    return listing(await workflows.disable(call.desk, call.actor, call.path("name")))
 
 
 async def trust(call: Call, body: TrustBody) -> Json:
     """How far it may go unwatched."""
-    return _listed(await workflows.entrust(call.desk, call.actor, call.path("name"), body.level))
+    return listing(await workflows.entrust(call.desk, call.actor, call.path("name"), body.level))
 
 
 async def remove(call: Call) -> Json:
@@ -83,10 +83,11 @@ async def shelf(call: Call) -> Json:
 
 async def take(call: Call) -> Json:
     """Keep one of the gallery."""
-    return _listed(await workflows.from_gallery(call.desk, call.actor, call.path("name")))
+    return listing(await workflows.from_gallery(call.desk, call.actor, call.path("name")))
 
 
-def _listed(item: Listed) -> Json:
+def listing(item: Listed) -> Json:
+    """A workflow in a list."""
     row, last = item.row, item.last
     return {
         "name": row.name,
@@ -112,7 +113,7 @@ def _listed(item: Listed) -> Json:
 
 
 def _shown(item: Shown) -> Json:
-    return _listed(item.listed) | {
+    return listing(item.listed) | {
         "text": item.text,
         "notes": list(item.notes),
         "upcoming": [_time(due) for due in item.upcoming],

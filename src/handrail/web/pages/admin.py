@@ -12,6 +12,7 @@ from handrail.commands.agents import Known
 from handrail.commands.desk import Desk
 from handrail.errors import HandrailError
 from handrail.types import Json, Role
+from handrail.web import views
 from handrail.web.api import agents as agents_api
 from handrail.web.api import budgets as budgets_api
 from handrail.web.api import events as events_api
@@ -84,7 +85,9 @@ class Admin:
         if as_json(request):
             walls = (await system.status(self._desk, call.actor)).sandbox
             held: Json = {"kind": walls.kind, "holds": list(walls.holds), "lacks": list(walls.lacks)}
-            return reply(await agents_api.listed(call) | {"walls": held | {"detail": walls.detail}})
+            looked = await system.doctor(self._desk, call.actor) if walls.known else []
+            told: Json = {"walls": held | {"detail": walls.detail}, "checks": [views.finding(one) for one in looked]}
+            return reply(await agents_api.listed(call) | told)
         return await self._agents(request)
 
     async def check(self, request: Request, _: Form) -> Response:

@@ -21,6 +21,7 @@ from handrail.store.workflows import VersionRow
 from handrail.types import Json
 from handrail.web.api import effects as effects_api
 from handrail.web.api import events as events_api
+from handrail.web.api import promotion as promotion_api
 from handrail.web.api import runs as runs_api
 from handrail.web.api import workflows as workflows_api
 from handrail.web.guard import Keys
@@ -91,7 +92,7 @@ class Automation:
         """One run: what came of it, by likeness and by repository."""
         call = self._call(request)
         if as_json(request):
-            return reply(await runs_api.show(call))
+            return reply(await runs_api.show(call) | await runs_api.events(call))
         shown = await runs.show(self._desk, call.actor, call.path("id"))
         return await self._page(
             request,
@@ -121,11 +122,16 @@ class Automation:
     async def workflows(self, request: Request) -> Response:
         """Workflows with what starts each, and the gallery."""
         call = self._call(request)
-        if as_json(request):
-            return reply(await workflows_api.listed(call))
         found = await workflows.listed(self._desk, call.actor)
         there = {item.row.name for item in found}
         ready = [(name, _described(name)) for name in workflows.shelf(call.actor)]
+        if as_json(request):
+            told = [
+                workflows_api.listing(item) | {"runs": _ticks(await self._last(call.actor, item.row.name))}
+                for item in found
+            ]
+            gallery = [{"name": name, "description": said} for name, said in ready if name not in there]
+            return reply({"workflows": told, "gallery": gallery})
         return await self._page(
             request,
             "workflows.html",
@@ -138,9 +144,13 @@ class Automation:
     async def workflow(self, request: Request) -> Response:
         """One workflow: its file, what starts it next, how it did, and what can be done with it."""
         call = self._call(request)
-        if as_json(request):
-            return reply(await workflows_api.show(call))
         name = call.path("name")
+        if as_json(request):
+            told = await workflows_api.show(call) | await workflows_api.versions(call)
+            newest = (await workflows.versions(self._desk, call.actor, name))[0]
+            rehearsed = None if newest.scorecard is None else await rehearsal.show(self._desk, call.actor, name, None)
+            card = None if rehearsed is None else promotion_api.scored(rehearsed)
+            return reply(told | {"runs": _ticks(await self._last(call.actor, name)), "rehearsal": card})
         shown = await workflows.show(self._desk, call.actor, name)
         known = await workflows.versions(self._desk, call.actor, name)
         number = call.number("version", shown.listed.number, least=1, most=known[0].number)
@@ -167,7 +177,7 @@ class Automation:
         """Events from outside, and what became of each."""
         call = self._call(request)
         if as_json(request):
-            return reply(await events_api.listed(call))
+            return reply(await events_api.listed(call) | await events_api.sources(call))
         found = await events.listed(self._desk, call.actor, source=call.text("source"), limit=LIST)
         sources = await events.sources(self._desk, call.actor)
         return await self._page(
@@ -184,8 +194,6 @@ class Automation:
     async def event(self, request: Request) -> Response:
         """One event; with `workflow`, what would come of putting it to that one."""
         call = self._call(request)
-        if as_json(request):
-            return reply(await events_api.show(call))
         row = await events.show(self._desk, call.actor, call.path("event"))
         wanted, tried, refused = call.text("workflow"), None, None
         if wanted is not None:
@@ -193,6 +201,9 @@ class Automation:
                 tried = await events.replay(self._desk, call.actor, row.id, wanted, dry_run=True)
             except (InvalidInput, Conflict) as error:  # part of what was asked: would it start, and why not
                 refused = error.message
+        if as_json(request):
+            dry: Json = {"tried": None if tried is None else events_api.came(tried), "refused": refused}
+            return reply(await events_api.show(call) | (dry if wanted is not None else {}))
         return await self._page(
             request,
             "event.html",
@@ -251,6 +262,12 @@ def _facet(name: str, found: facets.Found, asked: Mapping[str, str]) -> Json:
     options = [(word, number, _address(others | {name: word}), word == held) for word, number in shown]
     title = _FACETS.get(name, name.capitalize())
     return {"title": title, "held": held, "all": _address(others), "options": options, "more": len(words) - len(shown)}
+
+
+def _ticks(last: list[Json]) -> list[Json]:
+    """The last runs of a workflow, as a page shows them: the oldest first."""
+    names = ("id", "number", "state", "outcome")
+    return [{name: getattr(run["row"], name) for name in names} for run in last]
 
 
 def _inputs(item: Listed) -> list[tuple[str, Any]]:

@@ -112,7 +112,12 @@ class Beside:
 
     async def _timeline(self, actor: Actor, seen: Seen, _: Request) -> tuple[Json, dict[str, Any]]:
         bars = timeline.bars(await self._events(actor, seen))
-        return views.session(seen), {"bars": bars, "lanes": timeline.LANES}
+        told = [
+            {name: getattr(bar, name) for name in ("seq", "lane", "label", "seconds", "turn")}
+            | {"start": views.moment(bar.start)}
+            for bar in bars
+        ]
+        return views.session(seen) | {"bars": told}, {"bars": bars, "lanes": timeline.LANES}
 
     async def _terminal(self, actor: Actor, seen: Seen, _: Request) -> tuple[Json, dict[str, Any]]:
         blocks = folded(await self._events(actor, seen)).blocks
@@ -124,7 +129,7 @@ class Beside:
         path, turn = _where(request)
         looked = await files.look(self._desk, actor, seen.row.id, path, turn)
         marked = await self._marked(actor, seen)
-        return views.looked(looked), _shown(looked, marked) | {"asked_turn": turn}
+        return views.looked(looked) | {"changed": marked}, _shown(looked, marked) | {"asked_turn": turn}
 
     async def _marked(self, actor: Actor, seen: Seen) -> dict[str, str]:
         """Paths that the session changed → how."""
@@ -135,7 +140,12 @@ class Beside:
         lost = [event for event in await self._events(actor, seen) if event.kind == Kind.MEMORY_LOST]
         kept = await files.snapshots_of(self._desk, actor, seen.row.id)
         origin = await branching.origin_of(self._desk, actor, seen.row.id)
-        return views.session(seen), {"lost": lost, "snapshots": kept, "origin": origin}
+        told: Json = {
+            "memory_lost": [views.event(event) for event in lost],
+            "snapshots": [{"turn": one.turn, "commit": one.commit, "time": views.moment(one.time)} for one in kept],
+            "branched": None if origin is None else {"session": origin.session, "turn": origin.turn},
+        }
+        return views.session(seen) | told, {"lost": lost, "snapshots": kept, "origin": origin}
 
     async def _events(self, actor: Actor, seen: Seen) -> list[Event]:
         first = max(0, seen.last_seq - sessions.MOST_EVENTS)

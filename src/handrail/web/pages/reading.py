@@ -18,8 +18,9 @@ from handrail.commands.sessions import Seen
 from handrail.errors import InvalidInput
 from handrail.store.approvals import ApprovalRow
 from handrail.store.sessions import SessionRow
-from handrail.types import ApprovalId, Json, SessionState, now
+from handrail.types import ApprovalId, Json, RunId, SessionState, now
 from handrail.web import views
+from handrail.web.api import budgets as budgets_api
 from handrail.web.api import effects as effects_api
 from handrail.web.api import unseen as unseen_api
 from handrail.web.guard import Keys
@@ -97,7 +98,13 @@ class Pages:
         first, at_end = _window(request, seen.last_seq)
         found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=PAGE_EVENTS)
         if as_json(request):
-            return reply(views.session(seen) | {"events": [views.event(event) for event in found]})
+            queue = await sessions.queue(self._desk, actor, seen.row.id)
+            told: Json = {
+                "events": [views.event(event) for event in found],
+                "queue": [{"id": one.id, "text": one.text, "by": one.by} for one in queue],
+                "run": await self._run_of(seen),
+            }
+            return reply(views.session(seen) | told)
         transcript = folded(found)
         return await self._page(
             request,
@@ -111,9 +118,13 @@ class Pages:
             last=found[-1].seq if found else first,
             older=first + 1 if first > 0 else None,
             newer=None if at_end else first + PAGE_EVENTS,
-            run=task.run if (task := await runs.of_session(self._desk, seen.row.id)) else None,
+            run=await self._run_of(seen),
             tabs=TABS,
         )
+
+    async def _run_of(self, seen: Seen) -> RunId | None:
+        task = await runs.of_session(self._desk, seen.row.id)
+        return None if task is None else task.run
 
     async def older(self, request: Request) -> Response:
         """A window before an event, as a piece for a page that is scrolled up."""
@@ -136,7 +147,8 @@ class Pages:
         if as_json(request):
             effects = [effects_api.shown(row) for row in proposed]
             ended = await unseen_api.listed(Call(self._desk, actor, request))
-            return reply({"approvals": [views.approval(row) for row in waiting], "effects": effects, "ended": ended})
+            asked = [views.whole_approval(*await approvals.show(self._desk, actor, row.id)) for row in waiting]
+            return reply({"approvals": asked, "effects": effects, "ended": ended})
         running = await sessions.newest(self._desk, actor, SessionState.RUNNING)
         asked = await _asked(self._desk, actor, waiting)
         asking = {row.session for row in waiting}
@@ -174,7 +186,9 @@ class Pages:
             name = {"content-disposition": 'attachment; filename="handrail-spend.csv"'}
             return Response(views.spend_table(spent), media_type="text/csv", headers=name)
         if as_json(request):
-            return reply(views.spend(spent))
+            call = Call(self._desk, actor, request)
+            told = views.spend(spent) | await budgets_api.listed(call)
+            return reply(told | (await budgets_api.prices(call) if actor.only is None else {}))
         found = await sessions.newest(self._desk, actor, limit=sessions.MOST_SESSIONS)
         return await self._page(
             request,
