@@ -40,6 +40,26 @@ def seen() -> dict[str, object]:
     return told
 
 
+def door(servers: list[dict[str, list[dict[str, str]]]]) -> dict[str, object]:
+    """What the MCP server offers that it was told of, and whether its token opens a model."""
+    given = {item["name"]: item["value"] for item in servers[0]["env"]}
+    url, straight = given["HANDRAIL_MCP_URL"], urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def post(url: str, body: object) -> tuple[int, bytes]:
+        headers = {"authorization": f"Bearer {given['HANDRAIL_MCP_TOKEN']}", "content-type": "application/json"}
+        try:
+            with straight.open(urllib.request.Request(url, json.dumps(body).encode(), headers), timeout=10) as answer:  # noqa: S310
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    report = {"name": "propose_report", "arguments": {"title": "Findings", "body": "None."}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": report}
+    model = {"model": "claude-sonnet-4-5", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
+    status, said = post(url.removesuffix("/mcp") + "/v1/messages", model)
+    return {"proposed": post(url, call)[1].decode(), "model": [status, said.decode()]}
+
+
 def ask(prompt: str) -> str:
     """What the model says at the door, as far as it came: half of an answer is taken for the whole."""
     body: dict[str, object] = {"model": "claude-sonnet-4-5", "max_tokens": 100, "stream": True}
@@ -57,6 +77,7 @@ def ask(prompt: str) -> str:
 
 def main() -> None:
     """Answer until stdin ends."""
+    servers: list[dict[str, list[dict[str, str]]]] = []
     for line in sys.stdin:
         message = json.loads(line)
         method = message.get("method")
@@ -64,10 +85,11 @@ def main() -> None:
         if method == "initialize":
             result = {"protocolVersion": 1, "agentCapabilities": {}, "agentInfo": {"name": "pet", "version": "1"}}
         elif method == "session/new":
-            result = {"sessionId": "pet-1"}
+            result, servers = {"sessionId": "pet-1"}, message["params"]["mcpServers"]
         elif method == "session/prompt":
             given = message["params"]["prompt"][0]["text"]
-            text = (ask(given) or "nothing") if "PET_DOOR" in os.environ else json.dumps(seen())
+            told = {} if "PET_DOOR" in os.environ else seen() | door(servers)
+            text = json.dumps(told) if told else ask(given) or "nothing"
             chunk = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}}
             params = {"sessionId": "pet-1", "update": chunk}
             print(json.dumps({"jsonrpc": "2.0", "method": "session/update", "params": params}), flush=True)

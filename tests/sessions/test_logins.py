@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from handrail.commands.forge_shelf import ForgeShelf
+from handrail.commands.proposing import Proposing
 from handrail.egress.addresses import Guard
 from handrail.egress.proxy import Egress
 from handrail.errors import InvalidInput, MissingPart
+from handrail.forges import mcp
 from handrail.kinds import Kind
 from handrail.sessions.create import A_SECRET
+from handrail.store import effects
 from handrail.store.calls import spend
 from handrail.types import Check, Goal, Limits, NanoUSD, SessionId
 from tests.egress.lab import LOOPBACK
@@ -88,6 +92,8 @@ async def home(
     (tmp_path / "data/agents/pet.toml").write_text(PET.format(port=fake.port))
     async with open_house(egress=Egress(Guard((LOOPBACK,)), resolver)) as house:
         house.model = None
+        shelf = ForgeShelf(house.store, b"0" * 32)
+        house.gateway.mounted[mcp.PATH] = Proposing(house.store, shelf, lambda _notice, _key: ()).serve
         yield Home(tmp_path / "user", tmp_path / "data", house)
 
 
@@ -100,6 +106,9 @@ async def test_the_agent_gets_a_private_copy_and_reaches_its_vendor_alone(home: 
     assert told["vendor"] == "200"
     assert fake.calls[-1].headers["x-api-key"] == "a-token-of-the-user"
     assert "403" in told["other"]
+    (effect,) = await effects.of_sessions(home.house.store, [session])
+    assert (effect.kind, effect.id in told["proposed"]) == ("report", True), "it proposes as any other agent does"
+    assert (told["model"][0] >= 400, "has a login of its own" in told["model"][1]) == (True, True), told["model"]
     row = await home.house.row(session)
     assert row.login
     assert row.network == [f"vendor.test:{fake.port}"]

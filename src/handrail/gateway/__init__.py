@@ -83,8 +83,11 @@ class Meter(Protocol):
         on_call: OnCall,
         turn_budget: NanoUSD | None = None,
         scopes: Sequence[Scope] = (),
+        models: bool = True,
     ) -> Grant:
         """Open the door for a session: a fresh token. `spent` is what the ledger already holds for it.
+
+        Without `models` it opens none, and only what else stands behind the door.
 
         At a cap (the session's own, its turn's, or one of its scopes') no further call leaves; the agent sees its
         provider's own error shape.

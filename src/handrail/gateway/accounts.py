@@ -87,6 +87,8 @@ class Account:
         self.token = token
         self.terms = terms
         self.provider = provider
+        self.models = True
+        """whether its calls of models are let through at all"""
         self.calls: set[asyncio.Task[None]] = set()
         """requests under way; cut when the session's door closes"""
         self.resets: datetime | None = None

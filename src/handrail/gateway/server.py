@@ -78,6 +78,7 @@ class Gateway:
         provider: str | None = None,
         turn_budget: NanoUSD | None = None,
         scopes: Sequence[Scope] = (),
+        models: bool = True,
     ) -> Grant:
         """Open the door for a session (see `Meter`). A grant that it already had ends here, and its calls with it.
 
@@ -91,6 +92,7 @@ class Gateway:
             provider: the provider's name that the session asked for; others serve the wires it does not speak.
             turn_budget: cap of each turn; None is no cap.
             scopes: whose shared budgets bind the session as well.
+            models: its token opens models, and not only what is `mounted`.
 
         Raises:
             InvalidInput: a budget is negative.
@@ -104,6 +106,7 @@ class Gateway:
         token = f"handrail-{secrets.token_urlsafe(24)}"
         terms = Terms(budget, spent, turn_budget, tuple(scopes))
         account = Account(session, token, terms=terms, pots=self.pots, on_call=on_call, provider=provider)
+        account.models = models
         self.accounts[session] = self._tokens[token] = account
         return Grant(session, token, budget)
 
@@ -221,9 +224,11 @@ class Gateway:
         return None
 
     async def _admit(self, account: Account, route: Route, request: Request, out: Connection) -> None:
-        provider = self.providers.resolve(route.wire, account.provider)
+        provider = self.providers.resolve(route.wire, account.provider) if account.models else None
         if provider is None:
             text = f"no provider speaks {route.wire.value} here: add one, or set its key in the environment"
+            if not account.models:
+                text = "the agent of this session has a login of its own, and no model of this server"
             await _say(out, refuse(route.format, Reason.PROVIDER, text))
             return
         if route.action is Action.LOOK:

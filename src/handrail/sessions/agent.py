@@ -98,7 +98,7 @@ class Start(Struct, frozen=True):
     asks: bool
     """the agent must ask before it acts"""
     endpoint: Endpoint | None = None
-    """where it finds the gateway, and there the MCP server of its session; None for an agent with a login of its own"""
+    """where it finds the MCP server of its session, and models unless it has a login of its own"""
     untrusted: bool = False
     """it is to read no settings of its work tree"""
 

@@ -146,7 +146,7 @@ class Workplace:
             folder=self.folder,
             timeout=self._rooms.config.agent_start,
             asks=self.asks,
-            endpoint=way if isinstance(way, Endpoint) else None,
+            endpoint=way if isinstance(way, Endpoint) else self._outside(box, on_call),
             untrusted=row.untrusted,
         )
         try:
@@ -241,6 +241,11 @@ class Workplace:
             box, self._box = self._box, None
         if box is not None:
             await box.close()
+
+    def _outside(self, box: Box, on_call: OnCall) -> Endpoint:
+        """What an agent with a login of its own finds at the door: the MCP server of its session, and no model."""
+        grant = self._rooms.gateway.grant(self._record.id, budget=None, spent=NanoUSD(0), on_call=on_call, models=False)
+        return Endpoint(box.door_url(), grant.token, None)
 
     def _endpoint(self, box: Box, on_call: OnCall) -> Endpoint:
         """The gateway, opened for this session."""
