@@ -6,7 +6,7 @@ import pytest
 from msgspec import ValidationError
 
 from handrail.automation import EffectKind, Trust
-from handrail.runs.plan import Plan, PlannedEffect, Spread, Stage, Target, as_json, from_json
+from handrail.runs.plan import Plan, PlannedEffect, Spread, Stage, Target, as_json, from_json, subject
 from handrail.types import Check, Limits, NanoUSD
 
 PLAN = Plan(
@@ -29,3 +29,17 @@ def test_what_is_no_plan_is_refused() -> None:
     kept["trust"] = "blind"
     with pytest.raises(ValidationError, match="trust"):
         from_json(kept)
+
+
+@pytest.mark.parametrize(
+    ("goal", "line"),
+    [
+        ("\n  Mend <data-4f2a>it</data-4f2a> for 7:\nmore", "Mend it for 7:"),
+        ("@@[]@@ played", "Change by nightly"),
+        ("x" * 100, "x" * 72),
+    ],
+)
+def test_what_a_run_is_about_is_the_first_line_of_its_first_goal_that_changes_something(goal: str, line: str) -> None:
+    look, work, after = Stage("look", "Look.", review=True), Stage("work", goal), Stage("finish", "Finish.")
+    assert subject(Plan("nightly", "v1", (look, work, after), ())) == line
+    assert subject(Plan("nightly", "v1", (look,), ())) == "Look."

@@ -155,6 +155,8 @@ async def answered(town: Town) -> None:
     assert [(one.kind, one.body.get("on_pull_request")) for one in done] == [("push", None), ("comment", True)]
     assert await git("rev-parse", "mine^", cwd=town.shop.path) == head["sha"]
     assert len(pull.comments) == 1
+    said = await git("log", "-1", "--format=%s", "mine", cwd=town.shop.path)
+    assert said == f"A review of pull request {pull.number} asks for changes:"
 
 
 async def triaged(town: Town) -> None:

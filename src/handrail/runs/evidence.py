@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from handrail.automation import EffectState
 from handrail.kinds import Kind
+from handrail.runs import plan as plans
 from handrail.runs import verdict
 from handrail.runs.adopt import NO_LOSS
 from handrail.runs.plan import Stage
@@ -145,7 +146,7 @@ async def of_change(rooms: Rooms, run: RunRow, task: TaskRow, work: Work) -> Mad
             repository,
             base=last.upstream,
             head=last.head,
-            message=f"{_subject(run, session)}\n\nHandrail run {run.number} of {run.workflow}\n",
+            message=f"{plans.subject(plans.from_json(run.plan))}\n\nHandrail run {run.number} of {run.workflow}\n",
             when=task.created,
             ref=ref(task),
         )
@@ -172,12 +173,6 @@ async def of_change(rooms: Rooms, run: RunRow, task: TaskRow, work: Work) -> Mad
 def ref(task: TaskRow) -> str:
     """The ref of the results that keeps the commit of a task."""
     return f"refs/handrail/tasks/{task.id}"
-
-
-def _subject(run: RunRow, session: SessionRow) -> str:
-    text = session.goal.text if session.goal is not None else ""
-    line = next((part.strip() for part in text.splitlines() if part.strip()), "")
-    return line[:72] if line and not line.startswith("@@") else f"Change by {run.workflow}"
 
 
 async def cost(store: Store, work: Work, task: TaskRow) -> int:

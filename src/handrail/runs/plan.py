@@ -6,10 +6,15 @@ that has begun. Goals are templates that were filled in already; money is nano-d
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct, convert, field, to_builtins
 
 from handrail.automation import EffectKind, Trust
 from handrail.types import Check, Json, Limits
+
+_MARKS = re.compile(r"</?data-[0-9a-z]+>")
+"""what stands round the words of an event in a goal: see `handrail.workflows.template`"""
 
 
 class Stage(Struct, frozen=True):
@@ -128,6 +133,13 @@ class Plan(Struct, frozen=True):
     overlap: str = "skip"
     notify: tuple[str, ...] = ()
     idle_alarm: int = 5
+
+
+def subject(plan: Plan) -> str:
+    """What a run is about, in a line: the first of its first goal that changes anything, without the marks of data."""
+    goal = next((stage for stage in plan.stages if not stage.review), plan.stages[0]).goal
+    line = next((part.strip() for part in _MARKS.sub("", goal).splitlines() if part.strip()), "")
+    return line[:72] if line and not line.startswith("@@") else f"Change by {plan.workflow}"
 
 
 def as_json(plan: Plan) -> Json:

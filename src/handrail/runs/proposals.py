@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from msgspec import Struct, field
 
 from handrail.automation import EffectKind, EffectState
-from handrail.runs.plan import Plan, PlannedEffect
+from handrail.runs.plan import Plan, PlannedEffect, subject
 from handrail.runs.results import Made, Work
 from handrail.store.effects import EffectRow, new_id
 from handrail.store.runs import RunRow
@@ -119,7 +119,7 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
             base = str(given.get("base") or made.branch or "")
             return {
                 "repository": repository, "head": branch, "base": base or None,
-                "title": str(given.get("title") or pull["title"] or title),
+                "title": str(given.get("title") or pull["title"] or subject(context.plan)),
                 "body": given.get("body") or story(context, pull["body"]), "draft": bool(given.get("draft", False)),
                 "commit": made.commit, "expected": before, "replaces": replaced(context, branch),
             }  # fmt: skip
