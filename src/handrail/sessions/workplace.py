@@ -137,16 +137,17 @@ class Workplace:
             await self._let_go()  # the policy was changed since, and nothing runs inside
         box = await self.box()
         await self._take_out(box)
-        way = logins.fresh(self._rooms.roster, row) if row.login else self._endpoint(box, on_call)
+        login = logins.fresh(self._rooms.roster, row) if row.login else None
+        endpoint = self._endpoint(box, on_call)
         order = Start(
             spec=self.spec,
-            launch=self._launch(way, box),
+            launch=self._launch(login or endpoint, box),
             box=box,
             door=self._door(box, outside.judge, outside.on_decision),
             folder=self.folder,
             timeout=self._rooms.config.agent_start,
             asks=self.asks,
-            endpoint=way if isinstance(way, Endpoint) else self._outside(box, on_call),
+            endpoint=endpoint,
             untrusted=row.untrusted,
         )
         try:
@@ -242,14 +243,12 @@ class Workplace:
         if box is not None:
             await box.close()
 
-    def _outside(self, box: Box, on_call: OnCall) -> Endpoint:
-        """What an agent with a login of its own finds at the door: the MCP server of its session, and no model."""
-        grant = self._rooms.gateway.grant(self._record.id, budget=None, spent=NanoUSD(0), on_call=on_call, models=False)
-        return Endpoint(box.door_url(), grant.token, None)
-
     def _endpoint(self, box: Box, on_call: OnCall) -> Endpoint:
-        """The gateway, opened for this session."""
+        """The gateway, opened for this session; no model of it, where the agent has a login of its own."""
         row = self._record.row
+        if row.login:
+            grant = self._rooms.gateway.grant(row.id, budget=None, spent=NanoUSD(0), on_call=on_call, models=False)
+            return Endpoint(box.door_url(), grant.token)
         provider = choose(self._rooms.gateway.providers, self.spec, row.provider)
         self.provider = provider.name
         grant = self._rooms.gateway.grant(
