@@ -35,7 +35,7 @@ def test_help_is_cheap_and_loads_no_client_no_server() -> None:
     code = "import sys; from handrail.cli import app; app.main(['--help']); sys.stderr.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(done.stderr.split())
-    assert not loaded & {"httpx2", "rich", "asyncio", "prompt_toolkit", "pydantic"}
+    assert not loaded & {"httpx2", "msgspec", "rich", "asyncio", "prompt_toolkit", "pydantic"}
     assert not loaded & {"sqlalchemy", "alembic", "starlette", "uvicorn"}
 
 

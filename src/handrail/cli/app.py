@@ -7,10 +7,7 @@ import io
 import os
 import re
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +16,10 @@ import typer.core
 
 from handrail import __version__
 from handrail.cli.verbs import SECTIONS, VERBS, Verb
-from handrail.config import data_directory
 from handrail.errors import HandrailError
+from handrail.lazy import Later
+
+_crash = Later("handrail.cli.crash")
 
 INTERRUPTED = 130
 USAGE = 2
@@ -128,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the process edge
-        return _crashed(error)
+        return _failed(_crash.load().told(error), 1)
     return code if isinstance(code, int) else 0
 
 
@@ -144,17 +143,3 @@ def _misused(error: typer.TyperException) -> int:
         return USAGE
     path = context.command_path if context else "handrail"
     return _failed(f"{error.format_message().rstrip('.')} (see `{path} --help`)", USAGE)
-
-
-def _crashed(error: Exception) -> int:
-    """Keep the traceback in a file and say one sentence."""
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    text = "".join(traceback.format_exception(error))
-    for folder in (data_directory(os.environ) / "logs", Path(tempfile.gettempdir())):
-        file = folder / f"handrail-crash-{moment}-{os.getpid()}.txt"
-        try:
-            file.write_text(f"handrail {__version__}\n{text}", "utf-8", errors="replace")
-        except OSError:
-            continue
-        return _failed(f"this is a fault of Handrail ({type(error).__name__}); what happened is in {file}", 1)
-    return _failed(f"this is a fault of Handrail: {error!r}", 1)

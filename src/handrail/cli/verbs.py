@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import NamedTuple
 
 
-class Verb(Struct, frozen=True):
+class Verb(NamedTuple):
     """One verb. `target` is `module:attribute`, a function or a Typer application below `handrail.cli`."""
 
     name: str

@@ -7,14 +7,20 @@ is treated alike. One request a connection; nothing is upgraded.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
-import h11
 from msgspec import Struct
 
 from handrail.egress import Limits, Refused, Verdict
 from handrail.egress.brokers import Scrubber
 from handrail.egress.heads import Field, Head, end_to_end
 from handrail.egress.meter import PIECE, Meter
+from handrail.lazy import Later
+
+if TYPE_CHECKING:
+    import h11
+else:
+    h11 = Later("h11")
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

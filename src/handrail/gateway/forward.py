@@ -30,9 +30,9 @@ class Client:
     def __init__(self, timeouts: Timeouts) -> None:
         self._pool = Pool(timeouts)
 
-    async def open(self) -> None:
-        """Make ready what takes its time; done by the first request where not before."""
-        await self._pool.open()
+    def open(self) -> None:
+        """Begin to make ready what takes its time; done by the first request where not before."""
+        self._pool.open()
 
     async def send(self, provider: Provider, route: Route, request: Request, body: bytes) -> Answer | Played:
         """Forward a request with the provider's key; returns once the answer's head is there.

@@ -144,8 +144,8 @@ class Gateway:
     # --- life ---
 
     async def start(self) -> None:
-        """Make the client to the providers, in a thread: reading the system's certificates takes its time."""
-        await self._client.open()
+        """Make the client to the providers ready: it reads the system's certificates while the rest starts."""
+        self._client.open()
 
     async def serve(self, sock: socket.socket) -> Callable[[], Awaitable[None]]:
         """Serve a listening socket, TCP or unix, until the returned closer is awaited (a sandbox `Door`).

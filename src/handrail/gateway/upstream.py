@@ -117,12 +117,13 @@ class Pool:
         self._idle: dict[Origin, list[_Line]] = {}
         self._lines: set[_Line] = set()
         self._connecting: set[asyncio.Task[_Line]] = set()
-        self._tls: ssl.SSLContext | None = None
+        self._tls: asyncio.Task[ssl.SSLContext] | None = None
 
-    async def open(self) -> None:
-        """Read the system's certificates, in a thread: it takes its time. Else the first request does it."""
+    def open(self) -> asyncio.Task[ssl.SSLContext]:
+        """Begin to read the system's certificates, in a thread: it takes its time. Else the first request does it."""
         if self._tls is None:
-            self._tls = await asyncio.to_thread(_tls)
+            self._tls = asyncio.create_task(asyncio.to_thread(_tls), name="certificates")
+        return self._tls
 
     async def request(self, origin: Origin, data: bytes) -> Answer:
         """Send a request; returns once the answer's head is there.
@@ -150,6 +151,8 @@ class Pool:
             await asyncio.gather(*late, return_exceptions=True)
         for line in list(self._lines):
             line.cut()
+        if self._tls is not None:
+            await asyncio.gather(self._tls, return_exceptions=True)
         while self._lines:  # noqa: ASYNC110  # what asyncio has to do yet needs no event, only its turn
             await asyncio.sleep(0)
 
@@ -173,7 +176,7 @@ class Pool:
             raise
 
     async def _connect(self, origin: Origin) -> _Line:
-        await self.open()
+        tls = await asyncio.shield(self.open())
         kept = self._idle.setdefault(origin, [])
         try:
             async with asyncio.timeout(self._timeouts.connect):
@@ -181,7 +184,7 @@ class Pool:
                     lambda: _Line(self._timeouts, kept, self._lines),
                     origin.host,
                     origin.port,
-                    ssl=self._tls if origin.tls else None,
+                    ssl=tls if origin.tls else None,
                     server_hostname=origin.host if origin.tls else None,
                     happy_eyeballs_delay=0.25,
                 )

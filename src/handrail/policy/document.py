@@ -23,16 +23,21 @@ import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
-import yaml
 from msgspec import Struct, field
 
 from handrail.errors import InvalidInput
+from handrail.lazy import Later
 from handrail.policy import Verdict
 from handrail.policy.commands import command_rule
 from handrail.policy.places import file_rule, host_rule
 from handrail.types import NanoUSD
+
+if TYPE_CHECKING:
+    import yaml
+else:
+    yaml = Later("yaml")
 
 EFFECTS = ("push", "pull_request", "comment", "review", "merge", "message")
 SECTIONS = ("shell", "files", "network", "effects")

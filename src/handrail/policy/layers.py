@@ -7,13 +7,12 @@ hold for whatever the session's own policy does not allow by name. Limits take t
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from handrail.policy import Verdict
-from handrail.policy.builtin import DOCUMENTS
+from handrail.policy import Verdict, builtin
 from handrail.policy.commands import CommandRules, command_rules
 from handrail.policy.document import Document, PolicyLimits, Section, read
 from handrail.policy.places import FileRule, Host, HostRule, file_rule, host_rule
@@ -110,7 +109,9 @@ def layer(name: str, document: Document) -> Layer:
     )
 
 
-_BUILT_IN = {permissions: layer(BUILT_IN, document) for permissions, document in DOCUMENTS.items()}
+@cache
+def _built_in(permissions: Permissions) -> Layer:
+    return layer(BUILT_IN, builtin.document(permissions))
 
 
 @lru_cache(maxsize=256)
@@ -145,7 +146,7 @@ def stack(
         allow = tuple(dict.fromkeys((*own.network.allow, *network)))
         documents[SESSION] = replace(own, network=replace(own.network, allow=allow))
     layers = tuple(layer(name, document) for name, document in documents.items())
-    return Policy(layers, _BUILT_IN[permissions], refuses=permissions is Permissions.DENY)
+    return Policy(layers, _built_in(permissions), refuses=permissions is Permissions.DENY)
 
 
 def _common(ours: list[Host], theirs: list[Host]) -> list[Host]:

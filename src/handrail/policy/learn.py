@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
+from handrail.lazy import Later
 from handrail.policy import Action, Request, Verdict
 from handrail.policy.commands import command_rule
 from handrail.policy.decide import decide_all
@@ -16,6 +17,11 @@ from handrail.policy.document import Document, PolicyLimits, Section, read
 from handrail.policy.layers import SESSION, Policy, layer
 from handrail.policy.places import host, place
 from handrail.policy.wrappers import Form, forms, forms_of_argv, inert
+
+if TYPE_CHECKING:
+    import yaml
+else:
+    yaml = Later("yaml")
 
 # what only looks, checks or formats, whatever its arguments are
 _WIDE = frozenset({"pytest", "ruff", "mypy", "pyright", "black", "isort", "flake8", "tox", "nox", "eslint", "prettier",

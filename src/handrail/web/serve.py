@@ -99,10 +99,10 @@ async def serve(config: Config, token: str, place: Place) -> None:
         await server.ready.wait()
         listen.announce(config.data, _facts(config, running, token))
         LOG.info("ready at %s and %s", url, place.unix_path)
-        desk.probes.start(SandboxKind(config.sandbox))
         with contextlib.suppress(TimeoutError):  # whoever waited for the server to be ready is served first
             await asyncio.wait_for(stop.wait(), SETTLED_AFTER)
         if not stop.is_set():
+            desk.probes.start(SandboxKind(config.sandbox))  # the first session begins it as well, and waits for it
             await asyncio.to_thread(_rest)
         gc.enable()  # see `handrail.web.__main__`
         gc.collect()

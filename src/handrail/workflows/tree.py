@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import yaml
 from msgspec import Struct, field
+
+from handrail.lazy import Later
+
+if TYPE_CHECKING:
+    import yaml
+else:
+    yaml = Later("yaml")
 
 LARGEST = 131_072
 """characters of a workflow file"""
