@@ -17,7 +17,6 @@ behind an answer must not become the answer to the next session's request. What 
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable
 from time import monotonic
@@ -26,6 +25,7 @@ import httptools
 from msgspec import Struct
 
 from handrail.gateway.listener import Header
+from handrail.tls import context
 
 _HEAD_LIMIT = 1 << 20
 """bytes of an answer before its head is whole"""
@@ -37,14 +37,6 @@ _LEAVE = 0.5
 """seconds that connections under way are given when all is closed"""
 _MOST = 100
 """unused connections that are kept for one provider"""
-_AUTHORITIES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/cert.pem",
-    "/etc/ssl/cert.pem",
-    "/etc/ssl/ca-bundle.pem",
-)
-"""where distributions keep certificates, for a Python that was built to look elsewhere"""
 
 
 class Timeouts(Struct, frozen=True):
@@ -122,7 +114,7 @@ class Pool:
     def open(self) -> asyncio.Task[ssl.SSLContext]:
         """Begin to read the system's certificates, in a thread: it takes its time. Else the first request does it."""
         if self._tls is None:
-            self._tls = asyncio.create_task(asyncio.to_thread(_tls), name="certificates")
+            self._tls = asyncio.create_task(asyncio.to_thread(context), name="certificates")
         return self._tls
 
     async def request(self, origin: Origin, data: bytes) -> Answer:
@@ -422,13 +414,3 @@ class _Line(asyncio.Protocol):
 def _unwanted(task: asyncio.Task[_Line]) -> None:
     if not task.cancelled() and task.exception() is None:
         task.result().cut()
-
-
-def _tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_default_certs()
-    paths = ssl.get_default_verify_paths()
-    if not (paths.cafile or paths.capath) and (found := next(filter(os.path.isfile, _AUTHORITIES), None)):
-        context.load_verify_locations(found)
-    return context

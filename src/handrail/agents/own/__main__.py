@@ -8,8 +8,8 @@ import sys
 from contextlib import suppress
 
 from handrail.agents.own import settings
-from handrail.agents.own.rpc import Peer
 from handrail.agents.own.server import Server
+from handrail.agents.rpc import Peer
 from handrail.errors import InvalidInput
 
 

@@ -9,21 +9,18 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from itertools import count
-
-import httpx2
+from typing import Any
 
 from handrail import __version__
+from handrail.agents.door import DoorError, Remote
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import Json, encode
-from handrail.agents.own.model import Door
+from handrail.agents.own.messages import Json
 from handrail.agents.own.tools import Step, Tool, ToolFault
-from handrail.text import clip, loads
+from handrail.text import clip
 
 _VERSION = "2025-06-18"
 _PATIENCE = 120.0
 """seconds of silence"""
-_LARGEST = 8 << 20
-"""bytes of one answer"""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -39,7 +36,7 @@ def offered(servers: Iterable[Json], own: Mapping[str, Tool], limit: int) -> dic
                 plain = tool.told["name"]
                 tool.told["name"] = plain if plain not in {**own, **tools} else f"{server['name']}_{plain}"[:64]
                 tools[tool.told["name"]] = tool
-        except (ToolFault, httpx2.InvalidURL, KeyError, TypeError, AttributeError, ValueError) as fault:
+        except (ToolFault, KeyError, TypeError, AttributeError, ValueError) as fault:
             sys.stderr.write(f"MCP server {server.get('name')!r} is left out: {fault}\n")
     return tools
 
@@ -51,14 +48,14 @@ class Server:
         if told.get("type") != "http":
             raise ToolFault("only servers over HTTP are spoken to")
         headers = {str(header["name"]): str(header["value"]) for header in told.get("headers") or ()}
-        headers["accept"] = "application/json, text/event-stream"
-        self._door, self._limit, self._ids = Door(str(told["url"]), headers, _PATIENCE), limit, count(1)
+        self._remote, self._limit, self._ids = Remote(str(told["url"]), headers, _PATIENCE), limit, count(1)
 
     def tools(self) -> list[Tool]:
         """What it offers. Raises ToolFault or KeyError."""
         about = {"name": "handrail", "version": __version__}
         hello = {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": about}
-        self._door.headers["mcp-protocol-version"] = str(self._ask("initialize", hello, Cancel())["protocolVersion"])
+        spoken = self._ask("initialize", hello, Cancel())["protocolVersion"]
+        self._remote.door.headers["mcp-protocol-version"] = str(spoken)
         self._post({"method": "notifications/initialized"}, Cancel())
         offered = self._ask("tools/list", {}, Cancel()).get("tools") or ()
         return [self._tool(told) for told in offered if _NAME.fullmatch(str(told.get("name")))]
@@ -90,18 +87,11 @@ class Server:
                     error = said
         raise ToolFault(f"`{method}` failed: {clip(error, 500)}")
 
-    def _post(self, message: Json, cancel: Cancel) -> list[object]:
+    def _post(self, message: Json, cancel: Cancel) -> list[Any]:
         """Send a message; the messages that came back."""
         try:
-            with self._door.post(encode({"jsonrpc": "2.0", **message}).encode(), cancel) as response:
-                if session := response.headers.get("mcp-session-id"):
-                    self._door.headers["mcp-session-id"] = session
-                if response.status_code >= 400:
-                    raise ToolFault(f"the server refused it, HTTP {response.status_code}")
-                if "event-stream" in response.headers.get("content-type", ""):
-                    events = httpx2.EventSource(response, max_event_size=_LARGEST)
-                    return [loads(event.data) for event in events if event.data]
-                return [loads(raw.decode("utf-8", "replace"))] if (raw := response.read()).strip() else []
-        except httpx2.TransportError as error:
+            with cancel.stopping(self._remote.door.stop):
+                return self._remote.post({"jsonrpc": "2.0", **message}, cancel.check)
+        except DoorError as error:
             cancel.check()
-            raise ToolFault(f"the server cannot be reached: {str(error) or type(error).__name__}") from error
+            raise ToolFault(str(error)) from error

@@ -6,14 +6,12 @@ import json
 import random
 import re
 import secrets
-import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 
-import httpx2
-
+from handrail.agents.door import Door, DoorError, events
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import Json, Message
+from handrail.agents.own.messages import Message
 from handrail.agents.own.settings import Settings
 from handrail.agents.own.wires import WIRES, StreamBroken
 from handrail.errors import ProviderError
@@ -24,8 +22,6 @@ _SPENT = re.compile(r"insufficient_quota|quota exceeded|budget|billing|credit ba
 _TOO_LONG = re.compile(r"context.{0,20}(length|window)|(prompt|input).{0,20}too long|token count", re.IGNORECASE)
 _MESSAGE = re.compile(r'"message"\s*:\s*("(?:[^"\\]|\\.)*")')
 """where the reason stands in a refusal, whatever is round it"""
-_LARGEST = 64 << 20
-"""bytes of one event; OpenAI's last one repeats the whole answer"""
 _LONGEST_WAIT = 60.0
 """seconds; a provider that asks for more is not waited for"""
 
@@ -45,39 +41,6 @@ class ModelError(ProviderError):
         self.too_long = refused in {400, 413} and bool(_TOO_LONG.search(message))  # the window is full
 
 
-class Door:
-    """Posts to one URL; `idle` is the longest silence of an answer, in seconds. One call at a time."""
-
-    def __init__(self, url: str, headers: Mapping[str, str], idle: float) -> None:
-        self._url, self._socket = url, None  # type: tuple[str, socket.socket | None]
-        fixed = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
-        # Loading the certificates takes 20 ms: not for a gateway on loopback. Proxies are for the world outside.
-        world = not url.startswith("http://")
-        timeout = httpx2.Timeout(60, connect=10, read=idle)
-        self._client = httpx2.Client(verify=world, trust_env=world, headers={**headers, **fixed}, timeout=timeout)
-        self.headers = self._client.headers
-
-    @contextmanager
-    def post(self, body: bytes, cancel: Cancel) -> Iterator[httpx2.Response]:
-        """The answer, still open. Raises Cancelled, or httpx2.TransportError, which a cancellation may have caused."""
-
-        def watch(event: str, info: Json) -> None:
-            # A cancellation must find the socket to shut; a new one may be connected at any attempt.
-            if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-                self._socket = info["return_value"].get_extra_info("socket")
-                cancel.check()
-
-        call = self._client.stream("POST", self._url, content=body, extensions={"trace": watch})
-        with cancel.stopping(self._shut), call as response:
-            yield response
-
-    def _shut(self) -> None:
-        # Closing would not wake the thread that reads; shutting down does.
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-
 class Model:
     """The provider as one session's turns see it; one call at a time."""
 
@@ -86,7 +49,7 @@ class Model:
         headers = {name: value.format(settings.token) for name, value in self._wire.headers.items()}
         base = settings.model_url.rstrip("/").removesuffix("/v1beta").removesuffix("/v1")
         path = self._wire.path.format(settings.model.removeprefix("models/"))
-        self._door = Door(f"{base}{path}", headers, settings.idle)
+        self.door = Door(f"{base}{path}", headers, settings.idle)
 
     def ask(self, body: bytes, cancel: Cancel, failed: Callable[[str], None]) -> Iterator[Message]:
         """The answer to the request `body` as it grows, the last time whole; each attempt makes one of its own.
@@ -118,21 +81,21 @@ class Model:
     def _once(self, body: bytes, cancel: Cancel) -> Iterator[Message]:
         answer = Message("agent", stop="", key=secrets.token_hex(4))
         try:
-            with self._door.post(body, cancel) as response:
-                if response.status_code != 200:
+            with cancel.stopping(self.door.stop), self.door.post(body, cancel.check) as response:
+                if response.status != 200:
                     raise _refusal(response)
-                for event in httpx2.EventSource(response, max_event_size=_LARGEST):
+                for data in events(response):
                     cancel.check()
-                    if event.data == "[DONE]":
+                    if data == "[DONE]":
                         answer.stop = answer.stop or "end"
-                    elif event.data:
-                        self._wire.take(answer, json.loads(event.data))
+                    elif data:
+                        self._wire.take(answer, json.loads(data))
                         yield answer
                 yield self._wire.finish(answer)
         except json.JSONDecodeError:
             why = "the stream holds what is not JSON"
-        except (httpx2.TransportError, StreamBroken) as error:
-            why = str(error) or type(error).__name__
+        except (DoorError, StreamBroken) as error:
+            why = str(error)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             why = f"an event without what it must have ({error!r})"
         else:
@@ -140,8 +103,8 @@ class Model:
         raise ModelError(f"model call failed: {why}", wait=0)
 
 
-def _refusal(response: httpx2.Response) -> ModelError:
-    status, text = response.status_code, response.read().decode("utf-8", "replace")
+def _refusal(response: HTTPResponse) -> ModelError:
+    status, text = response.status, response.read().decode("utf-8", "replace")
     said = json.loads(found[1], strict=False) if (found := _MESSAGE.search(text)) else text
     message = " ".join(said.split())[:500] or "no reason given"
     again = status in _AGAIN and not (status == 429 and _SPENT.search(text))

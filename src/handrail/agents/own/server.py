@@ -12,9 +12,9 @@ from msgspec import Struct, ValidationError, convert, field
 from handrail import __version__
 from handrail.agents.own.messages import Json
 from handrail.agents.own.model import ModelError
-from handrail.agents.own.rpc import Peer
 from handrail.agents.own.session import MODES, Session
 from handrail.agents.own.settings import Settings
+from handrail.agents.rpc import Peer
 from handrail.errors import Conflict, HandrailError, InvalidInput, NotFound
 
 _CAPABILITIES = {

@@ -18,10 +18,10 @@ from handrail.agents.own.cancel import Cancel, Cancelled
 from handrail.agents.own.memory import NOT_RUN, UNKNOWN, History, Journal
 from handrail.agents.own.messages import Call, Json, Message
 from handrail.agents.own.model import Model, ModelError
-from handrail.agents.own.rpc import ClientError, Peer
 from handrail.agents.own.settings import Settings
 from handrail.agents.own.tools import Step, ToolFault, Workbench, perform, table
 from handrail.agents.own.wires import WIRES
+from handrail.agents.rpc import Peer
 from handrail.errors import AgentError, Conflict, InvalidInput
 from handrail.text import clip, whole
 
@@ -98,9 +98,14 @@ class Screen:
         offered = [{"optionId": identity, "name": name, "kind": kind} for identity, name, kind in options]
         shown = {"toolCallId": self.call, "status": "pending", **card}
         params = {"sessionId": self._session, "toolCall": shown, "options": offered}
-        match self._peer.request("session/request_permission", params, cancel).get("outcome"):
-            case {"outcome": "selected", "optionId": chosen}:
+        box = self._peer.ask("session/request_permission", params)
+        with cancel.stopping(lambda: box.put({})):
+            answer = box.get()
+        match answer:
+            case {"result": {"outcome": {"outcome": "selected", "optionId": chosen}}}:
                 return str(chosen)
+            case {"error": error}:
+                raise ToolFault(f"the person could not be asked: {error}")
         cancel.set()
         raise Cancelled
 
@@ -152,6 +157,7 @@ class Session:
         self.stop()
         with self._busy:
             self._bench.bash.close()
+            self._model.door.close()
             self._journal.close()
 
     # --- a turn -------------------------------------------------------------------------------------------------------
@@ -271,7 +277,7 @@ class Session:
         try:
             try:
                 ok, text = True, perform(self._tools, call, self)
-            except (ToolFault, ClientError, OSError, ValueError) as fault:  # ValueError: a NUL in a path
+            except (ToolFault, OSError, ValueError) as fault:  # ValueError: a NUL in a path
                 ok, text = False, str(fault)
             if ok and call.name in _EDITS:
                 self._seen.clear()  # the world has changed, so the same command is not the same
