@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 import httpx2
@@ -62,14 +63,21 @@ def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
         desk.wait_for_load_state("load")
         if name == "session":
             expect(desk.locator("diff-review")).to_be_visible()
+        if name == "patterns":  # every part in both themes; its whole pages are those that this walk looks at in light
+            wrong += violations(desk, THEMES[:1], "#pages") + violations(desk, THEMES[1:])
+            _groups(desk, lambda group: picture(desk, f"patterns-{group}"))
+            continue
         picture(desk, name)
-        wrong += violations(desk, THEMES if name == "patterns" else THEMES[:1])  # which has every part in it
+        wrong += violations(desk, THEMES[:1])
     assert wrong == [], "\n".join(wrong)
     phone = visit("/", viewport=PHONE, has_touch=True)
     for name, path in pages.items():
         phone.goto(path)
         if (width := phone.evaluate("document.documentElement.scrollWidth")) > PHONE["width"]:
             wrong.append(f"{name} is {width} wide")
+        if name == "patterns":
+            _groups(phone, lambda at: phone.screenshot(path=PICTURES / f"phone-patterns-{at}.png", full_page=True))
+            continue
         phone.screenshot(path=PICTURES / f"phone-{name}.png")
     assert wrong == [], "\n".join(wrong)
     paper = visit("/", java_script_enabled=False)
@@ -77,6 +85,15 @@ def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
         paper.goto(path)
         _readable(paper, name)
     _answer(phone, paper, pages["session-asks"], api)
+
+
+def _groups(page: Page, shoot: Callable[[str], object]) -> None:
+    """Let one group of the gallery after another be alone on its page, which is too long for one picture."""
+    for group in page.locator(".patterns").evaluate_all("all => all.map(one => one.id)"):
+        page.evaluate(
+            "id => document.querySelectorAll('.patterns').forEach(one => (one.hidden = one.id !== id))", group
+        )
+        shoot(group)
 
 
 def _readable(page: Page, name: str) -> None:

@@ -26,7 +26,9 @@ def test_money_never_hides_what_is_unknown(nano: int, unpriced: int, said: str) 
 
 def test_times() -> None:
     assert when(now()) == "just now"
-    assert when(now() + timedelta(hours=1)) == "just now"
+    assert when(now() + timedelta(seconds=2)) == "just now"
+    assert when(now() + timedelta(seconds=30)) == "in a moment"
+    assert when(now() + timedelta(hours=2, minutes=1)) == "in 2 h"
     assert when(now() - timedelta(minutes=5, seconds=3)) == "5 min ago"
     assert when(now() - timedelta(days=2, hours=1)) == "2 days ago"
     assert len(when(now() - timedelta(days=40))) == 11

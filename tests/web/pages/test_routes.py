@@ -22,7 +22,7 @@ from handrail.web.pages.reading import PAGE_EVENTS
 from tests.commands.desks import ask, begin
 
 NASTY = "</textarea><script>alert(1)</script><img src=x onerror=alert(1)> \x1b]0;owned\x07\x1b[31mred\x00 \u202eevil"
-VOID = {"meta", "link", "input", "br", "img", "hr"}
+VOID = {"meta", "link", "input", "br", "img", "hr", "col"}
 
 
 class Page(HTMLParser):

@@ -129,7 +129,7 @@ class Beside:
         path, turn = _where(request)
         looked = await files.look(self._desk, actor, seen.row.id, path, turn)
         marked = await self._marked(actor, seen)
-        return views.looked(looked) | {"changed": marked}, _shown(looked, marked) | {"asked_turn": turn}
+        return views.looked(looked) | {"changed": marked}, shown(looked, marked) | {"asked_turn": turn}
 
     async def _marked(self, actor: Actor, seen: Seen) -> dict[str, str]:
         """Paths that the session changed → how."""
@@ -153,7 +153,7 @@ class Beside:
         return found
 
 
-def _shown(looked: Looked, marked: dict[str, str]) -> dict[str, Any]:
+def shown(looked: Looked, marked: dict[str, str]) -> dict[str, Any]:
     """What the files' template shows."""
     found = looked.found
     path = found.path if isinstance(found, Folder) else found.entry.path

@@ -117,14 +117,15 @@ def size(value: int) -> str:
 
 
 def when(moment: datetime) -> str:
-    """How long ago, in the largest unit that says something; older than a week it is the day."""
-    past = max(0.0, (now() - moment).total_seconds())
-    if past < 60:
-        return "just now"
+    """How long ago, or in how long, in the largest unit that says something; past a week it is the day."""
+    past = (now() - moment).total_seconds()
+    if abs(past) < 60:
+        return "just now" if past > -5 else "in a moment"  # clocks of two servers differ a little
     for unit, size, limit in (("min", 60, 3600), ("h", 3600, 86_400), ("day", 86_400, 7 * 86_400)):
-        if past < limit:
-            number = int(past // size)
-            return f"{number} {unit}{'s' if unit == 'day' and number > 1 else ''} ago"
+        if abs(past) < limit:
+            number = int(abs(past) // size)
+            told = f"{number} {unit}{'s' if unit == 'day' and number > 1 else ''}"
+            return f"{told} ago" if past > 0 else f"in {told}"
     return moment.strftime("%d %b %Y")
 
 

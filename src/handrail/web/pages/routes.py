@@ -55,7 +55,7 @@ def routes(desk: Desk, keys: Keys) -> list[Route]:
         _get("/spend.csv", pages.spend),
         *both("/rules", pages.rules),
         *both("/approvals/{id}/always", pages.always),
-        _get("/patterns", patterns.endpoint(keys)),
+        _get("/patterns", patterns.endpoint(desk, keys)),
         *both("/sessions/{id}", pages.session),
         _get("/sessions/{id}/live", session_stream),
         _get("/sessions/{id}/older", pages.older),

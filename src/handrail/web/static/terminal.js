@@ -42,7 +42,8 @@ class XTerm extends HTMLElement {
     this.ender.addEventListener('click', () => this.type('\x04'));
     this.screen = document.createElement('div');
     this.screen.className = 'screen';
-    this.querySelector('.past')?.replaceWith(this.screen);
+    const past = /** @type {HTMLElement} */ (this.querySelector('.past'));
+    past.replaceWith(this.screen);
     document.createElement = /** @type {typeof document.createElement} */ (tamed);
     this.draw();
     this.look = matchMedia('(prefers-color-scheme: dark)');
@@ -50,7 +51,8 @@ class XTerm extends HTMLElement {
     this.look.addEventListener('change', this.dress);
     this.watcher = new ResizeObserver(() => this.fit.fit());
     this.watcher.observe(this.screen);
-    this.connect();
+    if (this.dataset.socket) this.connect();
+    else this.still(past.textContent?.trim() ?? ''); // in the gallery, which has no session
   }
 
   disconnectedCallback() {
@@ -86,6 +88,13 @@ class XTerm extends HTMLElement {
     const look = getComputedStyle(this);
     const [background, foreground] = [look.backgroundColor, look.color];
     return { background, foreground, cursor: foreground, cursorAccent: background, selectionBackground: look.accentColor };
+  }
+
+  /** @param {string} said what the terminal shows where there is nothing to connect to */
+  still(said) {
+    this.terminal.write(said.replace(/\n/g, '\r\n'));
+    this.shell = this.dataset.shell ?? '';
+    this.show();
   }
 
   /** @param {string} shell the shell to be in; none is to watch */
