@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.fake_provider import prompt
-from tests.web.journeys.conftest import Api, Open, examine, picture
+from tests.web.journeys.conftest import Api, Open, examine, picture, press, reach
 from tests.web.journeys.walk import furnish, walk
 from tests.whole.conftest import git
 from tests.whole.house import MODEL, House
@@ -13,6 +14,7 @@ from tests.whole.house import MODEL, House
 GOAL = prompt([{"shell": "sed -i s/Hallo/Hello/ greet.py"}, {"text": "It is English now."}], "Greet in English.")
 
 
+@pytest.mark.timeout(240)  # every page is walked on the way, by three readers
 def test_a_workflow_is_started_its_effect_approved_and_its_receipt_seen(house: House, visit: Open, api: Api) -> None:
     page = visit("/workflows")
     expect(page.get_by_text("No workflow yet")).to_be_visible()
@@ -33,16 +35,27 @@ def test_a_workflow_is_started_its_effect_approved_and_its_receipt_seen(house: H
     expect(page.locator("#rail .count")).to_contain_text("1")
     expect(beside.locator(".ticks li")).to_have_count(1)  # no one touched it
     beside.close()
+    address = page.url
     walk(furnish(house, api), visit, api)
     page.goto("/inbox")
     expect(page.locator(".approval")).to_contain_text("Push")
     page.get_by_role("link", name="in its run").click()
-    page.keyboard.press("j")
-    page.keyboard.press("a")
+    press(page, "j a")
     expect(page.locator(".matrix")).to_contain_text("1 carried out", timeout=60_000)
     expect(page.locator(".matrix .outcome-done")).to_have_count(1, timeout=60_000)
     page.get_by_role("link", name="Receipt").click()
     expect(page.get_by_role("heading", name="Receipt")).to_be_visible()
     picture(page, "receipt")
     examine(page)
+    page.goto(address)
+    press(page, "r")
+    expect(page.get_by_role("heading", name="greet #2")).to_be_visible()
+    expect(page.locator(".matrix")).to_contain_text("1 to decide", timeout=60_000)
+    press(page, "t")
+    expect(page.locator("#status")).to_contain_text("control: you")
+    reach(page, "its run")
+    press(page, "Enter")
+    expect(page.locator(".task")).to_contain_text("taken")
+    press(page, "h")
+    expect(page.locator(".task")).not_to_contain_text("taken")
     assert "Hello" in git(house.repository, "show", "handrail/greet:greet.py")

@@ -268,7 +268,6 @@ def test_palette_and_keys(visit: Open, api: Api) -> None:
     expect(page.get_by_role("heading", name="Sessions", exact=True)).to_be_visible()
     page.keyboard.press("Control+k")
     page.keyboard.type("find me by")
-    picture(page, "palette")
     expect(page.locator("#commands").get_by_role("option")).to_have_count(1)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Find me by name")).to_be_visible()

@@ -26,8 +26,6 @@ def test_a_member_comes_in_and_is_told_who_can(visit: Open, api: Api) -> None:
     alice = visit("/")
     alice.context.clear_cookies()
     alice.goto(link)
-    picture(alice, "sign-in")
-    examine(alice)
     alice.get_by_role("button", name="Sign in").click()
     expect(alice.locator(".who")).to_contain_text("alice member")
     expect(alice.locator(".entries")).not_to_contain_text("Admin")

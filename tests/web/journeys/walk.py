@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from urllib.parse import quote
+from datetime import timedelta
+from urllib.parse import quote, urlsplit
 
 import httpx2
 from playwright.sync_api import Page, expect
 
-from tests.web.journeys.conftest import PICTURES, THEMES, Api, Open, picture, violations
+from handrail.gateway.keys import load_master
+from handrail.notify.links import Links
+from handrail.types import ApprovalId, now
+from handrail.web.roles import PLACES
+from tests.web.journeys.conftest import PICTURES, THEMES, Api, Open, focus, picture, press, violations
 from tests.whole.house import House
 
 PHONE = {"width": 375, "height": 740}
+NO_PAGES = {
+    "/", "/health", "/static/{name:path}", "/openapi.json", "/live", "/spend.csv", "/sessions/{id}/live",
+    "/sessions/{id}/older", "/sessions/{id}/raw", "/sessions/{id}/terminal/socket",
+}  # fmt: skip
+"""what is got and is no page of its own: the start is the list of sessions, others are pieces, streams and files"""
+MOVES = """() => ({
+    running: document.getAnimations().length,
+    eased: [...document.querySelectorAll('*')].filter((one) => {
+        const style = getComputedStyle(one);
+        return style.transitionDuration !== '0s' || style.scrollBehavior !== 'auto';
+    }).length,
+})"""
+"""what moves by itself on a page"""
 
 
 def furnish(house: House, api: Api) -> dict[str, str]:
@@ -38,6 +57,9 @@ def furnish(house: House, api: Api) -> dict[str, str]:
     run = str(api.call("GET", "/runs")["runs"][0]["id"])
     effect = str(api.call("GET", "/effects")["effects"][0]["id"])
     beside = {f"session-{tab}": f"/sessions/{session}/{tab}" for tab in ("diff", "timeline", "terminal", "details")}
+    links = Links(load_master(house.data, {}))
+    by_link = links.sign("m-1", ApprovalId(question), "deny", "ops", now() + timedelta(days=1))
+    invited = str(api.call("POST", "/members", name="bob")["link"])
     lists = ("inbox", "sessions", "workflows", "runs", "spend", "events", "rules", "agents", "admin", "patterns")
     return {name: f"/{name}" for name in lists} | beside | {
         "session": f"/sessions/{session}",
@@ -50,12 +72,25 @@ def furnish(house: House, api: Api) -> dict[str, str]:
         "run": f"/runs/{run}",
         "effect": f"/effects/{effect}",
         "event": "/events/" + str(api.call("GET", "/events")["events"][0]["id"]),
+        "session-split": f"/sessions/{session}/diff?view=split",
+        "sign-in": invited.removeprefix(house.address()["url"]),
+        "answer": f"/answer?token={by_link}",
         "missing": "/nothing",
     }  # fmt: skip
 
 
+def missed(pages: dict[str, str]) -> set[str]:
+    """Routes of pages that none of these addresses leads to, by the table that each route must stand in."""
+    got = {route.removeprefix("GET ") for route in PLACES if route.startswith("GET ") and " /api/" not in route}
+    shown = [urlsplit(address).path for address in pages.values()]
+    fit = {route: re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(route))) for route in got - NO_PAGES}
+    assert got >= NO_PAGES, "some of these are routes no longer"
+    return {route for route, pattern in fit.items() if not any(pattern.fullmatch(path) for path in shown)}
+
+
 def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
     """axe and a picture in both themes; a phone's width; all of it without a script, with an answer on the way."""
+    assert missed(pages) == set(), "pages that nobody looks at: give `furnish` an address of each"
     desk = visit("/")
     wrong: list[str] = []
     for name, path in pages.items():
@@ -65,10 +100,12 @@ def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
             expect(desk.locator("diff-review")).to_be_visible()
         if name == "patterns":  # every part in both themes; its whole pages are those that this walk looks at in light
             wrong += violations(desk, THEMES[:1], "#pages") + violations(desk, THEMES[1:])
+            _still(desk)
             _groups(desk, lambda group: picture(desk, f"patterns-{group}"))
             continue
         picture(desk, name)
         wrong += violations(desk, THEMES[:1])
+    wrong += _opened(desk)
     assert wrong == [], "\n".join(wrong)
     phone = visit("/", viewport=PHONE, has_touch=True)
     for name, path in pages.items():
@@ -94,6 +131,28 @@ def _groups(page: Page, shoot: Callable[[str], object]) -> None:
             "id => document.querySelectorAll('.patterns').forEach(one => (one.hidden = one.id !== id))", group
         )
         shoot(group)
+
+
+def _still(page: Page) -> None:
+    """What moves on a page rests for those who ask for that."""
+    assert page.evaluate(MOVES)["running"] > 0
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVES) == {"running": 0, "eased": 0}
+    page.emulate_media(reduced_motion="no-preference")
+
+
+def _opened(page: Page) -> list[str]:
+    """What axe finds in the sheet of keys and in the palette."""
+    page.goto("/sessions")
+    press(page, "?")
+    assert focus(page) == "Close"
+    picture(page, "keys")
+    wrong = violations(page)
+    press(page, "Escape Control+k")
+    assert focus(page) == "Command"
+    expect(page.locator("#commands").get_by_role("option")).not_to_have_count(0)
+    picture(page, "palette")
+    return wrong + violations(page)
 
 
 def _readable(page: Page, name: str) -> None:
