@@ -10,13 +10,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from sqlalchemy import Update, update
 
 from handrail.commands.actor import OWNER
 from handrail.commands.desk import Desk
 from handrail.identity import YOU
 from handrail.kinds import Kind
-from handrail.store import sessions
-from handrail.types import Permissions, SandboxKind, SessionState
+from handrail.store import sessions, tables
+from handrail.types import Permissions, Role, SandboxKind, SessionId, SessionState
 from handrail.web.app import create_app
 from handrail.web.guard import Keys
 from handrail.web.stream import Closing
@@ -71,6 +72,22 @@ async def rest(desk: Desk) -> None:
             await asyncio.sleep(0.02)
 
 
+async def as_member(desk: Desk, session: SessionId, path: str) -> set[str]:
+    """Where the forms of a page lead that shows a member their own session."""
+    await desk.roll.add("alice", Role.MEMBER, YOU)
+
+    def whose(name: str) -> Update:
+        return update(tables.sessions).where(tables.sessions.c.id == session).values(by=name)
+
+    await desk.store.log.write(whose("alice"))
+    transport = httpx2.ASGITransport(create_app(desk, TOKEN, Closing()))
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE, headers={"accept": "text/html"}) as alice:
+        alice.cookies.set("handrail", await desk.roll.sign_in("alice"))
+        found = await page(alice, path)
+    await desk.store.log.write(whose(YOU))
+    return found.forms
+
+
 async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, keys: Keys, repository: Path) -> None:
     if (await desk.probes.held(SandboxKind.BUBBLEWRAP)).usable is False:
         pytest.skip("this machine raises no walls")
@@ -111,6 +128,8 @@ async def test_from_a_form_to_a_branch(desk: Desk, browser: httpx2.AsyncClient, 
     assert "grep -q Hello greet.py" in diff.words
     assert "passed" in diff.words
     assert "AGENTS.md added +1 \N{MINUS SIGN}0 tells coding agents what to do" in diff.words
+    assert f"{where}/apply" in diff.forms
+    assert await as_member(desk, made.id, f"{where}/diff") == {f"{where}/prompts", f"{where}/undo"}
     applied = await browser.post(
         f"{where}/apply", data={"csrf": keys.form_of(OWNER), "mode": "branch", "branch": "english", "back": where}
     )

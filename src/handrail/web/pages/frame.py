@@ -45,7 +45,9 @@ OWNERS_ENTRIES = (
     Entry("admin", "Admin", "/admin", "g d"),
 )
 EMPTY: dict[str, Any] = {"entries": ENTRIES, "waiting": 0, "running": [], "csrf": "", "who": None, "owner": False}
-"""a frame for pages of nobody: an error, the answer behind a link"""
+"""a frame for pages of nobody, such as an error"""
+OUTSIDE = EMPTY | {"entries": ()}
+"""the same for who is not let in yet, or came by a link: no entry of the rail would open"""
 
 
 def as_json(request: Request) -> bool:

@@ -18,7 +18,8 @@ from handrail.commands.desk import Desk
 from handrail.store.approvals import ApprovalRow
 from handrail.web.guard import LINKED
 from handrail.web.pages import forms, render
-from handrail.web.pages.frame import EMPTY
+from handrail.web.pages.frame import OUTSIDE
+from handrail.web.pages.reading import inside
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -35,7 +36,7 @@ def _shown(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
         token = request.query_params.get("token", "")
         link, row = await approvals.linked(desk, token)
         heading = "Allow this?" if link.decision == "allow" else "Deny this?"
-        return await _page(row, heading, token, link.decision)
+        return await _page(inside(desk, row), heading, token, link.decision)
 
     return shown
 
@@ -46,7 +47,7 @@ def _answered(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
         form = await forms.fields(request)
         because = form.get("because", "").strip() or None
         row = await approvals.answer_by_link(desk, form.get("token", ""), because=because)
-        return await _page(row, "Allowed" if row.decision == "allow" else "Denied", "", "")
+        return await _page(inside(desk, row), "Allowed" if row.decision == "allow" else "Denied", "", "")
 
     return answered
 
@@ -55,7 +56,7 @@ async def _page(row: ApprovalRow, heading: str, token: str, decision: str) -> Re
     text = await asyncio.to_thread(
         render.page,
         "answer.html",
-        **EMPTY,
+        **OUTSIDE,
         here="",
         refresh=None,
         heading=heading,

@@ -217,12 +217,15 @@ async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
 
 
 async def _asked(desk: Desk, actor: Actor, rows: tuple[ApprovalRow, ...] | list[ApprovalRow]) -> list[Any]:
-    """Each approval with what "always" would write; files of the session's own clone are named as it has them."""
+    """Each approval with what "always" would write."""
     shown = [await approvals.show(desk, actor, row.id) for row in rows]
-    return [(_inside(row, f"{desk.config.data}/sessions/{row.session}/workspace/"), always) for row, always in shown]
+    return [(inside(desk, row), always) for row, always in shown]
 
 
-def _inside(row: ApprovalRow, top: str) -> ApprovalRow:
+def inside(desk: Desk, row: ApprovalRow) -> ApprovalRow:
+    """A question whose files of the session's own clone are named as the clone has them."""
+    top = f"{desk.config.data}/sessions/{row.session}/workspace/"
+
     def named(path: str) -> str:
         return path.removeprefix(top).partition("/")[2] if path.startswith(top) and "/../" not in path else path
 

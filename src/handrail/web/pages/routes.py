@@ -20,7 +20,7 @@ from handrail.web.pages.admin import Admin
 from handrail.web.pages.automation import Automation
 from handrail.web.pages.beside import Beside
 from handrail.web.pages.deeds import Deeds
-from handrail.web.pages.frame import EMPTY
+from handrail.web.pages.frame import EMPTY, OUTSIDE
 from handrail.web.pages.promoting import Promoting
 from handrail.web.pages.reading import Pages
 from handrail.web.table import actor_of
@@ -156,7 +156,7 @@ def refused(request: Request, error: HandrailError) -> Response:
     path = referred.removeprefix(str(request.base_url).rstrip("/")) if referred else "/"
     text = render.page(
         "error.html",
-        **EMPTY | ({"entries": ()} if error.status == HTTPStatus.UNAUTHORIZED else {}),
+        **OUTSIDE if error.status == HTTPStatus.UNAUTHORIZED else EMPTY,
         here="",
         refresh=None,
         status=error.status,

@@ -19,7 +19,7 @@ from handrail.identity import YOU
 from handrail.identity.roll import SIGNED_IN
 from handrail.web.guard import COOKIE, Keys, cookie_of
 from handrail.web.pages import forms, render
-from handrail.web.pages.frame import EMPTY
+from handrail.web.pages.frame import OUTSIDE
 
 
 def routes(desk: Desk, keys: Keys) -> list[Route]:
@@ -39,7 +39,7 @@ def _shown(desk: Desk, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
             return await _let_in(desk, request, await desk.roll.sign_in(YOU))
         row = desk.roll.invited(token)
         text = await asyncio.to_thread(
-            render.page, "signin.html", **EMPTY, here="", refresh=None, member=row, token=token
+            render.page, "signin.html", **OUTSIDE, here="", refresh=None, member=row, token=token
         )
         return HTMLResponse(text)
 
