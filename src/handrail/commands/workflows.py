@@ -30,7 +30,7 @@ from handrail.workflows.cron import upcoming
 from handrail.workflows.read import read, version_of
 from handrail.workflows.sound import notes
 from handrail.workflows.tree import LARGEST
-from handrail.workflows.words import starts
+from handrail.workflows.words import sentence, starts
 
 if TYPE_CHECKING:
     from handrail.workflows.document import Workflow
@@ -70,7 +70,12 @@ class Listed(Struct, frozen=True):
     @property
     def starts(self) -> str:
         """What starts it, in words."""
-        return "" if self.workflow is None else starts(self.workflow)
+        return "nothing: its file cannot be read" if self.workflow is None else starts(self.workflow)
+
+    @property
+    def sentence(self) -> tuple[tuple[str, str], ...]:
+        """The whole of it in words."""
+        return () if self.workflow is None else sentence(self.workflow, self.row.trust)
 
 
 class Shown(Struct, frozen=True):

@@ -228,6 +228,8 @@ async def test_effects_are_counted_and_answered_in_the_inbox(
     assert "Inbox 2 waiting" in found.words
     assert {"/effects/f-waiting", "/approvals/a-1"} <= found.forms
     assert [one["id"] for one in (await browser.get("/inbox.json")).json()["effects"]] == ["f-waiting"]
+    fields = {str(field["id"]): field["data-key"] for field in found.all("input") if field.get("name") == "because"}
+    assert fields == {"a-1-because": "m", "f-waiting-because": "m"}, "a name each, so that no morph takes what is typed"
     form = {"csrf": keys.form_of(OWNER), "back": "/inbox", "decision": "reject", "because": "not now"}
     assert (await browser.post("/effects/f-waiting", data=form)).status_code == 303
     assert "not now" in (await page(browser, "/effects/f-waiting")).words
@@ -286,10 +288,17 @@ async def test_a_workflow_from_the_gallery_to_a_run(
     assert "/gallery/triage-issues" not in listed.forms
     found = await page(browser, "/workflows/greet")
     assert "Enable it unproven" in found.words
+    told = (await browser.get("/workflows/greet.json")).json()["sentence"]
+    assert told == {
+        "When": "at 03:00 every day (UTC); on issues (opened)", "For each of": "/src/x",
+        "Do": "Welcome {{ inputs.times }} times, with handrail", "Check": "nothing: nobody verifies it",
+        "Ask": "a person about each effect", "Deliver": "nothing outside",
+    }  # fmt: skip
+    assert all(f"{what}{words}" in found.words for what, words in told.items())
     assert sum(str(time.get("datetime") or "") > now().isoformat() for time in found.all("time")) == 5, "the next five"
     assert any(field.get("name") == "input.times" for field in found.all("input"))
     assert "What changed since version 1" in found.words
-    assert "Welcome" not in (await page(browser, "/workflows/greet?version=1")).words
+    assert 'goal: "Welcome' not in (await page(browser, "/workflows/greet?version=1")).words
     await page(browser, "/workflows/greet?version=3", 422)
     assert (await browser.post("/workflows/greet/enable", data=form)).status_code == 409
     assert (await browser.post("/workflows/greet/enable", data=form | {"unproven": "yes"})).status_code == 303

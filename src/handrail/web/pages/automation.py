@@ -150,6 +150,7 @@ class Automation:
             newest = (await workflows.versions(self._desk, call.actor, name))[0]
             rehearsed = None if newest.scorecard is None else await rehearsal.show(self._desk, call.actor, name, None)
             card = None if rehearsed is None else promotion_api.scored(rehearsed)
+            told["sentence"] = dict((await workflows.show(self._desk, call.actor, name)).listed.sentence)
             return reply(told | {"runs": _ticks(await self._last(call.actor, name)), "rehearsal": card})
         shown = await workflows.show(self._desk, call.actor, name)
         known = await workflows.versions(self._desk, call.actor, name)

@@ -230,6 +230,14 @@ def _workflow() -> Json:
     return {
         "row": row,
         "workflow": workflow,
+        "sentence": (
+            ("When", "every Monday at 9:00, Europe/Berlin"),
+            ("For each of", "acme/shop"),
+            ("Do", "label new issues, with handrail"),
+            ("Check", "nothing: nobody verifies it"),
+            ("Ask", "nobody: effects are recorded, none is carried out"),
+            ("Deliver", "label, then comment"),
+        ),
         "problem": None,
         "number": 2,
         "newest": 3,

@@ -4,10 +4,10 @@
 
 class DraftKeeper extends HTMLElement {
   connectedCallback() {
-    const field = this.querySelector('textarea');
+    const field = /** @type {HTMLTextAreaElement | HTMLInputElement | null} */ (this.querySelector('textarea, input'));
     const form = this.closest('form') ?? this.querySelector('form');
     if (!field || !form) return;
-    const name = `draft ${location.pathname} ${field.name}`;
+    const name = field.id === 'text' ? `draft ${location.pathname} text` : `draft ${field.id || field.name}`;
     field.value ||= localStorage.getItem(name) ?? '';
     field.addEventListener('input', () => (field.value ? localStorage.setItem(name, field.value) : localStorage.removeItem(name)));
     form.addEventListener('htmx:after:request', (event) => {
