@@ -35,7 +35,8 @@ def _load(*names: str) -> list[object]:
         ]
     finally:
         if spec is not None:
-            for name in [name for name in sys.modules if name.partition(".")[0] == "acp"]:
+            # a copy: other threads import meanwhile
+            for name in [name for name in list(sys.modules) if name.partition(".")[0] == "acp"]:
                 del sys.modules[name]
 
 

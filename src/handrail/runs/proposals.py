@@ -131,7 +131,7 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
             return {"repository": repository, "title": title, "body": given.get("body") or said,
                     "labels": given.get("labels")}  # fmt: skip
         case EffectKind.STATUS:
-            state = "success" if made.verified else "pending"
+            state = "success" if made.verified and not made.files else "pending"  # not of what was changed since
             return {"repository": repository, "commit": made.base or None, "context": given.get("context", "handrail"),
                     "state": given.get("state", state), "description": given.get("description")}  # fmt: skip
         case EffectKind.MERGE:

@@ -59,7 +59,7 @@ class Label(Model):
 
 
 class Status(Model):
-    """Set the status of the commit that the task began with."""
+    """Set the status of the commit that the task began with: success where checks passed and nothing was changed."""
 
     context: Annotated[Line, Field(description="its name among the statuses of the commit")] = "handrail"
     description: Annotated[Line | None, Field(description="one line for people")] = None
