@@ -38,6 +38,7 @@ class Answers(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"])).decode()
         told = f": a comment\r\ndata: {body}\r\ndata: on two lines\r\n\r\nevent: x\ndata:last\n\ndata: torn".encode()
         self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
         self.send_header("content-length", str(len(told)))
         self.end_headers()
         self.wfile.write(told)

@@ -1,28 +1,20 @@
-"""Posting JSON to one URL, for the small processes beside an agent: Handrail's own agent and the MCP bridge.
-
-On the standard library's client. httpx2 was passed over here: every agent is a process that starts anew, and importing
-httpx2 and making its client costs 150 ms of CPU, more than all else that a start takes.
-"""
+"""Posting JSON to one URL, for the small processes beside an agent: Handrail's own agent and the MCP bridge."""
 
 from __future__ import annotations
 
 import json
-import select
 import socket
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+
+import httpx2
 
 from handrail import tls
 from handrail.text import loads
 
 _CONNECT = 10.0
 """seconds"""
-_CHUNK = 1 << 16
 _LARGEST = 64 << 20
 """bytes of one event or answer; OpenAI's last event repeats all that was said"""
 
@@ -44,13 +36,20 @@ class Door:
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], idle: float) -> None:
-        parts = urlsplit(url)
-        self._path = f"{parts.path or '/'}{'?' * bool(parts.query)}{parts.query}"
-        self._line, self._idle = _line(parts), idle
-        self.headers = {"content-type": "application/json", "user-agent": "handrail", **headers}
+        # reading the certificates takes 20 ms: not for a gateway on loopback, and proxies are for the world outside
+        world = not url.startswith("http://")
+        timeout = httpx2.Timeout(idle, connect=_CONNECT)
+        fixed = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
+        self._client = httpx2.Client(verify=tls.context() if world else False, trust_env=world, timeout=timeout)
+        self._socket: socket.socket | None = None
+        self.headers = {**fixed, **headers}
+        try:
+            self._url = httpx2.URL(url)
+        except httpx2.InvalidURL as error:
+            raise ValueError(str(error)) from error
 
     @contextmanager
-    def post(self, body: bytes, check: Callable[[], object] = bool) -> Iterator[HTTPResponse]:
+    def post(self, body: bytes, check: Callable[[], object] = bool) -> Iterator[httpx2.Response]:
         """The answer, still open.
 
         Args:
@@ -60,35 +59,30 @@ class Door:
         Raises:
             DoorError: there is none, or it broke off while it was read within the context.
         """
-        line, answer = self._line, None
+
+        def watch(event: str, told: Mapping[str, Any]) -> None:
+            if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+                self._socket = told["return_value"].get_extra_info("socket")
+                check()
+
+        check()
+        asked = self._client.stream("POST", self._url, content=body, headers=self.headers, extensions={"trace": watch})
         try:
-            if line.sock and select.select([line.sock], [], [], 0)[0]:
-                line.close()  # the other side has ended it while nobody looked
-            if not line.sock:
-                line.connect()
-                line.sock.settimeout(self._idle)
-            check()
-            line.request("POST", self._path, body, self.headers)
-            answer = line.getresponse()
-            yield answer
-            if answer.length == 0:  # all was read, which `read1` alone does not notice
-                answer.close()
-        except (OSError, HTTPException) as error:
+            with asked as answer:
+                yield answer
+        except (httpx2.TransportError, httpx2.StreamError) as error:
             raise DoorError(str(error) or type(error).__name__) from error
-        finally:
-            if answer is None or not answer.isclosed():
-                line.close()
 
     def stop(self) -> None:
         """Break off the call under way. From any thread."""
         # Closing would not wake the thread that reads; shutting down does.
-        if found := self._line.sock:
+        if self._socket is not None:
             with suppress(OSError):
-                found.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of the connection; a later call makes a new one."""
-        self._line.close()
+        """Let go of the connection."""
+        self._client.close()
 
 
 class Remote:
@@ -115,51 +109,20 @@ class Remote:
         with self.door.post(json.dumps(message).encode(), check) as answer:
             if session := answer.headers.get("mcp-session-id"):
                 self.door.headers["mcp-session-id"] = session
-            if answer.status >= 400:
-                raise DoorError(f"the server refused it, HTTP {answer.status}")
+            if answer.status_code >= 400:
+                raise DoorError(f"the server refused it, HTTP {answer.status_code}")
             stream = "event-stream" in answer.headers.get("content-type", "")
-            said = [*events(answer)] if stream else [answer.read(_LARGEST).decode("utf-8", "replace")]
+            said = [*events(answer)] if stream else [answer.read().decode("utf-8", "replace")]
         try:
             return [loads(text) for text in said if text.strip()]
         except ValueError as error:
             raise DoorError("the answer is not JSON") from error
 
 
-def events(answer: HTTPResponse) -> Iterator[str]:
+def events(answer: httpx2.Response) -> Iterator[str]:
     """The data of each server-sent event, as it comes (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
     Raises:
-        DoorError: one is too large; OSError or HTTPException where the answer breaks off, which `post` turns into it.
+        httpx2.TransportError: the answer breaks off or an event is too large, which `post` turns into DoorError.
     """
-    held: list[bytes] = []
-    data: list[bytes] = []
-    while piece := answer.read1(_CHUNK):
-        held.append(piece)
-        if sum(map(len, held)) > _LARGEST:
-            raise DoorError(f"an event has more than {_LARGEST >> 20} MB")
-        if b"\n" not in piece:
-            continue
-        *lines, rest = b"".join(held).split(b"\n")
-        held = [rest]
-        for line in lines:
-            name, _, value = line.rstrip(b"\r").partition(b":")
-            if name == b"data":
-                data.append(value.removeprefix(b" "))
-            elif data and not line.strip():
-                yield b"\n".join(data).decode("utf-8", "replace")
-                data = []
-
-
-def _line(url: SplitResult) -> HTTPConnection:
-    """A connection to the server of `url`, not opened yet; into the world by the proxy that the environment names."""
-    host, port = url.hostname or "", url.port
-    if url.scheme != "https":
-        return HTTPConnection(host, port, timeout=_CONNECT)
-    known = getproxies()
-    proxy = urlsplit("" if proxy_bypass(host) else known.get("https") or known.get("all") or "")
-    if not proxy.hostname:
-        return HTTPSConnection(host, port, timeout=_CONNECT, context=tls.context())
-    line = HTTPSConnection(proxy.hostname, proxy.port or 80, timeout=_CONNECT, context=tls.context())
-    secret = b64encode(f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}".encode()).decode()
-    line.set_tunnel(host, port or 443, {"proxy-authorization": f"Basic {secret}"} if proxy.username else {})
-    return line
+    return (event.data for event in httpx2.EventSource(answer, max_event_size=_LARGEST) if event.data)

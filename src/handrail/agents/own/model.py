@@ -7,7 +7,8 @@ import random
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from http.client import HTTPResponse
+
+import httpx2
 
 from handrail.agents.door import Door, DoorError, events
 from handrail.agents.own.cancel import Cancel
@@ -82,7 +83,7 @@ class Model:
         answer = Message("agent", stop="", key=secrets.token_hex(4))
         try:
             with cancel.stopping(self.door.stop), self.door.post(body, cancel.check) as response:
-                if response.status != 200:
+                if response.status_code != 200:
                     raise _refusal(response)
                 for data in events(response):
                     cancel.check()
@@ -103,8 +104,8 @@ class Model:
         raise ModelError(f"model call failed: {why}", wait=0)
 
 
-def _refusal(response: HTTPResponse) -> ModelError:
-    status, text = response.status, response.read().decode("utf-8", "replace")
+def _refusal(response: httpx2.Response) -> ModelError:
+    status, text = response.status_code, response.read().decode("utf-8", "replace")
     said = json.loads(found[1], strict=False) if (found := _MESSAGE.search(text)) else text
     message = " ".join(said.split())[:500] or "no reason given"
     again = status in _AGAIN and not (status == 429 and _SPENT.search(text))
