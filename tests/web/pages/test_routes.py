@@ -211,6 +211,9 @@ async def test_a_session_offers_what_can_be_done_now(desk: Desk, browser: httpx2
     busy = await page(browser, "/sessions/s-busy")
     assert busy.forms == {f"/sessions/s-busy/{act}" for act in ("cancel", "take", "prompts", "handoff")}
     assert any(given.get("http-equiv") == "refresh" for given in busy.all("meta"))
+    hold = "/sessions/s-busy?still=1"  # without a script, what is being written would be gone
+    assert hold in [given.get("href") for given in busy.all("a")]
+    assert not any(given.get("http-equiv") for given in (await page(browser, hold)).all("meta"))
     assert (await page(browser, "/sessions/s-ended")).forms == set()
     assert "/sessions/s-idle/end" in (await page(browser, "/sessions/s-idle/details")).forms
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -21,6 +22,8 @@ from handrail.web.pages import render
 from handrail.web.table import actor_of
 
 MOST_RUNNING = 7
+STILL = "still"
+"""asks in an address for a page that does not reload by itself"""
 _LIST = 50
 
 
@@ -87,6 +90,10 @@ async def document(desk: Desk, request: Request, template: str, **context: Any) 
     at = getattr(request.state, "at", None) or sessions.moment(desk)
     live = {"at": at, "shared": sessions.shared(desk)}
     context = {"here": "", "refresh": None} | live | await frame(desk, actor_of(request)) | context
+    if STILL in request.query_params:  # where no script runs, to reload takes what is being written
+        context["refresh"] = None
+    elif context["refresh"]:
+        context["hold"] = f"{request.url.path}?{urlencode({**request.query_params, STILL: '1'})}"
     return HTMLResponse(await asyncio.to_thread(render.page, template, **context))
 
 

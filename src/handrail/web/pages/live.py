@@ -33,8 +33,8 @@ from handrail.web.table import actor_of
 
 FRAME = 0.1
 """seconds between two frames of a page, at the least"""
-LIST_FRAME = 0.5
-"""the same for pages of lists"""
+LIST_FRAME = 1.0
+"""the same for pages of lists, each of which is read anew then; what comes after a rest is told at once"""
 RAIL_FRAME = 0.2
 """the same for the rail, which all pages of a person share"""
 MOST_MISSED = 2000
