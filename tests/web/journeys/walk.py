@@ -147,12 +147,12 @@ def _opened(page: Page) -> list[str]:
     press(page, "?")
     assert focus(page) == "Close"
     picture(page, "keys")
-    wrong = violations(page)
+    wrong = violations(page, THEMES[:1])
     press(page, "Escape Control+k")
     assert focus(page) == "Command"
     expect(page.locator("#commands").get_by_role("option")).not_to_have_count(0)
     picture(page, "palette")
-    return wrong + violations(page)
+    return wrong + violations(page, THEMES[:1])
 
 
 def _readable(page: Page, name: str) -> None:
