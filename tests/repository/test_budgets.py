@@ -108,3 +108,9 @@ def test_test_modules_mirror_the_source() -> None:
         if not there and not ast.get_docstring(ast.parse(path.read_text("utf-8"))):
             strays.append(str(path.relative_to(ROOT)))
     assert strays == []
+
+
+def test_values_are_structs() -> None:
+    """A dataclass costs each start 0.7 ms, a Struct 0.02; the channels of `notify` are loaded where one is set up."""
+    used = {str(path.relative_to(SOURCE)) for path in _python(SOURCE) if "\n@dataclass" in path.read_text("utf-8")}
+    assert {path for path in used if not path.startswith("notify/")} == set()
