@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handrail.automation import TaskState
 from handrail.runs.plan import Retries, Spread
 from handrail.runs.verdict import Pace
+from handrail.sessions import agent, workplace
 from handrail.store.tasks import TaskRow
 from handrail.types import Outcome, RunId, now
 from tests.runs.conftest import MEND, Ledger, OpenWorks, Works, git, stage
@@ -127,6 +129,28 @@ async def test_an_agent_that_crashes_goes_on_in_its_session(works: Works) -> Non
     assert (await works.lines(run)).count("task.retried") == 1
     (task,) = await works.tasks(run)
     assert task.attempt == 1
+
+
+async def test_where_handrail_itself_fails_a_run_goes_on_or_ends_and_never_waits_for_ever(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, broken = agent.start, 1
+
+    async def start(*given: Any) -> agent.RunningAgent:
+        nonlocal broken
+        broken -= 1
+        if broken >= 0:
+            raise RuntimeError("dictionary changed size during iteration")
+        return await real(*given)
+
+    monkeypatch.setattr(workplace, "start", start)
+    run = await works.begin(works.plan())
+    assert (await works.ended(run)).outcome is Outcome.DONE
+    broken = 1
+    run = await works.begin(works.plan(retries=Retries(0, 0, 0, 0)))
+    assert (await works.ended(run)).outcome is Outcome.FAILED
+    (task,) = await works.tasks(run)
+    assert (task.cause, "Handrail failed in this session (RuntimeError)" in str(task.reason)) == ("handrail", True)
 
 
 @pytest.mark.parametrize(("step", "cause"), [(OUT, "provider"), (QUOTA, "limit"), (CRASH, "agent")])

@@ -16,6 +16,7 @@ _RETRIED: Mapping[tuple[Outcome, str], str] = {
     (Outcome.BLOCKED, "provider"): PROVIDER,
     (Outcome.BLOCKED, "silent"): AGENT,
     (Outcome.FAILED, "agent"): AGENT,
+    (Outcome.FAILED, "handrail"): AGENT,
 }
 
 

@@ -251,6 +251,8 @@ class Actor:
             await self.workplace.stop_agent(kill=True)
             text = f"Handrail failed in this session ({type(error).__name__}); the log of the server tells more"
             await self.record.write(Draft(Kind.NOTICE, {"level": "error", "text": text}), state=SessionState.IDLE)
+            if self.record.pursues and self.record.row.goal is not None:
+                await self._pursuit.broke(text)
 
     async def _rest(self) -> None:
         self.record.resting = True

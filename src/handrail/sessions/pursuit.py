@@ -97,6 +97,10 @@ class Pursuit:
             await self._record.write(Draft(Kind.CHECK_ENDED, data, turn))
         return tuple(results)
 
+    async def broke(self, reason: str) -> None:
+        """Handrail itself failed in the midst of it: whoever waits for an outcome hears of that."""
+        await self._reached(Reached(Outcome.FAILED, "handrail", reason), (), 0, [])
+
     async def _reached(
         self, reached: Reached, results: tuple[CheckResult, ...], files: int, flagged: list[Json]
     ) -> None:
