@@ -44,7 +44,7 @@ async def test_a_clock_that_is_set_in_the_middle_of_work_neither_takes_time_nor_
     wall, gone = [timedelta()], [0.0]
     steps: list[dict[str, object]] = [{"shell": "sleep 0.5"}, {"text": "not yet"}]
     goal = Goal(prompt([{"repeat": 40, "step": step} for step in steps]), (Check("false"),), Limits(None, None, 100))
-    async with open_house(clock=lambda: now() + wall[0], running=lambda: gone[0]) as house:
+    async with open_house(clock=lambda: now() + wall[0], running=lambda: gone[0], loop_calls=500) as house:
         session = await house.new(permissions=Permissions.ALLOW, goal=goal)
         for ahead in (400, -400, 0):
             await house.until(session, Kind.TOOL_ENDED, count=len(await house.events(session, Kind.TOOL_ENDED)) + 1)
@@ -54,7 +54,7 @@ async def test_a_clock_that_is_set_in_the_middle_of_work_neither_takes_time_nor_
         await house.until(session, Kind.MODEL_CALLED, count=len(await house.events(session, Kind.MODEL_CALLED)) + 1)
         kept = (await house.row(session)).goal_seconds
         assert kept == 90
-    async with open_house(running=lambda: 7.0 + gone[0] - 90) as house:  # another machine's count, a week later
+    async with open_house(running=lambda: 7.0 + gone[0] - 90, loop_calls=500) as house:  # another machine, a week later
         await house.until(session, Kind.TURN_STARTED, count=2)
         assert not await house.events(session, Kind.OUTCOME_REACHED)
         gone[0] += 10
