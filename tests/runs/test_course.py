@@ -59,7 +59,9 @@ async def test_a_rejected_effect_is_not_carried_out_and_no_success(works: Works)
     await works.until(run, TaskState.PARKED)
     (effect,) = await works.effects(run)
     await works.decide(effect, EffectState.REJECTED, "not like this")
-    assert (await works.ended(run)).outcome is Outcome.FAILED
+    ended = await works.ended(run)
+    assert ended.outcome is Outcome.FAILED
+    assert ended.seen is not None, "who rejected it knows of the end"
     (task,) = await works.tasks(run)
     assert (task.cause, task.reason) == ("rejected", "alice rejected the pull_request: not like this")
     assert works.ledger.asked == 0

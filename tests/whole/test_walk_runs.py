@@ -49,3 +49,8 @@ def test_a_run_is_started_waited_for_decided_and_read_by_its_task(house: House) 
     denied = house.run("deny", proposed(house)["id"], "--because", "not today").stdout
     assert "is rejected" in denied
     assert "you rejected the push: not today" in house.run("runs", "wait", "last", code=4).stdout
+    assert house.run("inbox").stdout == "nothing waits for you\n"  # who said no knows of the end
+    assert "say-hello" in house.run("runs", "--where", "outcome=failed", "--where", "trigger=manual").stdout
+    assert "say FACET=WORD" in house.refused("runs", "--where", "outcome")
+    assert "failed: off the inbox" in house.run("seen", "2").stdout
+    assert "goes on" in house.run("runs", "retry", "--where", "outcome=failed").stdout

@@ -14,6 +14,7 @@ from handrail.runs import caps, drift, trust, verdict
 from handrail.runs import plan as plans
 from handrail.runs.acts import Outside
 from handrail.runs.rooms import Rooms
+from handrail.runs.spread import GOOD
 from handrail.store import runs as run_rows
 from handrail.store import tasks as task_rows
 from handrail.store import workflows as workflow_rows
@@ -70,10 +71,18 @@ async def close(rooms: Rooms, row: RunRow) -> None:
             *tell,
             *trusted,
             *alarm,
-            guard=run_rows.end(row.id, outcome=outcome, reason=reason, cost_nano=cost, ended=at),
+            guard=run_rows.end(
+                row.id, outcome=outcome, reason=reason, cost_nano=cost, ended=at, seen=at if _known(tasks) else None
+            ),
         )
     except Conflict:
         return
+
+
+def _known(tasks: Sequence[TaskRow]) -> bool:
+    """Whether somebody ended what did not succeed by their own no: nobody needs to be told of that."""
+    bad = [task for task in tasks if task.outcome not in GOOD]
+    return bool(bad) and all(task.cause == verdict.REJECTED for task in bad)
 
 
 async def _trusted(rooms: Rooms, row: RunRow, tasks: Sequence[TaskRow], outcome: Outcome) -> tuple[Write, ...]:

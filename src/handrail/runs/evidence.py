@@ -225,7 +225,7 @@ def concluded(made: Made, effects: Sequence[EffectRow]) -> Ended:
     rejected = next((row for row in live if row.state is EffectState.REJECTED and row.decided_by != "policy"), None)
     if rejected is not None:
         said = f": {rejected.because}" if rejected.because else ""
-        return Ended(Outcome.FAILED, "rejected", f"{rejected.decided_by} rejected the {rejected.kind}{said}")
+        return Ended(Outcome.FAILED, verdict.REJECTED, f"{rejected.decided_by} rejected the {rejected.kind}{said}")
     carried = [row for row in live if row.state is EffectState.CARRIED]
     if carried:
         acts = ", ".join(row.kind.replace("_", " ") for row in carried)

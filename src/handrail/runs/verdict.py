@@ -10,6 +10,8 @@ from handrail.runs.plan import Retries, Stage
 from handrail.types import Outcome
 
 QUOTA, PROVIDER, AGENT, FORGE = "quota", "provider", "agent", "forge"
+REJECTED = "rejected"
+"""cause of a task that ended by a person's no to its effect"""
 
 _RETRIED: Mapping[tuple[Outcome, str], str] = {
     (Outcome.BLOCKED, "limit"): QUOTA,
