@@ -152,7 +152,7 @@ def _body(context: Context, effect: PlannedEffect, repository: str) -> Mapping[s
 def replaced(context: Context, branch: str) -> list[str] | None:
     """Other commits that a branch may be at when it gets the change: nobody's work is lost by that.
 
-    The one that the change goes on from, unless the branch of that name may be another one than a fork's; and what an
+    The one that the change goes on from, unless that is a fork's: a branch of its name is another one here. And what an
     earlier run of the same workflow left there.
     """
     fork = context.plan.targets[context.task.position].fork
