@@ -113,7 +113,7 @@ class Pool:
 
     def open(self) -> asyncio.Task[ssl.SSLContext]:
         """Begin to read the system's certificates, in a thread: it takes its time. Else the first request does it."""
-        if self._tls is None:
+        if self._tls is None or (self._tls.done() and self._tls.exception() is not None):
             self._tls = asyncio.create_task(asyncio.to_thread(context), name="certificates")
         return self._tls
 
@@ -168,9 +168,9 @@ class Pool:
             raise
 
     async def _connect(self, origin: Origin) -> _Line:
-        tls = await asyncio.shield(self.open())
         kept = self._idle.setdefault(origin, [])
         try:
+            tls = await asyncio.shield(self.open())  # certificates that cannot be read fail it as well
             async with asyncio.timeout(self._timeouts.connect):
                 _, line = await asyncio.get_running_loop().create_connection(
                     lambda: _Line(self._timeouts, kept, self._lines),
