@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handrail.agents.bytecode import OWN, compiled
+from handrail.agents.bytecode import _BESIDE, OWN, compiled
 
 
 def test_what_has_no_compiled_form_gets_one_that_all_can_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,4 @@ def test_nothing_is_written_where_python_was_told_so(tmp_path: Path, monkeypatch
     assert compiled([tmp_path / "one.py"]) == 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["one.py"]
     assert (OWN / "__main__.py").exists()
+    assert all(path.exists() for path in _BESIDE)

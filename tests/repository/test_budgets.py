@@ -16,8 +16,8 @@ TESTS = ROOT / "tests"
 
 FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES, CLASS_METHODS = 500, 600, 60, 20
 
-OWN_AGENT = 1242
-"""lines of code of Handrail's own agent, without blanks, comments and docstrings; 1,200 was the target"""
+OWN_AGENT = 1197
+"""lines of code of Handrail's own agent, without blanks, comments and docstrings; under 1,200 is the target"""
 
 EXCEPTIONS: dict[str, str] = {}
 """what may be larger → why"""

@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from handrail.agents.door import DoorError, Remote
+from handrail.agents.door import RefusedError, Remote
 from handrail.agents.rpc import Peer
 
 TIMEOUT = 60.0
@@ -20,19 +20,22 @@ def main() -> None:
     """Pass messages until stdin ends."""
     token = os.environ["HANDRAIL_MCP_TOKEN"]
     remote = Remote(os.environ["HANDRAIL_MCP_URL"], {"authorization": f"Bearer {token}"}, TIMEOUT)
-    peer = Peer(sys.stdin.buffer, sys.stdout.buffer)
-    peer.serve(partial(_pass, remote, peer))
+    Peer(sys.stdin.buffer, sys.stdout.buffer).serve(partial(_pass, remote), _failed)
 
 
-def _pass(remote: Remote, peer: Peer, message: dict[str, Any]) -> None:
-    """Pass one message on, and what is answered back."""
-    try:
-        answers = remote.post(message)
-    except DoorError as error:
-        failure = {"code": -32603, "message": f"Handrail's door does not answer: {error}"}
-        answers = [{"id": message["id"], "error": failure}] if "id" in message else []
-    for answer in answers:
-        peer.send(**answer)
+def _pass(remote: Remote, message: dict[str, Any]) -> object:
+    """Pass one message on: the result, where one is due."""
+    method, params = message["method"], message.get("params") or {}
+    if "id" in message:
+        return remote.ask(method, params)
+    remote.tell(method, params)
+    return None
+
+
+def _failed(problem: Exception) -> dict[str, Any]:
+    if isinstance(problem, RefusedError):
+        return problem.error
+    return {"code": -32603, "message": f"Handrail's door does not answer: {problem}"}
 
 
 if __name__ == "__main__":

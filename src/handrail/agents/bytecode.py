@@ -14,6 +14,8 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 OWN = Path(__file__).parent / "own"
+_BESIDE = tuple(OWN.parent / f"{name}.py" for name in ("bridge", "door", "rpc"))
+"""what only processes inside the walls import, too"""
 
 
 def compiled(files: Iterable[Path] | None = None) -> int:
@@ -27,7 +29,7 @@ def compiled(files: Iterable[Path] | None = None) -> int:
     if sys.dont_write_bytecode:
         return 0
     made = 0
-    for file in sorted(OWN.rglob("*.py")) if files is None else files:
+    for file in [*OWN.rglob("*.py"), *_BESIDE] if files is None else files:
         with contextlib.suppress(OSError, py_compile.PyCompileError):
             cache = Path(cache_from_source(str(file)))
             if cache.exists() and cache.stat().st_mtime >= file.stat().st_mtime:

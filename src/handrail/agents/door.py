@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Any
 
 import httpx2
@@ -21,6 +22,14 @@ _LARGEST = 64 << 20
 
 class DoorError(Exception):
     """The other side could not be reached, broke off, or does not speak as it should; the message says which."""
+
+
+class RefusedError(DoorError):
+    """The other side answered a request with an error, which is kept as it came."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(str(error.get("message")))
+        self.error = error
 
 
 class Door:
@@ -99,14 +108,36 @@ class Remote:
 
     def __init__(self, url: str, headers: Mapping[str, str], idle: float) -> None:
         self.door = Door(url, {"accept": "application/json, text/event-stream", **headers}, idle)
+        self._numbers = count(1)
 
-    def post(self, message: Mapping[str, object], check: Callable[[], object] = bool) -> list[Any]:
-        """Send a message; the messages that came back.
+    def ask(self, method: str, params: Mapping[str, object], check: Callable[[], object] = bool) -> Any:
+        """The result of a request, which is never sent twice.
+
+        Args:
+            method: its name.
+            params: what it is given.
+            check: as of `Door.post`.
 
         Raises:
-            DoorError: it was refused, or whether it arrived is unknown: do not send it twice.
+            RefusedError: the server said no.
+            DoorError: there is no answer; whether the request arrived, nobody here knows.
         """
-        with self.door.post(json.dumps(message).encode(), check) as answer:
+        number = next(self._numbers)
+        for answer in self._post({"id": number, "method": method, "params": params}, check):
+            match answer:
+                case {"id": known, "result": result} if known == number:
+                    return result
+                case {"id": known, "error": dict(error)} if known == number:
+                    raise RefusedError(error)
+        raise DoorError("the server gave no answer")
+
+    def tell(self, method: str, params: Mapping[str, object]) -> None:
+        """Send a notification. Raises DoorError."""
+        self._post({"method": method, "params": params})
+
+    def _post(self, message: Mapping[str, object], check: Callable[[], object] = bool) -> list[Any]:
+        """Send a message; the messages that came back."""
+        with self.door.post(json.dumps({"jsonrpc": "2.0", **message}).encode(), check) as answer:
             if session := answer.headers.get("mcp-session-id"):
                 self.door.headers["mcp-session-id"] = session
             if answer.status_code >= 400:

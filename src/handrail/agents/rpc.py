@@ -10,6 +10,7 @@ import json
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, BinaryIO
 
 from handrail.text import loads
@@ -25,8 +26,14 @@ class Peer:
         self._waiting: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
 
-    def serve(self, handle: Callable[[dict[str, Any]], None]) -> None:
-        """Hand each request and notification to `handle` until the input ends."""
+    def serve(self, handle: Callable[[dict[str, Any]], Any], failed: Callable[[Exception], dict[str, Any]]) -> None:
+        """Answer requests until the input ends.
+
+        Args:
+            handle: what it returns for a request, or a notification, is the result; where that is a function, it is
+                called in a thread of its own for it.
+            failed: makes an error of what either raised.
+        """
         for line in filter(bytes.strip, self._reader):
             try:
                 message = loads(line.decode("utf-8", "replace"))
@@ -34,7 +41,7 @@ class Peer:
                 message = None
             match message:
                 case {"method": str()}:
-                    handle(message)
+                    self._answer(message.get("id"), partial(handle, message), failed)
                 case {"id": int(number)} if box := self._waiting.pop(number, None):
                     box.put(message)
                 case dict():
@@ -48,6 +55,18 @@ class Peer:
         with self._lock:
             self._writer.write(data)
             self._writer.flush()
+
+    def _answer(self, identity: object, work: Callable[[], Any], failed: Callable[[Exception], dict[str, Any]]) -> None:
+        try:
+            result = work()
+            if callable(result):
+                threading.Thread(target=self._answer, args=(identity, result, failed), daemon=True).start()
+                return
+            answer = {"result": {} if result is None else result}
+        except Exception as problem:  # noqa: BLE001  # the edge: no message of the other side may end the process
+            answer = {"error": failed(problem)}
+        if identity is not None:
+            self.send(id=identity, **answer)
 
     def ask(self, method: str, params: dict[str, Any]) -> queue.SimpleQueue[dict[str, Any]]:
         """Send a request; its answer will be put into what is returned."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handrail.agents.own.memory import NOT_RUN, UNKNOWN, Journal
-from handrail.agents.own.messages import Call, Message
+from handrail.agents.own.wires import Call, Message
 from handrail.errors import Conflict, NotFound
 from tests.agents.own.conftest import MakeOwn
 from tests.agents.own.driver import Refused

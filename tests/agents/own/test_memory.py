@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 
 from handrail.agents.own.memory import History, Memory
-from handrail.agents.own.messages import Call, Message
-from handrail.agents.own.wires import CHAT
+from handrail.agents.own.wires import CHAT, Call, Message
 from tests.agents.own.conftest import MakeOwn
 from tests.fake_provider import FakeProvider, prompt
 
@@ -22,8 +21,8 @@ def make_room(past: History, notes: str = "NOTES") -> tuple[str, str]:
     """As a session does it: what was done, and what was asked for that."""
     asked: list[str] = []
 
-    def ask(question: str) -> str:
-        asked.append(question)
+    def ask(request: bytes) -> str:
+        asked.append(request.decode())
         return notes
 
     how, messages = past.smaller(ask)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import Call, arguments
 from handrail.agents.own.tools import ToolFault, Workbench, perform
+from handrail.agents.own.wires import Call, arguments
 
 
 @pytest.fixture

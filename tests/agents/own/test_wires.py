@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from handrail.agents.own.memory import History, Memory
-from handrail.agents.own.messages import Call, Message
-from handrail.agents.own.wires import ANTHROPIC, CHAT, GEMINI, RESPONSES, StreamBroken, Wire
+from handrail.agents.own.wires import ANTHROPIC, CHAT, GEMINI, RESPONSES, Call, Message, StreamBroken, Wire
 
 WIRES: list[Wire] = [ANTHROPIC, CHAT, GEMINI, RESPONSES]
 

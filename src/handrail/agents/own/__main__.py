@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 
 from handrail.agents.own import settings
-from handrail.agents.own.server import Server
+from handrail.agents.own.server import Server, failed
 from handrail.agents.rpc import Peer
 from handrail.errors import InvalidInput
 
@@ -27,7 +27,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         with suppress(BrokenPipeError, KeyboardInterrupt, SystemExit):
-            peer.serve(server.handle)
+            peer.serve(server.handle, failed)
     finally:
         server.close()
         # A thread may still wait for its provider; nothing is left to wait for.

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from itertools import count
 from typing import Any
 
 from handrail import __version__
 from handrail.agents.door import DoorError, Remote
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import Json
 from handrail.agents.own.tools import Step, Tool, ToolFault
+from handrail.agents.own.wires import Json
 from handrail.text import clip
 
 _VERSION = "2025-06-18"
@@ -36,7 +35,7 @@ def offered(servers: Iterable[Json], own: Mapping[str, Tool], limit: int) -> dic
                 plain = tool.told["name"]
                 tool.told["name"] = plain if plain not in {**own, **tools} else f"{server['name']}_{plain}"[:64]
                 tools[tool.told["name"]] = tool
-        except (ToolFault, KeyError, TypeError, AttributeError, ValueError) as fault:
+        except (ToolFault, DoorError, KeyError, TypeError, AttributeError, ValueError) as fault:
             sys.stderr.write(f"MCP server {server.get('name')!r} is left out: {fault}\n")
     return tools
 
@@ -48,16 +47,15 @@ class Server:
         if told.get("type") != "http":
             raise ToolFault("only servers over HTTP are spoken to")
         headers = {str(header["name"]): str(header["value"]) for header in told.get("headers") or ()}
-        self._remote, self._limit, self._ids = Remote(str(told["url"]), headers, _PATIENCE), limit, count(1)
+        self._remote, self._limit = Remote(str(told["url"]), headers, _PATIENCE), limit
 
     def tools(self) -> list[Tool]:
         """What it offers. Raises ToolFault or KeyError."""
         about = {"name": "handrail", "version": __version__}
-        hello = {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": about}
-        spoken = self._ask("initialize", hello, Cancel())["protocolVersion"]
-        self._remote.door.headers["mcp-protocol-version"] = str(spoken)
-        self._post({"method": "notifications/initialized"}, Cancel())
-        offered = self._ask("tools/list", {}, Cancel()).get("tools") or ()
+        hello = self._ask(Cancel(), "initialize", protocolVersion=_VERSION, capabilities={}, clientInfo=about)
+        self._remote.door.headers["mcp-protocol-version"] = str(hello["protocolVersion"])
+        self._remote.tell("notifications/initialized", {})
+        offered = self._ask(Cancel(), "tools/list").get("tools") or ()
         return [self._tool(told) for told in offered if _NAME.fullmatch(str(told.get("name")))]
 
     def _tool(self, told: Json) -> Tool:
@@ -66,7 +64,7 @@ class Server:
 
         def run(step: Step, /, **args: object) -> str:
             step.begin(str(told.get("title") or name), "other", asks=not harmless)
-            came = self._ask("tools/call", {"name": name, "arguments": args}, step.cancel)
+            came = self._ask(step.cancel, "tools/call", name=name, arguments=args)
             parts = [str(part.get("text") or f"({part.get('type')})") for part in came.get("content") or ()]
             text = clip("\n".join(parts), self._limit) or "(nothing)"
             if came.get("isError") is True:
@@ -77,21 +75,10 @@ class Server:
         about = clip(str(told.get("description") or ""), 4000)
         return Tool(run, {"name": name, "description": about, "parameters": schema})
 
-    def _ask(self, method: str, params: Json, cancel: Cancel) -> Json:
-        number, error = next(self._ids), "the server gave no answer"
-        for answer in self._post({"id": number, "method": method, "params": params}, cancel):
-            match answer:
-                case {"id": known, "result": dict(result)} if known == number:
-                    return result
-                case {"id": known, "error": {"message": str(said)}} if known == number:
-                    error = said
-        raise ToolFault(f"`{method}` failed: {clip(error, 500)}")
-
-    def _post(self, message: Json, cancel: Cancel) -> list[Any]:
-        """Send a message; the messages that came back."""
+    def _ask(self, cancel: Cancel, method: str, **params: object) -> Any:
         try:
             with cancel.stopping(self._remote.door.stop):
-                return self._remote.post({"jsonrpc": "2.0", **message}, cancel.check)
+                return self._remote.ask(method, params, cancel.check)
         except DoorError as error:
             cancel.check()
-            raise ToolFault(str(error)) from error
+            raise ToolFault(f"`{method}` failed: {clip(str(error), 500)}") from error

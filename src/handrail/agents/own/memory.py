@@ -17,8 +17,7 @@ from pathlib import Path
 from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
-from handrail.agents.own.messages import Json, Message, encode
-from handrail.agents.own.wires import Wire
+from handrail.agents.own.wires import Json, Message, Wire, encode
 from handrail.errors import Conflict, NotFound, StorageFull
 from handrail.text import clip
 
@@ -29,7 +28,7 @@ _FULL, _ENOUGH, _KEPT = 0.8, 0.6, 0.3
 """shares of the window: where it is made smaller, what shortening must reach, the newest steps that a summary leaves"""
 _BYTES = 4
 """bytes of a request a token, about"""
-_OLD_RESULT = 600
+_OLD = 600
 """characters that stay of an old result"""
 _SUMMARISE = Path(__file__).with_name("summarise.md").read_text("utf-8")
 
@@ -167,10 +166,10 @@ class History:
         """Whether it is time to make it smaller."""
         return self.used > self._window * max(_FULL, self._floor)
 
-    def smaller(self, ask: Callable[[str], str]) -> tuple[str, list[Message]]:
+    def smaller(self, ask: Callable[[bytes], str]) -> tuple[str, list[Message]]:
         """What was done, and the messages: old results cut short, else notes of the model in place of older steps.
 
-        Notes are what `ask` gives for a question without tools.
+        Notes are what `ask` gives for a request without tools.
         """
         live = [replace(message, used={}) for message in self.memory.live]  # no provider has counted the new ones
         steps = [at for at, message in enumerate(live) if message.calls][:-3]
@@ -183,8 +182,9 @@ class History:
             if room < 0:
                 break
             cut = at if live[at].role == "agent" else cut
-        record = "\n\n".join(map(_record, live[:cut]))
-        notes = ask(_SUMMARISE + clip(record, self._window * 2)) or "(no notes)"
+        question = _SUMMARISE + clip("\n\n".join(map(_record, live[:cut])), self._window * 2)
+        told = self._wire.told(Message("user", question))
+        notes = ask(self._wire.request(self._head | {"tools": []}, [told])) or "(no notes)"
         return f"older steps were summarised\n{notes}", [self._summary(notes), *live[cut:]]
 
     def _summary(self, notes: str) -> Message:
@@ -200,11 +200,9 @@ class History:
 
 def _short(message: Message) -> Message:
     why = " to save room; run it again if you need it"
-    return replace(message, calls=[replace(c, result=clip(c.result or "", _OLD_RESULT, why)) for c in message.calls])
+    return replace(message, calls=[replace(c, result=clip(c.result or "", _OLD, why)) for c in message.calls])
 
 
 def _record(message: Message) -> str:
-    calls = [
-        f"CALL {c.name} {clip(str(c.args), _OLD_RESULT)}\n{clip(c.result or '', _OLD_RESULT)}" for c in message.calls
-    ]
+    calls = (f"CALL {c.name} {clip(str(c.args), _OLD)}\n{clip(c.result or '', _OLD)}" for c in message.calls)
     return "\n".join([f"{message.role.upper()}: {message.text}", *calls])

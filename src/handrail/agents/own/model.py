@@ -12,9 +12,8 @@ import httpx2
 
 from handrail.agents.door import Door, DoorError, events
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import Message
 from handrail.agents.own.settings import Settings
-from handrail.agents.own.wires import WIRES, StreamBroken
+from handrail.agents.own.wires import WIRES, Message, StreamBroken
 from handrail.errors import ProviderError
 from handrail.providers import retry_after
 

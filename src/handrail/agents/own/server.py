@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -10,10 +9,10 @@ from functools import partial
 from msgspec import Struct, ValidationError, convert, field
 
 from handrail import __version__
-from handrail.agents.own.messages import Json
 from handrail.agents.own.model import ModelError
 from handrail.agents.own.session import MODES, Session
 from handrail.agents.own.settings import Settings
+from handrail.agents.own.wires import Json
 from handrail.agents.rpc import Peer
 from handrail.errors import Conflict, HandrailError, InvalidInput, NotFound
 
@@ -32,7 +31,6 @@ class NoMethod(NotFound):
 
 
 _CODES = {NoMethod: -32601, NotFound: -32002, InvalidInput: -32602, Conflict: -32602}
-Work = Callable[[], Json]
 
 
 class Params(Struct, rename="camel"):
@@ -49,9 +47,8 @@ class Server:
     """Answers one client: `handle` each message, `close` when its input has ended."""
 
     def __init__(self, settings: Settings, peer: Peer) -> None:
-        self._settings, self._peer = settings, peer
-        self._sessions: dict[str, Session] = {}
-        self._methods: dict[str, Callable[[Params], Json | Work | None]] = {
+        self._settings, self._peer, self._sessions = settings, peer, dict[str, Session]()
+        self._methods: dict[str, Callable[[Params], object]] = {
             "initialize": lambda _: _HELLO,
             "authenticate": lambda _: None,
             "session/new": lambda params: (made := self._open(None, params)).modes() | {"sessionId": made.id},
@@ -63,16 +60,9 @@ class Server:
             "session/close": lambda params: self._sessions.pop(self._session(params).id).close(),
         }
 
-    def handle(self, message: Json) -> None:
-        """Take one request or notification of the client."""
-        self._answer(message.get("id"), partial(self._begin, message["method"], message.get("params") or {}))
-
-    def close(self) -> None:
-        """End every turn and all that was started."""
-        for session in self._sessions.values():
-            session.stop()
-
-    def _begin(self, method: str, given: object) -> Json | Work | None:
+    def handle(self, message: Json) -> object:
+        """The result of one request or notification of the client, or what is to be done for it."""
+        method, given = message["method"], message.get("params") or {}
         if method not in self._methods:
             raise NoMethod(f"there is no method {method}")
         try:
@@ -81,18 +71,10 @@ class Server:
             raise InvalidInput("params", given, f"{error}: see ACP's schema") from error
         return self._methods[method](params)
 
-    def _answer(self, identity: object, work: Callable[[], Json | Work | None]) -> None:
-        """Answer with what `work` gives; where that is work again, it is done in a thread of its own."""
-        try:
-            result = work()
-            if callable(result):
-                threading.Thread(target=self._answer, args=(identity, result), daemon=True).start()
-                return
-            answer: Json = {"result": result or {}}
-        except Exception as problem:  # noqa: BLE001  # the edge: no message of a client may end the process
-            answer = {"error": _error(problem)}
-        if identity is not None:
-            self._peer.send(id=identity, **answer)
+    def close(self) -> None:
+        """End every turn and all that was started."""
+        for session in self._sessions.values():
+            session.stop()
 
     def _open(self, identity: str | None, params: Params) -> Session:
         if known := self._sessions.get(identity or ""):
@@ -107,14 +89,13 @@ class Server:
             raise NotFound(f"session {params.session_id} is not open here: load it first")
         return self._sessions[params.session_id]
 
-    def _set_mode(self, params: Params) -> Json:
+    def _set_mode(self, params: Params) -> None:
         session, mode = self._session(params), params.mode_id
         if mode not in MODES:
             raise InvalidInput("modeId", mode, f"give one of {', '.join(MODES)}")
         session.keep("state", mode=mode)
-        return {}
 
-    def _prompt(self, params: Params) -> Work:
+    def _prompt(self, params: Params) -> Callable[[], Json]:
         session, text = self._session(params), _told(params.prompt)
         session.claim()
         return partial(session.run, text)
@@ -138,7 +119,7 @@ def _told(blocks: list[Json]) -> str:
     return text
 
 
-def _error(problem: Exception) -> Json:
+def failed(problem: Exception) -> Json:
     """An exception as JSON-RPC tells it."""
     code = _CODES.get(type(problem), -32603)
     if isinstance(problem, ModelError) and problem.refused in {401, 403}:

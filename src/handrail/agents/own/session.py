@@ -7,7 +7,7 @@ import re
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +16,10 @@ from msgspec import Struct
 from handrail.agents.own import guide, mcp
 from handrail.agents.own.cancel import Cancel, Cancelled
 from handrail.agents.own.memory import NOT_RUN, UNKNOWN, History, Journal
-from handrail.agents.own.messages import Call, Json, Message
 from handrail.agents.own.model import Model, ModelError
 from handrail.agents.own.settings import Settings
 from handrail.agents.own.tools import Step, ToolFault, Workbench, perform, table
-from handrail.agents.own.wires import WIRES
+from handrail.agents.own.wires import WIRES, Call, Json, Message
 from handrail.agents.rpc import Peer
 from handrail.errors import AgentError, Conflict, InvalidInput
 from handrail.text import clip, whole
@@ -36,7 +35,6 @@ _EMPTY = "Your last answer was empty. Go on with the work, or say that it is don
 _ALWAYS = {"edit": "edits", "execute": "commands", "read": "reads outside the workspace", "search": "outside searches"}
 _ALWAYS |= {"other": "calls of other tools"}
 _NONE = ("reject", "None of these", "reject_once")
-_EDITS = {"edit", "write"}
 _STOPS = {"end": "end_turn", "length": "max_tokens", "refusal": "refusal"}
 
 
@@ -116,12 +114,12 @@ class Session:
     Raises NotFound or Conflict as its journal does, InvalidInput where `cwd` is no absolute folder or the id no id.
     """
 
-    def __init__(self, identity: str | None, cwd: str, servers: Sequence[Json], settings: Settings, peer: Peer) -> None:
+    def __init__(self, identity: str | None, cwd: str, servers: list[Json], settings: Settings, peer: Peer) -> None:
         if not (cwd.startswith("/") and Path(cwd).is_dir()):
             raise InvalidInput("cwd", cwd, "give the absolute path of a folder")
         if identity is not None and not _ID.fullmatch(identity):
             raise InvalidInput("sessionId", identity, "give an id as `session/new` returned it")
-        self.id, self._settings, self._wire = identity or f"own-{secrets.token_hex(8)}", settings, WIRES[settings.wire]
+        self.id, self._settings, wire = identity or f"own-{secrets.token_hex(8)}", settings, WIRES[settings.wire]
         self.cancel, self._busy = Cancel(), threading.Lock()  # of the turn under way, and whether there is one
         self._journal = Journal(Path.home() / ".handrail-agent", self.id, create=identity is None)
         self.keep, self._memory, self._screen = self._journal.keep, self._journal.memory, Screen(peer, self.id)
@@ -129,8 +127,9 @@ class Session:
         self._bench = Workbench(root, os.environ, min(32_000, settings.context // 2))
         own = self._bench.tools | table(self.plan, self.ask)
         self._tools = own | mcp.offered(servers, own, self._bench.limit)
-        head = self._head(guide.system_prompt(root), [tool.told for tool in self._tools.values()])
-        self._history = History(self._wire, head, settings.context, self._memory)
+        told, most = [tool.told for tool in self._tools.values()], min(settings.max_output, settings.context // 4)
+        head = wire.head(settings.model, guide.system_prompt(root), told, most)
+        self._history = History(wire, head, settings.context, self._memory)
         self._model, self._shown_used = Model(settings), 0
 
     def modes(self) -> Json:
@@ -220,29 +219,24 @@ class Session:
 
     # --- the model ----------------------------------------------------------------------------------------------------
 
-    def _head(self, system: str, tools: list[Json]) -> Json:
-        settings = self._settings
-        return self._wire.head(settings.model, system, tools, min(settings.max_output, settings.context // 4))
-
     def _next_answer(self) -> Message:
         """The next answer, shown as it streams; remembered unless it is empty."""
         if self._history.full:
             self._make_room()
         try:
-            answer = self._answer(self._history.request(), shown=True)
+            answer = self._answer(self._history.request(), self._show)
         except ModelError as error:
             if not error.too_long:
                 raise
             self._make_room()
-            answer = self._answer(self._history.request(), shown=True)
+            answer = self._answer(self._history.request(), self._show)
         if not answer.empty:
             self.keep("message", message=answer)
         return answer
 
-    def _answer(self, request: bytes, *, shown: bool) -> Message:
+    def _answer(self, request: bytes, show: Callable[[Message], object] = bool) -> Message:
         for answer in self._model.ask(request, self.cancel, self._screen.failed):
-            if shown:
-                self._show(answer)
+            show(answer)
         self._used.update(answer.used)
         return answer
 
@@ -259,14 +253,10 @@ class Session:
     def _make_room(self) -> None:
         """Make the history smaller."""
         before = self._history.used
-        how, messages = self._history.smaller(self._notes)
+        how, messages = self._history.smaller(lambda request: self._answer(request).text)
         self.keep("compacted", messages=messages)
         self._history.forget()
         self._screen.say("agent_thought", f"[Context: {before} → {self._history.used} tokens, {how}]\n")
-
-    def _notes(self, question: str) -> str:
-        told = self._wire.told(Message("user", question))
-        return self._answer(self._wire.request(self._head("You write precise notes.", []), [told]), shown=False).text
 
     # --- the tools ----------------------------------------------------------------------------------------------------
 
@@ -279,17 +269,16 @@ class Session:
                 ok, text = True, perform(self._tools, call, self)
             except (ToolFault, OSError, ValueError) as fault:  # ValueError: a NUL in a path
                 ok, text = False, str(fault)
-            if ok and call.name in _EDITS:
+            if edited := ok and _KINDS.get(call.name) == "edit":
                 self._seen.clear()  # the world has changed, so the same command is not the same
-            self._seen[key := hash((call.name, repr(call.args), text))] += 1
-            times = self._seen[key]
+            key = hash((call.name, repr(call.args), text))
+            times = self._seen[key] = self._seen[key] + 1
             told = text + (_SAME.format(times) if times == _TOLD_STUCK else "")
             self.keep("call", number=call.number, result=told, ok=ok)
         except BaseException:
             self._screen.show_call(call, call.result or NOT_RUN, status="failed")
             raise
-        # What an edit shows as its content is the difference.
-        shown = None if ok and call.name in _EDITS else text
+        shown = None if edited else text  # what an edit shows as its content is the difference
         self._screen.show_call(call, shown, status="completed" if ok else "failed")
         if times >= _STUCK:
             raise Stuck(f"stuck: the same call of `{call.name}` gave the same result {_STUCK} times")
@@ -322,7 +311,7 @@ class Session:
         self._screen.show("plan", entries=plan)
         return "The person sees the plan."
 
-    def ask(self, step: Step, question: str, options: Sequence[str] = ()) -> str:
+    def ask(self, step: Step, question: str, options: list[str] | None = None) -> str:
         """Ask the person. Without options the turn ends with it."""
         step.begin(question, "other")
         if not options:

@@ -27,7 +27,6 @@ _PROGRESS = 1.0
 """seconds between two looks at the output of a command that goes on"""
 _TICK = 0.05
 """seconds between two looks at the clock, and at a program that took the shell's place"""
-_CHUNK = 65536
 Progress = Callable[[str], None]
 
 
@@ -97,7 +96,7 @@ class Shell:
         while True:
             ready = select.select(pipes, [], [], _TICK)[0]
             for pipe in ready:
-                kept += (data := os.read(pipe, _CHUNK))
+                kept += (data := os.read(pipe, 65536))
                 if (at := kept.find(end)) >= 0 and (till := kept.find(b"\0", at + len(end))) >= 0:
                     code = int(kept[at + len(end) : till])
                     del kept[at:]

@@ -19,8 +19,8 @@ from msgspec.structs import asdict
 
 from handrail import files
 from handrail.agents.own.cancel import Cancel
-from handrail.agents.own.messages import Call, Json
 from handrail.agents.own.shell import Shell
+from handrail.agents.own.wires import Call, Json
 from handrail.text import clip, whole
 
 _LINES, _LINE = 2000, 400
@@ -30,7 +30,6 @@ _DIFF = 256 << 10
 _LONGEST = 3600.0
 """seconds of one command"""
 _TOLD: Json = json.loads(Path(__file__).with_name("tools.json").read_text("utf-8"))
-_Texts = tuple[str | None, str]
 _GREP = ("grep", "--no-index", "--exclude-standard", "--no-color", "-P")
 
 
@@ -112,7 +111,7 @@ class Workbench:
         """Write a whole file."""
         place = self._place(path)
         old = _load(place) if place.exists() else None
-        self._change(step, place, (old, content), (old, content))
+        self._change(step, place, old, content)
         return f"wrote {len(content.splitlines())} lines to {self._short(place)}"
 
     def edit(self, step: Step, path: str, old: str, new: str) -> str:
@@ -127,31 +126,31 @@ class Workbench:
             raise ToolFault("`old` and `new` are the same: nothing would change")
         if before.count(old) != 1:
             raise ToolFault(f"{self._short(place)}: `old` must occur exactly once, {_where(before, old)}")
-        texts, line = (before, before.replace(old, new)), before.count("\n", 0, before.index(old)) + 1
-        shown = texts if len(before) <= _DIFF else (old, new)
-        self._change(step, place, texts, shown, line)
+        line = before.count("\n", 0, before.index(old)) + 1
+        part = {} if len(before) <= _DIFF else {"oldText": whole(old), "newText": whole(new)}
+        self._change(step, place, before, before.replace(old, new), line, **part)
         return f"edited {self._short(place)} at line {line}"
 
-    def _change(self, step: Step, place: Path, texts: _Texts, shown: _Texts, line: int | None = None) -> None:
-        old, new = (text and whole(text) for text in shown)
-        diff = {"type": "diff", "path": str(place), "oldText": old, "newText": new}
+    def _change(self, step: Step, place: Path, old: str | None, new: str, line: int = 0, **shown: str) -> None:
+        """Write a file whole; the difference is shown as it is, or as what is `shown` in its place."""
+        diff = {"type": "diff", "path": str(place), "oldText": old and whole(old), "newText": whole(new)} | shown
         title = f"{'Edit' if line else 'Write'} {self._short(place)}"
-        step.begin(title, "edit", asks=True, content=[diff], **_at(place, line))
+        step.begin(title, "edit", asks=True, content=[diff], **_at(place, line or None))
         # Days may have passed since the person was shown the difference.
-        if (_load(place) if place.exists() else None) != texts[0]:
+        if (_load(place) if place.exists() else None) != old:
             raise ToolFault(f"{self._short(place)} was changed by somebody else meanwhile: read it again")
-        files.replace(place, texts[1].encode("utf-8", "surrogateescape"))
+        files.replace(place, new.encode("utf-8", "surrogateescape"))
 
     def search(self, step: Step, pattern: str = "", path: str = ".", glob: str = "") -> str:
         """Lines that match a Perl regular expression; without one, the names of files. What git ignores is left out."""
         place = self._place(path)
         where = place.parent if place.is_file() else place
-        files = f":(glob,top)**/{glob}" if glob else "." if where == place else place.name
+        which = f":(glob,top)**/{glob}" if glob else "." if where == place else place.name
         what = ["-n", "-I", "-e", pattern] if pattern else ["-L", "-a", "-e", "(?!)"]
         title = f"{f'Search {pattern!r}' if pattern else 'List ' + (glob or 'files')} in {self._short(place)}"
         step.begin(title, "search", asks=self._outside(place), **_at(place))
         prefix = "" if where == self.root else f"{self._short(where)}/"
-        argv = ["git", "-C", str(where), *_GREP, *what, "--", files]
+        argv = ["git", "-C", str(where), *_GREP, *what, "--", which]
         null, pipe, to = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
         process, most = subprocess.Popen(argv, stdin=null, stdout=pipe, stderr=to, env=self.env), 8 * self.limit
         with process, step.cancel.stopping(process.kill):
