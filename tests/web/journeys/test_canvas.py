@@ -220,6 +220,7 @@ def test_a_session_is_found_answered_read_and_commented_by_keys_alone(visit: Ope
 def answer(page: Page, api: Api) -> None:
     """Always, no with a message, yes."""
     expect(page.locator(".approval")).to_contain_text("sed -i")
+    expect(page.locator("#link")).to_have_text("live")  # its scripts listen to keys
     press(page, "A")  # always: the rule is kept
     expect(page.locator(".approval")).to_contain_text("mkdir no")
     assert "sed" in str(api.call("GET", "/rules"))
