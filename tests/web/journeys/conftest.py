@@ -221,8 +221,8 @@ def picture(page: Page, name: str) -> None:
 
 
 def examine(page: Page) -> None:
-    """axe finds nothing against WCAG 2.2 AA, in both themes."""
-    told = violations(page)
+    """axe finds nothing against WCAG 2.2 AA; in the dark theme the gallery is looked at, which has every part in it."""
+    told = violations(page, THEMES[:1])
     assert told == [], "\n".join(told)
 
 
@@ -234,7 +234,7 @@ def violations(page: Page, themes: tuple[Literal["light", "dark"], ...] = THEMES
     looks = {"light": {"type": "tag", "values": tags}, "dark": {"type": "rule", "values": ["color-contrast"]}}
     for theme in themes:  # what the theme cannot change is looked at once
         page.emulate_media(color_scheme=theme)
-        where = [{"exclude": [without] if without else []}, {"runOnly": looks[theme]}]
+        where = [{"exclude": [without] if without else []}, {"runOnly": looks[theme], "resultTypes": ["violations"]}]
         found = page.evaluate("where => axe.run(...where)", where)
         told += [
             f"{page.url} in {theme}: {one['id']}: {node['target']} {node['failureSummary']}"

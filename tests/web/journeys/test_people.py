@@ -1,12 +1,14 @@
-"""Owners, members and strangers at the pages, and what a page does when it is let down."""
+"""Owners, members and strangers at the pages, what a page does when it is let down, and the gallery of all of it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.web.journeys.conftest import Api, Open, examine, picture
+from tests.web.journeys.conftest import PICTURES, THEMES, Api, Open, examine, picture, violations
+from tests.web.journeys.walk import PHONE, rests
 
 
 def test_a_member_comes_in_and_is_told_who_can(visit: Open, api: Api) -> None:
@@ -59,6 +61,7 @@ def test_a_line_that_is_lost_and_a_seat_that_is_lost(visit: Open, api: Api) -> N
     page.get_by_role("link", name="Try again").click()
     expect(page.locator("#side")).to_contain_text("Nothing was changed.")
     expect(page.locator("#link")).to_have_text("live")
+    expect(page.get_by_role("meter", name="Context window used")).to_have_attribute("max", "128000")
     page.locator("#text").fill("half a thought")
     page.context.set_offline(True)
     expect(page.locator("#banner")).to_contain_text("this machine is offline. What you write is kept here.")
@@ -93,3 +96,31 @@ def test_a_limit_that_is_reached_is_said(visit: Open, api: Api) -> None:
     page = visit(f"/sessions/{session}")
     expect(page.locator("#log")).to_contain_text("budget")
     picture(page, "limit")
+
+
+def test_the_gallery_in_both_themes_on_a_phone_and_without_a_script(visit: Open) -> None:
+    desk = visit("/patterns")
+    # its whole pages are looked at in light where they are walked
+    wrong = violations(desk, THEMES[:1], "#pages") + violations(desk, THEMES[1:])
+    assert wrong == [], "\n".join(wrong)
+    rests(desk)
+    _groups(desk, lambda group: picture(desk, f"patterns-{group}"))
+    phone = visit("/patterns", viewport=PHONE, has_touch=True)
+    assert phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    _groups(phone, lambda at: phone.screenshot(path=PICTURES / f"phone-patterns-{at}.png", full_page=True))
+    paper = visit("/patterns", java_script_enabled=False)
+    expect(paper.locator(".js:visible")).to_have_count(0)
+    paper.get_by_role("button", name="Allow once").first.click()
+    expect(paper.get_by_text("There is nothing at this address.")).to_be_visible()
+
+
+def _groups(page: Page, shoot: Callable[[str], object]) -> None:
+    """Let each group be alone on its page, which is too long for one picture; of whole pages the walk takes them."""
+    for group in page.locator(".patterns:not(#pages)").evaluate_all("all => all.map(one => one.id)"):
+        page.evaluate(
+            "id => document.querySelectorAll('.patterns').forEach(one => (one.hidden = one.id !== id))", group
+        )
+        for screen in page.locator("x-term .screen:visible").all():  # a terminal paints nothing that nobody sees
+            screen.scroll_into_view_if_needed()
+            expect(screen.locator(".xterm-rows")).to_have_text(re.compile(r"\w"))
+        shoot(group)

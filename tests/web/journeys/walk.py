@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
@@ -20,9 +19,10 @@ from tests.whole.house import House
 PHONE = {"width": 375, "height": 740}
 NO_PAGES = {
     "/", "/health", "/static/{name:path}", "/openapi.json", "/live", "/spend.csv", "/sessions/{id}/live",
-    "/sessions/{id}/older", "/sessions/{id}/raw", "/sessions/{id}/terminal/socket",
+    "/sessions/{id}/older", "/sessions/{id}/raw", "/sessions/{id}/terminal/socket", "/patterns",
 }  # fmt: skip
-"""what is got and is no page of its own: the start is the list of sessions, others are pieces, streams and files"""
+"""what is got and is no page of its own: the start is the list of sessions, others are pieces, streams and files;
+the gallery has a journey of its own"""
 MOVES = """() => ({
     running: document.getAnimations().length,
     eased: [...document.querySelectorAll('*')].filter((one) => {
@@ -60,7 +60,7 @@ def furnish(house: House, api: Api) -> dict[str, str]:
     links = Links(load_master(house.data, {}))
     by_link = links.sign("m-1", ApprovalId(question), "deny", "ops", now() + timedelta(days=1))
     invited = str(api.call("POST", "/members", name="bob")["link"])
-    lists = ("inbox", "sessions", "workflows", "runs", "spend", "events", "rules", "agents", "admin", "patterns")
+    lists = ("inbox", "sessions", "workflows", "runs", "spend", "events", "rules", "agents", "admin")
     return {name: f"/{name}" for name in lists} | beside | {
         "session": f"/sessions/{session}",
         "session-asks": f"/sessions/{asking}",
@@ -98,11 +98,6 @@ def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
         desk.wait_for_load_state("load")
         if name == "session":
             expect(desk.locator("diff-review")).to_be_visible()
-        if name == "patterns":  # every part in both themes; its whole pages are those that this walk looks at in light
-            wrong += violations(desk, THEMES[:1], "#pages") + violations(desk, THEMES[1:])
-            _still(desk)
-            _groups(desk, lambda group: picture(desk, f"patterns-{group}"))
-            continue
         picture(desk, name)
         wrong += violations(desk, THEMES[:1])
     wrong += _opened(desk)
@@ -112,9 +107,6 @@ def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
         phone.goto(path)
         if (width := phone.evaluate("document.documentElement.scrollWidth")) > PHONE["width"]:
             wrong.append(f"{name} is {width} wide")
-        if name == "patterns":
-            _groups(phone, lambda at: phone.screenshot(path=PICTURES / f"phone-patterns-{at}.png", full_page=True))
-            continue
         phone.screenshot(path=PICTURES / f"phone-{name}.png")
     assert wrong == [], "\n".join(wrong)
     paper = visit("/", java_script_enabled=False)
@@ -124,16 +116,7 @@ def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
     _answer(phone, paper, pages["session-asks"], api)
 
 
-def _groups(page: Page, shoot: Callable[[str], object]) -> None:
-    """Let one group of the gallery after another be alone on its page, which is too long for one picture."""
-    for group in page.locator(".patterns").evaluate_all("all => all.map(one => one.id)"):
-        page.evaluate(
-            "id => document.querySelectorAll('.patterns').forEach(one => (one.hidden = one.id !== id))", group
-        )
-        shoot(group)
-
-
-def _still(page: Page) -> None:
+def rests(page: Page) -> None:
     """What moves on a page rests for those who ask for that."""
     assert page.evaluate(MOVES)["running"] > 0
     page.emulate_media(reduced_motion="reduce")
