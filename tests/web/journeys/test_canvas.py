@@ -194,7 +194,7 @@ def test_a_session_is_found_answered_read_and_commented_by_keys_alone(visit: Ope
     reach(page, "By keys alone")  # in the rail
     press(page, "Enter")
     answer(page, api)
-    api.rest(session)
+    expect(page.locator("#status .state").first).to_have_text("idle")  # Stop, which may have the focus, is gone by then
     reach(page, "Transcript")
     expect(page.locator("diff-review")).to_contain_text('return "Hello "')
     expect(page.locator(".strip")).to_contain_text(
