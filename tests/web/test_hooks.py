@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 
 import httpx2
+from msgspec.structs import replace
 
 from handrail.commands import events
 from handrail.commands.actor import OWNER
