@@ -13,7 +13,7 @@ from handrail.gateway.keys import load_master
 from handrail.notify.links import Links
 from handrail.types import ApprovalId, now
 from handrail.web.roles import PLACES
-from tests.web.journeys.conftest import PICTURES, THEMES, Api, Open, focus, picture, press, violations
+from tests.web.journeys.conftest import THEMES, Api, Open, focus, picture, press, violations
 from tests.whole.house import House
 
 PHONE = {"width": 375, "height": 740}
@@ -107,7 +107,6 @@ def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
         phone.goto(path)
         if (width := phone.evaluate("document.documentElement.scrollWidth")) > PHONE["width"]:
             wrong.append(f"{name} is {width} wide")
-        phone.screenshot(path=PICTURES / f"phone-{name}.png")
     assert wrong == [], "\n".join(wrong)
     paper = visit("/", java_script_enabled=False)
     for name, path in pages.items():
