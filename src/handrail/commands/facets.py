@@ -13,10 +13,11 @@ from handrail.commands import runs, values
 from handrail.commands.actor import Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.commands.runs import MOST_RUNS, Listed
+from handrail.commands.unseen import run_needs_a_look
 from handrail.errors import Conflict, HandrailError, InvalidInput
 from handrail.store import runs as rows
 from handrail.store.runs import Traits
-from handrail.types import NEEDS_A_LOOK, Outcome, RunId
+from handrail.types import Outcome, RunId
 
 NAMES = ("state", "outcome", "workflow", "repository", "trigger", "agent", "model", "by", "day")
 """what runs are found by; `by` is the member who started one, `day` is a date in UTC"""
@@ -101,8 +102,7 @@ async def retry(desk: Desk, actor: Actor, asked: Asked, only: Sequence[str] | No
 
 
 def _failed(one: Traits) -> bool:
-    bad = one.outcome in NEEDS_A_LOOK or one.state is RunState.STOPPED
-    return bad and one.trigger is not TriggerKind.REHEARSAL
+    return run_needs_a_look(one) and one.trigger is not TriggerKind.REHEARSAL
 
 
 def _judge(asked: Asked) -> None:

@@ -15,7 +15,7 @@ from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
 from handrail.store import unseen as rows
 from handrail.store.log import Draft
-from handrail.store.runs import RunRow
+from handrail.store.runs import RunRow, Traits
 from handrail.store.sessions import SessionRow
 from handrail.types import NEEDS_A_LOOK
 
@@ -62,10 +62,15 @@ async def see_run(desk: Desk, actor: Actor, word: str) -> RunRow:
     """
     authorise(actor, Permission.RUNS_WRITE)
     row = await run_rows.find(desk.store, word)
-    if row.outcome not in NEEDS_A_LOOK and row.state is not RunState.STOPPED:
+    if not run_needs_a_look(row):
         raise Conflict(f"run {row.number} is {row.outcome or row.state}: there is nothing to take off the inbox")
     await note_run(desk, actor, row)
     return await run_rows.get(desk.store, row.id)
+
+
+def run_needs_a_look(run: RunRow | Traits) -> bool:
+    """Whether a run ended badly, or stopped: what a person should know of and can try again."""
+    return run.outcome in NEEDS_A_LOOK or run.state is RunState.STOPPED
 
 
 async def note(desk: Desk, actor: Actor, row: SessionRow) -> None:
