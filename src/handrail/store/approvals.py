@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 
 from msgspec import Struct
-from sqlalchemy import Select, Update, exists, or_, select, update
+from sqlalchemy import BindParameter, Select, Update, bindparam, exists, or_, select, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.clock import JUMP
 from handrail.errors import NotFound
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.store.tables import ApprovalState, Then, approvals, sessions, turns
 from handrail.types import ApprovalId, Json, SessionId, SessionState, now
@@ -231,7 +232,12 @@ async def of_session(store: Store, session: SessionId, limit: int = 500) -> list
 
 async def open_of(store: Store, session: SessionId) -> list[ApprovalRow]:
     """A session's open questions, the longest waiting first."""
-    return await every(store, ApprovalRow, _of(session, ApprovalState.OPEN))
+    return await every(store, ApprovalRow, Prepared(_open(), {"of_session": session}))
+
+
+@cache
+def _open() -> Select[*tuple[object, ...]]:
+    return _of(bindparam("of_session"), ApprovalState.OPEN)
 
 
 async def open_with(store: Store, session: SessionId, signature: str) -> ApprovalRow | None:
@@ -255,7 +261,7 @@ async def last_answer(store: Store, session: SessionId, signature: str) -> Appro
     return await first(store, ApprovalRow, answers.order_by(approvals.c.answered.desc(), approvals.c.id))
 
 
-def _of(session: SessionId, state: ApprovalState) -> Select[*tuple[object, ...]]:
+def _of(session: SessionId | BindParameter[SessionId], state: ApprovalState) -> Select[*tuple[object, ...]]:
     return (
         select(approvals)
         .where(approvals.c.session == session, approvals.c.state == state)

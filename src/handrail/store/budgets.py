@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, insert, select, update
 
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.tables import budgets, calls, scopes, sessions, turns
 from handrail.types import Budget, NanoUSD, Period, Scope, SessionId, Used, now
 
+_SHARE = insert(scopes)
 _FIRST = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -65,7 +66,7 @@ async def everything(store: Store) -> list[Budget]:
 
 def share(session: SessionId, of: Iterable[Scope]) -> list[Write]:
     """Keep what a new session shares, to sum by."""
-    return [insert(scopes).values(scope=scope, session=session) for scope in of]
+    return [Prepared(_SHARE, {"scope": scope, "session": session}) for scope in of]
 
 
 async def used(

@@ -8,7 +8,7 @@ statement to a thread and back. Measured on one machine in one run: an append wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -41,14 +41,20 @@ class Database:
         self._writer = ThreadPoolExecutor(1, "store writer")
         self._connection: Connection | None = None
 
-    async def rows(self, statement: Executable) -> Sequence[Row[*tuple[Any, ...]]]:
+    async def rows(
+        self, statement: Executable, values: Mapping[str, object] | None = None
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Read. Sees every write that has returned.
+
+        Args:
+            statement: what to read.
+            values: of its parameters, where it has any.
 
         Raises:
             HandrailError: the database could not be read.
         """
         try:
-            return await _on(self._readers, self.where, self._rows, statement)
+            return await _on(self._readers, self.where, self._rows, statement, values)
         except FAULTS as error:
             raise translate(error, self.where) from error
 
@@ -66,17 +72,17 @@ class Database:
         """Let go of the file. Idempotent."""
         await asyncio.to_thread(self._close)
 
-    def _rows(self, statement: Executable) -> Sequence[Row[*tuple[Any, ...]]]:
+    def _rows(self, statement: Executable, values: Mapping[str, object] | None) -> Sequence[Row[*tuple[Any, ...]]]:
         try:
-            return self._read(statement)
+            return self._read(statement, values)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            return self._read(statement)  # the database was started again: all connections that it had are gone
+            return self._read(statement, values)  # the database was started again: all connections that it had are gone
 
-    def _read(self, statement: Executable) -> Sequence[Row[*tuple[Any, ...]]]:
+    def _read(self, statement: Executable, values: Mapping[str, object] | None) -> Sequence[Row[*tuple[Any, ...]]]:
         with self._reading.connect() as connection:
-            return connection.execute(statement).all()
+            return connection.execute(statement, values).all()
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None:

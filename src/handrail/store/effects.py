@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import TypedDict, Unpack
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -16,7 +17,7 @@ from handrail.automation import EffectKind, EffectState
 from handrail.errors import InvalidInput, NotFound
 from handrail.store.automation import effects, runs, tasks
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every
 from handrail.store.tables import sessions
 from handrail.types import EffectId, Json, RunId, SessionId, TaskId
@@ -148,10 +149,16 @@ async def delivered(store: Store, limit: int = 500) -> list[EffectRow]:
 
 async def brought(store: Store, workflow: str, forge: str | None, target: str, limit: int = 500) -> list[EffectRow]:
     """Changes that one workflow brought to one repository, the latest last."""
+    asked = Prepared(_brought(), {"by": workflow, "at": forge, "to": target, "most": limit})
+    return (await every(store, EffectRow, asked))[::-1]
+
+
+@cache
+def _brought() -> Select[*tuple[object, ...]]:
     kinds = (EffectKind.PUSH, EffectKind.PULL_REQUEST)
-    wanted = (effects.c.state == EffectState.CARRIED, effects.c.kind.in_(kinds), effects.c.workflow == workflow)
-    there = select(effects).where(*wanted, effects.c.forge == forge, effects.c.target == target)
-    return (await every(store, EffectRow, there.order_by(effects.c.carried.desc()).limit(limit)))[::-1]
+    made = (effects.c.state == EffectState.CARRIED, effects.c.kind.in_(kinds), effects.c.workflow == bindparam("by"))
+    there = (effects.c.forge.is_not_distinct_from(bindparam("at")), effects.c.target == bindparam("to"))
+    return select(effects).where(*made, *there).order_by(effects.c.carried.desc()).limit(bindparam("most"))
 
 
 async def get(store: Store, effect: EffectId) -> EffectRow:
@@ -191,9 +198,12 @@ async def find(store: Store, word: str) -> EffectRow:
 
 async def of_task(store: Store, task: TaskId) -> list[EffectRow]:
     """The effects of a task, in the order in which they were proposed."""
-    return await every(
-        store, EffectRow, select(effects).where(effects.c.task == task).order_by(effects.c.created, effects.c.key)
-    )
+    return await every(store, EffectRow, Prepared(_of_task(), {"of_task": task}))
+
+
+@cache
+def _of_task() -> Select[*tuple[object, ...]]:
+    return select(effects).where(effects.c.task == bindparam("of_task")).order_by(effects.c.created, effects.c.key)
 
 
 async def of_run(store: Store, run: RunId) -> list[EffectRow]:
@@ -205,8 +215,13 @@ async def of_run(store: Store, run: RunId) -> list[EffectRow]:
 
 async def of_sessions(store: Store, of: Sequence[SessionId]) -> list[EffectRow]:
     """The effects that the agents of some sessions proposed."""
-    statement = select(effects).where(effects.c.session.in_(of)).order_by(effects.c.created, effects.c.key)
-    return await every(store, EffectRow, statement)
+    return await every(store, EffectRow, Prepared(_of_sessions(), {"of_these": list(of)}))
+
+
+@cache
+def _of_sessions() -> Select[*tuple[object, ...]]:
+    these = effects.c.session.in_(bindparam("of_these", expanding=True))
+    return select(effects).where(these).order_by(effects.c.created, effects.c.key)
 
 
 async def waiting(store: Store, limit: int = 1000, by: str | None = None) -> list[EffectRow]:

@@ -16,7 +16,7 @@ from handrail.errors import Conflict, HandrailError
 from handrail.store import automation as _automation  # noqa: F401  # its tables belong to the schema
 from handrail.store.database import Database
 from handrail.store.faults import FAULTS, translate
-from handrail.store.log import EventLog
+from handrail.store.log import EventLog, Prepared
 from handrail.store.postgres import Postgres
 from handrail.store.sqlite import Sqlite
 from handrail.store.tables import SCHEMA, metadata
@@ -92,12 +92,14 @@ class Store:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def rows(self, statement: Executable) -> Sequence[Row[*tuple[Any, ...]]]:
+    async def rows(self, statement: Executable | Prepared) -> Sequence[Row[*tuple[Any, ...]]]:
         """Read. Sees every append that has returned.
 
         Raises:
             HandrailError: the database could not be read.
         """
+        if isinstance(statement, Prepared):
+            return await self._database.rows(statement.statement, statement.values)
         return await self._database.rows(statement)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from functools import cache
 
 from msgspec import Struct
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.store.tables import PromptState, prompts
 from handrail.types import SessionId, now
@@ -59,12 +60,12 @@ def begin(session: SessionId, prompt: str) -> Write:
 
 async def head(store: Store, session: SessionId) -> PromptRow | None:
     """The first prompt that waits."""
-    return await first(store, PromptRow, _waiting(session).limit(1))
+    return await first(store, PromptRow, Prepared(_waiting(), {"of_session": session}))
 
 
 async def queued(store: Store, session: SessionId) -> list[PromptRow]:
     """The prompts that wait, in order."""
-    return await every(store, PromptRow, _waiting(session))
+    return await every(store, PromptRow, Prepared(_waiting(), {"of_session": session}))
 
 
 async def counts(store: Store) -> dict[SessionId, int]:
@@ -75,10 +76,11 @@ async def counts(store: Store) -> dict[SessionId, int]:
     return {row[0]: row[1] for row in await store.rows(statement)}
 
 
-def _waiting(session: SessionId) -> Select[*tuple[object, ...]]:
+@cache
+def _waiting() -> Select[*tuple[object, ...]]:
     return (
         select(prompts)
-        .where(prompts.c.session == session, prompts.c.state == PromptState.QUEUED)
+        .where(prompts.c.session == bindparam("of_session"), prompts.c.state == PromptState.QUEUED)
         .order_by(prompts.c.position)
     )
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable, Row
 
 from handrail.store.engine import Store
+from handrail.store.log import Prepared
 
 T = TypeVar("T")
 
 
-def as_value(kind: type[T], row: Row[*tuple[Any, ...]]) -> T:
-    """A row as a value of `kind`, a Struct whose fields are the row's columns."""
-    return kind(**row._mapping)  # noqa: SLF001  # the public name of a row's mapping (SQLAlchemy: Row._mapping)
+def _values(kind: type[T], found: Sequence[Row[*tuple[Any, ...]]]) -> list[T]:
+    """Rows of one statement as values of `kind`, a Struct whose fields are the rows' columns."""
+    if not found:
+        return []
+    names = found[0]._fields  # read once: it is made anew each time
+    return [kind(**dict(zip(names, row, strict=True))) for row in found]
 
 
-async def every(store: Store, kind: type[T], statement: Executable) -> list[T]:
+async def every(store: Store, kind: type[T], statement: Executable | Prepared) -> list[T]:
     """What a statement finds, as values of `kind`."""
-    return [as_value(kind, row) for row in await store.rows(statement)]
+    return _values(kind, await store.rows(statement))
 
 
-async def first(store: Store, kind: type[T], statement: Executable) -> T | None:
+async def first(store: Store, kind: type[T], statement: Executable | Prepared) -> T | None:
     """The first that a statement finds, or None."""
-    found = await store.rows(statement)
-    return as_value(kind, found[0]) if found else None
+    return next(iter(_values(kind, (await store.rows(statement))[:1])), None)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import TypedDict, Unpack
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Insert, and_, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Insert, Select, and_, bindparam, exists, func, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -152,10 +153,15 @@ async def get(store: Store, run: RunId) -> RunRow:
     Raises:
         NotFound: there is none of that id.
     """
-    found = await first(store, RunRow, select(runs).where(runs.c.id == run))
+    found = await first(store, RunRow, Prepared(_get(), {"of_run": run}))
     if found is None:
         raise NotFound(f"there is no run {run!r}")
     return found
+
+
+@cache
+def _get() -> Select[*tuple[object, ...]]:
+    return select(runs).where(runs.c.id == bindparam("of_run"))
 
 
 async def by_key(store: Store, key: str) -> RunRow | None:

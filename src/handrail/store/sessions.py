@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import TypedDict, Unpack
 
 from msgspec import Struct
-from sqlalchemy import and_, bindparam, exists, func, or_, select
+from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -154,12 +155,13 @@ class SessionChanges(TypedDict, total=False):
 
 _NAMES = SessionRow.__struct_fields__
 # which columns it sets is said by the values of each use
+_INSERT = sql_insert(sessions)
 _UPDATE = sql_update(sessions).where(sessions.c.id == bindparam("of_session"))
 
 
 def insert(row: SessionRow) -> Write:
     """Keep a new session."""
-    return sql_insert(sessions).values({name: getattr(row, name) for name in _NAMES})
+    return Prepared(_INSERT, {name: getattr(row, name) for name in _NAMES})
 
 
 def update(session: SessionId, **changes: Unpack[SessionChanges]) -> Write:
@@ -170,7 +172,12 @@ def update(session: SessionId, **changes: Unpack[SessionChanges]) -> Write:
 
 async def by_key(store: Store, key: str) -> SessionRow | None:
     """The session that was made for one thing, by its maker's own name for it."""
-    return await first(store, SessionRow, select(sessions).where(sessions.c.key == key))
+    return await first(store, SessionRow, Prepared(_by_key(), {"of_key": key}))
+
+
+@cache
+def _by_key() -> Select[*tuple[object, ...]]:
+    return select(sessions).where(sessions.c.key == bindparam("of_key"))
 
 
 async def next_number(store: Store) -> int:
@@ -190,10 +197,15 @@ async def get(store: Store, session: SessionId) -> SessionRow:
     Raises:
         NotFound: there is none of that id.
     """
-    found = await every(store, SessionRow, select(sessions).where(sessions.c.id == session))
-    if not found:
+    found = await first(store, SessionRow, Prepared(_get(), {"of_session": session}))
+    if found is None:
         raise NotFound(f"there is no session {session!r}")
-    return found[0]
+    return found
+
+
+@cache
+def _get() -> Select[*tuple[object, ...]]:
+    return select(sessions).where(sessions.c.id == bindparam("of_session"))
 
 
 async def find(store: Store, word: str) -> SessionRow:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 from msgspec import Struct
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.store.tables import snapshots
 from handrail.types import SessionId, now
@@ -25,14 +26,23 @@ class SnapshotRow(Struct, frozen=True):
     time: datetime
 
 
+_INSERT = sql_insert(snapshots)
+
+
 def insert(session: SessionId, turn: int, commit: str) -> Write:
     """Keep a snapshot."""
-    return sql_insert(snapshots).values(session=session, turn=turn, commit=commit, time=now())
+    return Prepared(_INSERT, {"session": session, "turn": turn, "commit": commit, "time": now()})
 
 
 async def latest(store: Store, session: SessionId) -> SnapshotRow | None:
     """The newest snapshot of a session."""
-    return await first(store, SnapshotRow, _newest(session))
+    return await first(store, SnapshotRow, Prepared(_latest(), {"of_session": session}))
+
+
+@cache
+def _latest() -> Select[*tuple[object, ...]]:
+    of_it = select(snapshots).where(snapshots.c.session == bindparam("of_session"))
+    return of_it.order_by(snapshots.c.id.desc()).limit(1)
 
 
 async def before(store: Store, session: SessionId, turn: int) -> SnapshotRow | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import TypedDict, Unpack
 
 from msgspec import Struct
-from sqlalchemy import case, exists, func, literal, or_, select
+from sqlalchemy import Select, Update, bindparam, case, exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -20,7 +21,7 @@ from handrail.clock import JUMP
 from handrail.errors import InvalidInput, NotFound
 from handrail.store.automation import run_events, tasks
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.store.tables import sessions
 from handrail.types import Control, Json, Outcome, RunId, ServerId, SessionId, TaskId
@@ -80,11 +81,14 @@ class TaskChanges(TypedDict, total=False):
 
 
 _NAMES = TaskRow.__struct_fields__
+_INSERT = sql_insert(tasks)
+# what each task is asked and told again and again is built once, when it is needed first: to build a statement takes
+# longer than to carry it out
 
 
 def insert(row: TaskRow) -> Write:
     """Keep a new task."""
-    return sql_insert(tasks).values({name: getattr(row, name) for name in _NAMES})
+    return Prepared(_INSERT, {name: getattr(row, name) for name in _NAMES})
 
 
 def move(row: TaskRow, to: ServerId | None, /, **changes: Unpack[TaskChanges]) -> Write:
@@ -95,8 +99,13 @@ def move(row: TaskRow, to: ServerId | None, /, **changes: Unpack[TaskChanges]) -
 
 def update(task: TaskId, held: int, /, **changes: Unpack[TaskChanges]) -> Write:
     """Guard: change columns of a task whose epoch is `held` still: nobody else has claimed it since."""
-    statement = sql_update(tasks).where(tasks.c.id == task, tasks.c.epoch == held)
-    return statement.values(**changes).returning(tasks.c.id)
+    return Prepared(_update(), {"of_task": task, "held": held, **changes})
+
+
+@cache
+def _update() -> Update:
+    held = (tasks.c.id == bindparam("of_task"), tasks.c.epoch == bindparam("held"))
+    return sql_update(tasks).where(*held).returning(tasks.c.id)
 
 
 async def get(store: Store, task: TaskId) -> TaskRow:
@@ -105,10 +114,15 @@ async def get(store: Store, task: TaskId) -> TaskRow:
     Raises:
         NotFound: there is none of that id.
     """
-    found = await first(store, TaskRow, select(tasks).where(tasks.c.id == task))
+    found = await first(store, TaskRow, Prepared(_get(), {"of_task": task}))
     if found is None:
         raise NotFound(f"there is no task {task!r}")
     return found
+
+
+@cache
+def _get() -> Select[*tuple[object, ...]]:
+    return select(tasks).where(tasks.c.id == bindparam("of_task"))
 
 
 async def find(store: Store, word: str) -> TaskRow:
@@ -137,11 +151,16 @@ async def of_run(store: Store, run: RunId) -> list[TaskRow]:
 
 async def for_choice(store: Store, run: RunId) -> list[TaskRow]:
     """The tasks of a run in order, the results left out of those that wait or have ended: there may be thousands."""
+    return await every(store, TaskRow, Prepared(_for_choice(), {"of_run": run}))
+
+
+@cache
+def _for_choice() -> Select[*tuple[object, ...]]:
     # one statement: between two, a task that is parked in the first and queued in the second would be in neither
     active = tasks.c.state.in_([TaskState.QUEUED, TaskState.RUNNING])
     results = case((active, tasks.c.results), else_=literal({}, tasks.c.results.type))
     light = [results.label(name) if name == "results" else tasks.c[name] for name in _NAMES]
-    return await every(store, TaskRow, select(*light).where(tasks.c.run == run).order_by(tasks.c.position))
+    return select(*light).where(tasks.c.run == bindparam("of_run")).order_by(tasks.c.position)
 
 
 async def at_work(store: Store) -> list[tuple[TaskId, str, str]]:
@@ -156,7 +175,12 @@ async def at_work(store: Store) -> list[tuple[TaskId, str, str]]:
 
 async def of_session(store: Store, session: SessionId) -> TaskRow | None:
     """The task whose work a session is."""
-    return await first(store, TaskRow, select(tasks).where(tasks.c.session == session))
+    return await first(store, TaskRow, Prepared(_of_session(), {"of_session": session}))
+
+
+@cache
+def _of_session() -> Select[*tuple[object, ...]]:
+    return select(tasks).where(tasks.c.session == bindparam("of_session"))
 
 
 async def in_state(store: Store, *states: TaskState) -> list[TaskRow]:
@@ -167,13 +191,17 @@ async def in_state(store: Store, *states: TaskState) -> list[TaskRow]:
 
 async def worked_out(store: Store) -> list[TaskRow]:
     """Tasks of this server at work whose session has come to an outcome, or was taken in hand by a person."""
-    statement = (
+    return await every(store, TaskRow, Prepared(_worked_out(), {"here": store.server}))
+
+
+@cache
+def _worked_out() -> Select[*tuple[object, ...]]:
+    return (
         select(tasks)
         .join(sessions, sessions.c.id == tasks.c.session)
-        .where(tasks.c.server == store.server, tasks.c.state == TaskState.RUNNING, tasks.c.step == Step.WORK)
+        .where(tasks.c.server == bindparam("here"), tasks.c.state == TaskState.RUNNING, tasks.c.step == Step.WORK)
         .where(sessions.c.outcome.is_not(None) | (sessions.c.control == Control.YOU))
     )
-    return await every(store, TaskRow, statement)
 
 
 async def due(store: Store, at: datetime) -> list[TaskRow]:
@@ -202,13 +230,17 @@ async def overdue(store: Store, at: datetime) -> list[TaskRow]:
 
 async def outlook(store: Store) -> tuple[datetime | None, bool]:
     """When the next task of this server goes on by itself, or is given up, if any does; and whether one is at work."""
-    mine = tasks.c.server == store.server
+    *moments, running = (await store.rows(Prepared(_outlook(), {"here": store.server})))[0]
+    return min((moment for moment in moments if moment is not None), default=None), bool(running)
+
+
+@cache
+def _outlook() -> Select[*tuple[object, ...]]:
+    mine = tasks.c.server == bindparam("here")
     goes_on = select(func.min(tasks.c.due)).where(mine, tasks.c.state == TaskState.PARKED)
     given_up = select(func.min(tasks.c.deadline)).where(mine, *_WORKING)
     at_work = select(func.count()).where(mine, tasks.c.state == TaskState.RUNNING)
-    asked = (goes_on.scalar_subquery(), given_up.scalar_subquery(), at_work.scalar_subquery())
-    *moments, running = (await store.rows(select(*asked)))[0]
-    return min((moment for moment in moments if moment is not None), default=None), bool(running)
+    return select(goes_on.scalar_subquery(), given_up.scalar_subquery(), at_work.scalar_subquery())
 
 
 async def counts(store: Store, of: Sequence[RunId]) -> dict[RunId, dict[tuple[TaskState, Outcome | None], int]]:

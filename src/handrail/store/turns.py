@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 from msgspec import Struct
+from sqlalchemy import Select, Update, bindparam, select, update
 from sqlalchemy import insert as sql_insert
-from sqlalchemy import select, update
 
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.store.tables import turns
 from handrail.types import SessionId, StopReason
@@ -35,13 +36,18 @@ class TurnRow(Struct, frozen=True):
     """calls without a price"""
 
 
+_INSERT = sql_insert(turns)
+
+
 def insert(
     session: SessionId, turn: int, *, text: str, by: str, started: datetime, snapshot: str | None = None
 ) -> Write:
     """Keep a turn that begins."""
-    return sql_insert(turns).values(
-        session=session, turn=turn, text=text, by=by, started=started, snapshot=snapshot, cost_nano=0, unpriced=0
-    )
+    values = {
+        "session": session, "turn": turn, "text": text, "by": by, "started": started, "snapshot": snapshot,
+        "cost_nano": 0, "unpriced": 0,
+    }  # fmt: skip
+    return Prepared(_INSERT, values)
 
 
 def end(
@@ -56,18 +62,16 @@ def end(
     seconds: float | None = None,
 ) -> Write:
     """Keep how a turn ended."""
-    return (
-        update(turns)
-        .where(turns.c.session == session, turns.c.turn == turn)
-        .values(
-            ended=ended,
-            stop_reason=str(stop_reason),
-            error=error,
-            cost_nano=cost_nano,
-            unpriced=unpriced,
-            seconds=seconds,
-        )
-    )
+    values = {
+        "of_session": session, "of_turn": turn, "ended": ended, "stop_reason": str(stop_reason), "error": error,
+        "cost_nano": cost_nano, "unpriced": unpriced, "seconds": seconds,
+    }  # fmt: skip
+    return Prepared(_update(), values)
+
+
+@cache
+def _update() -> Update:
+    return update(turns).where(turns.c.session == bindparam("of_session"), turns.c.turn == bindparam("of_turn"))
 
 
 async def get(store: Store, session: SessionId, turn: int) -> TurnRow | None:
@@ -82,12 +86,14 @@ async def of(store: Store, session: SessionId) -> list[TurnRow]:
 
 async def begun_by(store: Store, session: SessionId, turn: int) -> int:
     """The first of the turns that lead to `turn` without a break: those before it were parked or cut off."""
-    statement = (
-        select(turns.c.turn)
-        .where(turns.c.session == session, turns.c.turn < turn)
-        .where(turns.c.stop_reason.not_in([StopReason.PARKED, StopReason.INTERRUPTED]))
-        .order_by(turns.c.turn.desc())
-        .limit(1)
-    )
-    found = await store.rows(statement)
+    if turn == 1:
+        return 1
+    found = await store.rows(Prepared(_broken_off(), {"of_session": session, "of_turn": turn}))
     return int(found[0][0]) + 1 if found else 1
+
+
+@cache
+def _broken_off() -> Select[*tuple[object, ...]]:
+    before = (turns.c.session == bindparam("of_session"), turns.c.turn < bindparam("of_turn"))
+    ended = turns.c.stop_reason.not_in([StopReason.PARKED, StopReason.INTERRUPTED])
+    return select(turns.c.turn).where(*before, ended).order_by(turns.c.turn.desc()).limit(1)

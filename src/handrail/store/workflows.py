@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 
 from msgspec import Struct
-from sqlalchemy import delete, func, literal, select
+from sqlalchemy import Select, bindparam, delete, func, literal, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -14,7 +15,7 @@ from handrail.automation import RunState, Trust
 from handrail.errors import NotFound
 from handrail.store.automation import runs, workflow_versions, workflows
 from handrail.store.engine import Store
-from handrail.store.log import Write
+from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
 from handrail.types import Json, Outcome
 
@@ -100,7 +101,12 @@ def counted(name: str, *, accepted: bool) -> Write:
 
 async def find(store: Store, name: str) -> WorkflowRow | None:
     """One workflow, if it is still there."""
-    return await first(store, WorkflowRow, select(workflows).where(workflows.c.name == name))
+    return await first(store, WorkflowRow, Prepared(_find(), {"of_name": name}))
+
+
+@cache
+def _find() -> Select[*tuple[object, ...]]:
+    return select(workflows).where(workflows.c.name == bindparam("of_name"))
 
 
 def rehearsed(workflow: str, version: str, scorecard: Json, at: datetime | None) -> Write:
