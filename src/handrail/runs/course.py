@@ -2,14 +2,16 @@
 
 A task is where its row says. Each step stores what it gave before the next begins, in one transaction with the step
 that follows; a step that was cut off is done again from its beginning, and finds what it had made: the session by its
-key, the commit by its content, the effect by its key. Every write names the epoch with which the task was claimed.
+key, the commit by its content, the effect by its key. Steps that give nothing but what doing them again gives as well
+share one write: gathering the change, and, where there are no effects, what is left. Every write names the epoch with
+which the task was claimed.
 While an agent works, or a person is waited for, nothing of a task is in memory.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
@@ -61,6 +63,10 @@ class Course:
         self._plan = plan
         self.task = task
         self.delivery = Delivery(rooms, run)
+        self._seen: SessionRow | None = None
+        """its session, as it came to its outcome"""
+        self._told: list[Write] = []
+        """the steps that were passed since the last write, and are said with the next"""
         self._steps: Mapping[Step, Callable[[], Awaitable[bool]]] = {
             Step.PREPARE: self._prepare,
             Step.WORK: self._work,
@@ -105,8 +111,9 @@ class Course:
         """The session of the stage, which knows its goal from the first: made, or found by its key."""
         target = self._plan.targets[self.task.position]
         key = results.key(self.task, stage.name)
-        row = await session_rows.by_key(self._rooms.store, key)
-        if row is None:
+        # claimed for the first time: nobody can have made it
+        there = None if self.task.epoch == 1 else await session_rows.by_key(self._rooms.store, key)
+        if there is None:
             brought = await self._rooms.sources.bring(target)
             before = work.last_edit()
             await caps.bind(self._rooms, self._run.id, self._plan)
@@ -128,12 +135,14 @@ class Course:
                 goal=_goal(stage, work),
                 after=None if before is None or before.head == before.upstream else before.head,
             )
-            row = await session_rows.get(self._rooms.store, await self._rooms.sessions.create(new, self._by))
-        return row.id
+            return await self._rooms.sessions.create(new, self._by)
+        return there.id
 
     async def _work(self) -> bool:
         """See what the session came to; nothing is awaited: whoever is told of its outcome calls again."""
-        session = await self._at_work()
+        if self.task.session is not None and self._rooms.sessions.pursues(self.task.session):
+            return False
+        session = self._seen = await _session_of(self._rooms.store, self.task)
         stage, work = stage_of(self._plan, self.task), results.work(self.task)
         if session.outcome is None:
             if session.control is Control.YOU and session.goal is not None:
@@ -166,11 +175,6 @@ class Course:
             await self._write(step=Step.PREPARE, session=None, results=following)
         return True
 
-    async def _at_work(self) -> SessionRow:
-        if self.task.session is None:
-            raise NotFound(f"task {self.task.id} has no session")
-        return await session_rows.get(self._rooms.store, self.task.session)
-
     async def _again(self, again: Again, work: results.Work, reason: str, resets: datetime | None = None) -> bool:
         """Set the task aside; it goes on by itself when its time has come."""
         tries = work.tries.get(again.cause, 0) + 1
@@ -190,13 +194,14 @@ class Course:
     async def _check(self) -> bool:
         """Gather what was changed, as one commit, and the evidence for it."""
         work = results.work(self.task)
-        made = await evidence.of_change(self._rooms, self._run, self.task, work)
-        await self._write(step=Step.PROPOSE, results=results.put(self.task, "check", made))
+        made = await evidence.of_change(self._rooms, (self._run, self._plan), self.task, work, self._seen)
+        self._pass(Step.PROPOSE, results.put(self.task, "check", made))
         return True
 
     async def _propose(self) -> bool:
         """Write down the effects that the workflow names, and take over those that its agents proposed."""
-        if not await self._carry_out(EffectState.CARRYING):  # begun before a person took the task: what came of it?
+        there = await effect_rows.of_task(self._rooms.store, self.task.id)
+        if not await self._carry_out(there, EffectState.CARRYING):  # begun before a person took it: what came of it?
             return False
         made, work = results.change(self.task), results.work(self.task)
         at = proposals.place(self.task.repository)
@@ -210,8 +215,13 @@ class Course:
             ), proposed,
         )  # fmt: skip
         named = proposals.planned(context)
-        writes = [write for row in named for write in (effect_rows.propose(row), effect_rows.revive(row))]
-        await self._write(writes=(*writes, *adopt.adopted(context, proposed, named)), step=Step.GATE)
+        writes: list[Write] = [write for row in named for write in (effect_rows.propose(row), effect_rows.revive(row))]
+        writes += adopt.adopted(context, proposed, named)
+        if there or writes or self.task.session is None:
+            await self._write(writes=tuple(writes), step=Step.GATE)
+        else:  # nothing is to be decided or carried out
+            for step in (Step.GATE, Step.DELIVER, Step.REPORT):
+                self._pass(step)
         return True
 
     async def _proposed(self) -> list[EffectRow]:
@@ -275,17 +285,18 @@ class Course:
         """Carry out what was approved."""
         if self.task.session is None:
             return await self._end(Ended(Outcome.LOST, "session", "its session is not there any more"))
-        if not await self._carry_out(EffectState.APPROVED, EffectState.CARRYING):
+        there = await effect_rows.of_task(self._rooms.store, self.task.id)
+        if not await self._carry_out(there, EffectState.APPROVED, EffectState.CARRYING):
             return False
-        await self._write(step=Step.REPORT)
+        self._pass(Step.REPORT)
         return True
 
-    async def _carry_out(self, *states: EffectState) -> bool:
+    async def _carry_out(self, there: Sequence[EffectRow], *states: EffectState) -> bool:
         """Carry out the effects in these states, in order; False where the task rests, or begins again."""
-        rows = [row for row in await effect_rows.of_task(self._rooms.store, self.task.id) if row.state in states]
+        rows = [row for row in there if row.state in states]
         if not rows:
             return True
-        session = await self._at_work()
+        session = await _session_of(self._rooms.store, self.task)
         source = results_of(self._rooms.config.data, session.repository_key)
         foreign = session.server != self._rooms.store.server
         if foreign:  # what it made is on another disk: what the world has already is found, the rest is made again
@@ -315,9 +326,9 @@ class Course:
 
     async def _report(self) -> bool:
         effects = await effect_rows.of_task(self._rooms.store, self.task.id)
-        return await self._end(evidence.concluded(results.change(self.task), effects))
+        return await self._end(evidence.concluded(results.change(self.task), effects), effects)
 
-    async def _end(self, ended: Ended, *, output: str = "") -> bool:
+    async def _end(self, ended: Ended, there: Sequence[EffectRow] | None = None, *, output: str = "") -> bool:
         """Write how the task ended. What was proposed and not carried out will not be."""
         made = results.change(self.task)
         alike = likeness.likeness(
@@ -327,7 +338,9 @@ class Course:
         work = results.work(self.task)
         cost = await evidence.cost(self._rooms.store, work, self.task)
         told: Json = {"outcome": ended.outcome, "cause": ended.cause, "reason": ended.reason, "cost_nano": cost}
-        moot = evidence.moot(await effect_rows.of_task(self._rooms.store, self.task.id), self._rooms.clock())
+        if there is None:
+            there = await effect_rows.of_task(self._rooms.store, self.task.id)
+        moot = evidence.moot(there, self._rooms.clock())
         moot += adopt.late(self.task, self._run.workflow, await self._proposed(), self._rooms.clock())
         await self._write(
             ("task.ended", told),
@@ -360,13 +373,31 @@ class Course:
         """Change the task, if it is still in our hand, and what belongs to that in one transaction."""
         lines = [run_rows.told(self._run.id, kind, data, self.task.id) for kind, data in told]
         if "step" in changes and changes["step"] is not self.task.step:
-            lines.append(run_rows.told(self._run.id, "task.step", {"step": changes["step"]}, self.task.id))
+            lines.append(_stepped(self.task, changes["step"]))
         try:
+            if self._told:
+                changes = TaskChanges(step=self.task.step, results=self.task.results) | changes
             guard = task_rows.update(self.task.id, self.task.epoch, **changes)
-            await self._rooms.store.log.write(*lines, *writes, guard=guard)
+            await self._rooms.store.log.write(*self._told, *lines, *writes, guard=guard)
         except Conflict as error:
             raise Fenced from error
+        self._told.clear()
         self.task = replace(self.task, **changes)
+
+    def _pass(self, step: Step, given: Json | None = None) -> None:
+        """Go on to a step without a write of its own, with the results that there are then."""
+        self._told.append(_stepped(self.task, step))
+        self.task = replace(self.task, step=step, results=self.task.results if given is None else given)
+
+
+def _stepped(task: TaskRow, to: Step) -> Write:
+    return run_rows.told(task.run, "task.step", {"step": to}, task.id)
+
+
+async def _session_of(store: Store, task: TaskRow) -> SessionRow:
+    if task.session is None:
+        raise NotFound(f"task {task.id} has no session")
+    return await session_rows.get(store, task.session)
 
 
 async def _foreign(store: Store, target: Target, brought: Brought, work: results.Work) -> bool:

@@ -13,7 +13,7 @@ from handrail.kinds import Kind
 from handrail.runs import plan as plans
 from handrail.runs import verdict
 from handrail.runs.adopt import NO_LOSS
-from handrail.runs.plan import Stage
+from handrail.runs.plan import Plan, Stage
 from handrail.runs.results import EndedStage, Made, Ran, Work
 from handrail.runs.rooms import Rooms
 from handrail.runs.verdict import Ended
@@ -128,15 +128,27 @@ async def of_stage(
     )
 
 
-async def of_change(rooms: Rooms, run: RunRow, task: TaskRow, work: Work) -> Made:
-    """What all stages together changed, as one commit, with the checks that ran after the last edit."""
+async def of_change(
+    rooms: Rooms, of: tuple[RunRow, Plan], task: TaskRow, work: Work, seen: SessionRow | None = None
+) -> Made:
+    """What all stages together changed, as one commit, with the checks that ran after the last edit.
+
+    Args:
+        rooms: the rooms below.
+        of: its run, with the plan.
+        task: whose.
+        work: where that stands.
+        seen: the session of its last stage, where it was read before.
+    """
+    run, plan = of
     last = work.last_edit()
     said = work.ended[-1].said if work.ended else ""
     lost = any(stage.memory_lost for stage in work.ended)
     if last is None:
         base = work.ended[0].upstream if work.ended else ""
         return Made(base, said=said, memory_lost=lost, unverified="nothing was to be changed or checked")
-    session = await session_rows.get(rooms.store, last.session)
+    known = seen is not None and seen.id == last.session
+    session = seen if seen is not None and known else await session_rows.get(rooms.store, last.session)
     repository = results_of(rooms.config.data, session.repository_key)
     made = await change(repository, last.upstream, last.head)
     commit = branch = None
@@ -146,7 +158,7 @@ async def of_change(rooms: Rooms, run: RunRow, task: TaskRow, work: Work) -> Mad
             repository,
             base=last.upstream,
             head=last.head,
-            message=f"{plans.subject(plans.from_json(run.plan))}\n\nHandrail run {run.number} of {run.workflow}\n",
+            message=f"{plans.subject(plan)}\n\nHandrail run {run.number} of {run.workflow}\n",
             when=task.created,
             ref=ref(task),
         )

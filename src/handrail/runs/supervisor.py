@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,7 +14,7 @@ from functools import partial
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from handrail.automation import RunState, TaskState, TriggerKind, Trust
+from handrail.automation import RunState, Step, TaskState, TriggerKind, Trust
 from handrail.errors import Conflict, HandrailError, StorageFull
 from handrail.runs import closing, hands
 from handrail.runs import plan as plans
@@ -103,7 +104,13 @@ class Runs:
         self._settled: set[SessionId] = set()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._missed: set[SessionId] = set()
+        """sessions whose outcome came while their task was carried: it is looked at once more when it comes to rest"""
+        self._known: dict[RunId, tuple[RunRow, Plan]] = {}
+        """running runs as the last look at each found it; what a course needs of one stays as it began"""
         self._at_work = False
+        self._looked = 0.0
+        """when outcomes that nobody told of were looked for (monotonic seconds)"""
         self._due: datetime | None = datetime.min.replace(tzinfo=UTC)
         """when something is due, as the last look found; before the first, at once"""
 
@@ -248,11 +255,16 @@ class Runs:
         settled, self._settled = self._settled, set()
         for session in settled:
             task = await task_rows.of_session(self._store, session)
-            if task is not None and task.state is TaskState.RUNNING:
+            if task is None or task.state is not TaskState.RUNNING:
+                continue
+            if task.id in self._going:
+                self._missed.add(session)
+            else:
                 await self._go(task)
-        if self._at_work:
-            found = await task_rows.worked_out(self._store)
-            for task in found:
+        due = self._at_work and time.monotonic() >= self._looked + FALLBACK
+        if due:
+            self._looked = time.monotonic()
+            for task in await task_rows.worked_out(self._store):
                 await self._go(task)
         at = self._rooms.clock()
         # what is to come after the longest sleep may be of a clock that was ahead, and was set right since
@@ -262,15 +274,19 @@ class Runs:
                 await hands.give_up(self._rooms, task.id)
                 self._dirty.add(task.run)
             self._dirty |= await hands.take_up(self._rooms)
+            due = True
         dirty, self._dirty = self._dirty, set()
         for run in dirty:
             await self._advance(run)
-        self._due, self._at_work = await task_rows.outlook(self._store)
+        if due or dirty:  # else no row of a task was changed
+            self._due, self._at_work = await task_rows.outlook(self._store)
         wait = LONGEST_SLEEP if self._due is None else (self._due - self._rooms.clock()).total_seconds()
-        return max(0.05, min(wait, FALLBACK if self._at_work else LONGEST_SLEEP))
+        look = self._looked + FALLBACK - time.monotonic() if self._at_work else LONGEST_SLEEP
+        return max(0.05, min(wait, look))
 
     async def _advance(self, run: RunId) -> None:
         """Begin what may begin of a run, or end it."""
+        self._known.pop(run, None)
         row = await run_rows.get(self._store, run)
         if row.state is RunState.QUEUED and row.server == self._store.server:
             if await closing.may_start(self._store, row):
@@ -290,6 +306,7 @@ class Runs:
             self._wake.set()
             return
         plan = plans.from_json(row.plan)
+        self._known[run] = row, plan
         limited = plan.spread.per_agent is not None or plan.spread.per_provider is not None
         agents, providers = await busy(self._store) if limited else (Counter[str](), Counter[str]())
         verdict = choose(plan, tasks, agents=agents, providers=providers)
@@ -316,17 +333,20 @@ class Runs:
 
     async def _go(self, task: TaskRow, run: RunRow | None = None, plan: Plan | None = None) -> None:
         """Carry a claimed task forward, in a task of the loop of its own; one at a time."""
-        if task.id in self._going:  # it is looked at once more when it comes to rest
+        if task.id in self._going:
             return
+        if run is None or plan is None:
+            run, plan = self._known.get(task.run, (run, plan))
         run = run or await run_rows.get(self._store, task.run)
         course = Course(self._rooms, run, plan or plans.from_json(run.plan), task)
         self._at_work = True
         self._going[task.id] = course, asyncio.create_task(self._run(course), name=f"task {task.id}")
 
     async def _run(self, course: Course) -> None:
-        task = course.task
+        task, at_rest = course.task, False
         try:
             await course.go()
+            at_rest = course.task.state is TaskState.RUNNING and course.task.step is Step.WORK
         except StorageFull as error:
             _log.error("task %s waits for room: %s", task.id, error)
         except HandrailError as error:
@@ -338,10 +358,15 @@ class Runs:
             )
         finally:
             self._going.pop(task.id, None)
-            self._at_work = True  # what was told of it meanwhile is found by the next look
-            self._dirty |= self._held
-            self._held.clear()
-            self.poke(task.run)
+            self._at_work = True
+            if self._missed:
+                self._settled |= self._missed
+                self._missed.clear()
+                self._wake.set()
+            if not at_rest or self._held:  # else its agent is at work, and nothing more may begin than before
+                self._dirty |= self._held
+                self._held.clear()
+                self.poke(task.run)
 
     async def _halt(self, *tasks: TaskId, answered: bool = False) -> None:
         """Stop carrying tasks; what was under way is found again by whoever goes on.

@@ -46,8 +46,12 @@ class Actors:
         self._making: dict[SessionId, asyncio.Lock] = {}
 
     @contextlib.asynccontextmanager
-    async def use(self, session: SessionId) -> AsyncIterator[Actor]:
+    async def use(self, session: SessionId, known: SessionRow | None = None) -> AsyncIterator[Actor]:
         """The one actor of a session, kept for as long as the caller needs it.
+
+        Args:
+            session: its id.
+            known: its row, by a caller who made it just now; else it is read, where no actor is there.
 
         Raises:
             NotFound: there is no such session.
@@ -56,7 +60,7 @@ class Actors:
         async with self._making.setdefault(session, asyncio.Lock()):
             actor = self.living.get(session)
             if actor is None:
-                row = await rows.get(self._rooms.store, session)
+                row = known or await rows.get(self._rooms.store, session)
                 await must_be_here(self._rooms.store, row)
                 actor = Actor(self._rooms, Record(self._rooms.store, row, self._rooms.running))
                 self.living[session] = actor

@@ -39,10 +39,10 @@ A_SECRET = "a_secret"  # noqa: S105  # its name, not it
 """stands among what a session holds when a login is inside"""
 
 
-async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
-    """See `Sessions.create`."""
+async def create(rooms: Rooms, new: NewSession, by: str) -> SessionRow:
+    """See `Sessions.create`; returns the session as it is kept."""
     if new.key is not None and (there := await rows.by_key(rooms.store, new.key)) is not None:
-        return there.id
+        return there
     spec = rooms.roster.spec(new.agent)
     rooms.roster.installed(new.agent)
     new = await _paid(rooms, spec, new)
@@ -95,7 +95,7 @@ async def create(rooms: Rooms, new: NewSession, by: str) -> SessionId:
     elif new.prompt is not None:
         also.append(prompts.insert(prompts.identity(), identity, new.prompt, by))
     await rooms.store.log.append(identity, drafts, rows.insert(row), *also)
-    return identity
+    return row
 
 
 def title_of(text: str) -> str:

@@ -87,11 +87,16 @@ class Sessions:
             MissingPart: the agent, its login or the sandbox is not there.
             SandboxError: the walls do not hold here.
         """
-        session = await create(self._rooms, new, by)
+        row = await create(self._rooms, new, by)
         if new.goal is not None or new.prompt is not None:
-            async with self.actors.use(session) as actor:
+            async with self.actors.use(row.id, row) as actor:
                 actor.wake()
-        return session
+        return row.id
+
+    def pursues(self, session: SessionId) -> bool:
+        """Whether an agent is at work here towards the goal of a session, as far as one knows without a look."""
+        actor = self.actors.living.get(session)
+        return actor is not None and actor.busy and actor.record.pursues
 
     async def prompt(self, session: SessionId, text: str, by: str) -> tuple[str, bool]:
         """See `Actor.prompt`. The first prompt becomes the title of a session that has none."""
