@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -140,7 +141,7 @@ async def test_what_is_told_late_or_again_is_told_once(stage: Stage) -> None:
 
 
 def _later(stamp: str) -> str:
-    return stamp[:-3] + f"{(int(stamp[-3:-1]) + 1) % 60:02d}Z"
+    return (datetime.fromisoformat(stamp) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def test_the_limits_of_the_forge_are_heeded(stage: Stage) -> None:

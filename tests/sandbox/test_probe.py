@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from handrail.sandbox import Guarantee
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from handrail.sandbox import Guarantee, attempts
 from handrail.sandbox.bubblewrap import BubblewrapBackend
 from handrail.sandbox.probe import PROVES, TITLES, Finding, conclude
 
@@ -39,3 +42,13 @@ def _of(name: str) -> Guarantee:
 
 def test_what_was_not_tried_is_not_held() -> None:
     assert conclude(()) == Guarantee.NOTHING
+
+
+def test_the_same_attempt_inside_and_outside_at_the_same_time_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Both write into one workspace: by one name, either took away what the other was about to."""
+    at = str(tmp_path)
+    where = attempts.Targets(canary="", outside="", port=0, process="", variables=[], workspace=at, home=at)
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(attempts.workspace, [where] * 400))
+    assert {got for got, _ in told} == {True}
+    assert list(tmp_path.iterdir()) == []

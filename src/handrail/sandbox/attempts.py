@@ -52,8 +52,10 @@ Answer = tuple[bool, str]
 def workspace(targets: Targets) -> Answer:
     """What must be possible: writing where the walls allow it."""
     for directory in (targets["workspace"], targets["home"], os.environ.get("TMPDIR", "/tmp")):  # noqa: S108
-        file = Path(directory, "handrail-probe")
-        file.write_text("x", "ascii")
+        # a name of its own: the same is tried outside at the same time, in the same directories
+        file = Path(directory, f"handrail-probe-{os.urandom(8).hex()}")
+        with file.open("x", encoding="ascii") as opened:
+            opened.write("x")
         file.unlink()
     return True, "workspace, home and scratch can be written"
 
