@@ -20,6 +20,7 @@ def test_the_agents_shell_is_watched_and_one_of_ones_own_opened_once_taken(visit
     steps: list[dict[str, object]] = [{"shell": "echo from-the-agent"}, {"shell": "sleep 60"}]
     api.call("POST", f"/sessions/{session}/handoff", text=prompt(steps, "Go on."), checks=["true"])
     page = visit(f"/sessions/{session}")
+    expect(page.locator("#link")).to_have_text("live")  # a key before that opens a page instead of a tab
     press(page, "v x")
     expect(page.locator(SCREEN)).to_contain_text("from-the-agent")
     expect(page.locator("x-term [role=status]")).to_contain_text("Read only")
@@ -55,6 +56,7 @@ def test_files_are_read_as_a_snapshot_holds_them(visit: Open, api: Api) -> None:
     session = api.begin([{"shell": made}, {"text": "Done."}], "Leave files")
     api.rest(session)
     page = visit(f"/sessions/{session}")
+    expect(page.locator("#link")).to_have_text("live")  # a key before that opens a page instead of a tab
     press(page, "v f")
     expect(page.locator(".tree")).to_contain_text("tells coding agents what to do")
     expect(page.locator(".tree .badge").first).to_have_text("changed inside")
@@ -79,6 +81,7 @@ def test_a_branch_goes_on_from_here(visit: Open, api: Api, house: House) -> None
     page.get_by_role("button", name="Branch after turn 1").click()
     page.wait_for_url(re.compile(r"/sessions/s-(?!" + session[2:] + ")"))
     expect(page.locator("#log")).to_contain_text(f"Branched from session {session} after its turn 1")
+    expect(page.locator("#link")).to_have_text("live")
     press(page, "v d")
     expect(page.locator(".details")).to_contain_text("Branched")
     page.locator("#text").fill(prompt([{"text": "I know."}], "What was done?"))
@@ -93,6 +96,7 @@ def test_a_good_session_is_promoted_and_then_rehearsed(visit: Open, api: Api, ho
     api.rest(session)
     page = visit(f"/sessions/{session}")
     expect(page.locator("diff-review")).to_contain_text("Hello")
+    expect(page.locator("#link")).to_have_text("live")
     press(page, "n")
     expect(page.locator("button[data-line]:focus")).to_have_count(1)
     press(page, "j")
