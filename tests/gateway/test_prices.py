@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -7,8 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from genai_prices import Usage
+from genai_prices.data_snapshot import get_snapshot
 
-from handrail.gateway import Provider, Wire
+from handrail.gateway import Provider, Wire, catalogue
 from handrail.gateway.prices import Price, Prices
 from handrail.gateway.routes import Format
 from handrail.gateway.usage import Reading
@@ -51,6 +54,33 @@ async def test_partial_readings_are_priced_by_their_figures() -> None:
 async def test_each_format_finds_its_price(provider: Provider, form: Format, model: str, raw: dict[str, Any]) -> None:
     reading = Reading(input=1000, output=100, raw=raw)
     assert await Prices().cost(provider, form, (model,), reading, WHEN) in (3_500_000, 2_250_000)
+
+
+def test_the_quick_sum_is_that_of_the_list() -> None:
+    chance, quick, snapshot = random.Random(7), 0, get_snapshot()  # noqa: S311  # which are looked at
+    makers = [(maker, model) for maker in snapshot.providers for model in maker.models]
+    for maker, model in chance.sample(makers, 400):
+        given, made = chance.choice([0, 1000, 199_999, 200_001, 1_200_000]), chance.randint(0, 9999)
+        cached = chance.randint(0, given)
+        written, thought = chance.randint(0, given - cached), chance.randint(0, made)
+        names = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+        figures = dict(zip(names, (given, cached, written, made), strict=True))
+        more = {"cache_write_5m_tokens": written, "output_reasoning_tokens": thought, "input_audio_tokens": 1}
+        figures |= {name: count for name, count in more.items() if chance.random() < 0.2}
+        figures |= {"cache_read_tokens": given + 1} if chance.random() < 0.1 else {}
+        if chance.random() < 0.1:
+            del figures[chance.choice(list(figures))]
+        terms = chance.choice([{}, {"service_tier": "priority"}, {"speed": "fast"}])
+        try:
+            told = model.calc_price(
+                Usage(**figures), maker, genai_request_timestamp=WHEN, price_context=terms
+            ).total_price
+        except ValueError:
+            told = None
+        ours = catalogue.total(model.get_prices(WHEN, terms), Usage(**figures))
+        assert ours in (None, told), (maker.id, model.id, figures, terms)
+        quick += ours is not None
+    assert quick > 250
 
 
 async def test_unknown_is_unpriced_never_nothing() -> None:

@@ -8,12 +8,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
-import httpx2
+import httpcore2
+from msgspec import Struct
 
 from handrail import tls
+from handrail.lazy import Later
 from handrail.text import loads
 
+_environment = Later("urllib.request")
+"""what knows the environment's proxies; only the world outside needs them"""
+_BROKEN = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.TimeoutException,
+    httpcore2.UnsupportedProtocol,
+)
+_SAFE = "%/:?@!$&'()*+,;=[]~-._|"
+"""what may stand in a URL as it is"""
+_KEPT = 5.0
+"""seconds that an unused connection is kept"""
 _CONNECT = 10.0
 """seconds"""
 _LARGEST = 64 << 20
@@ -32,6 +48,18 @@ class RefusedError(DoorError):
         self.error = error
 
 
+class Answer(Struct, frozen=True):
+    """The head of an answer, its names in lower case, and the pieces of its body as they come."""
+
+    status: int
+    headers: dict[str, str]
+    pieces: Iterator[bytes]
+
+    def read(self) -> str:
+        """The whole body."""
+        return b"".join(self.pieces).decode("utf-8", "replace")
+
+
 class Door:
     """One URL that is posted to, one call at a time, over a connection that is kept.
 
@@ -45,20 +73,15 @@ class Door:
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], idle: float) -> None:
-        # reading the certificates takes 20 ms: not for a gateway on loopback, and proxies are for the world outside
-        world = not url.startswith("http://")
-        timeout = httpx2.Timeout(idle, connect=_CONNECT)
-        fixed = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
-        self._client = httpx2.Client(verify=tls.context() if world else False, trust_env=world, timeout=timeout)
+        self._url = httpcore2.URL(quote(url, _SAFE))
+        self._pool = _pool(url)
+        self._patience = {"connect": _CONNECT, "read": idle, "write": idle, "pool": idle}
         self._socket: socket.socket | None = None
+        fixed = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
         self.headers = {**fixed, **headers}
-        try:
-            self._url = httpx2.URL(url)
-        except httpx2.InvalidURL as error:
-            raise ValueError(str(error)) from error
 
     @contextmanager
-    def post(self, body: bytes, check: Callable[[], object] = bool) -> Iterator[httpx2.Response]:
+    def post(self, body: bytes, check: Callable[[], object] = bool) -> Iterator[Answer]:
         """The answer, still open.
 
         Args:
@@ -75,11 +98,13 @@ class Door:
                 check()
 
         check()
-        asked = self._client.stream("POST", self._url, content=body, headers=self.headers, extensions={"trace": watch})
+        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+        more = {"trace": watch, "timeout": self._patience}
         try:
-            with asked as answer:
-                yield answer
-        except (httpx2.TransportError, httpx2.StreamError) as error:
+            with self._pool.stream("POST", self._url, headers=headers, content=body, extensions=more) as found:
+                told = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in found.headers}
+                yield Answer(found.status, told, found.iter_stream())
+        except _BROKEN as error:
             raise DoorError(str(error) or type(error).__name__) from error
 
     def stop(self) -> None:
@@ -91,7 +116,7 @@ class Door:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._client.close()
+        self._pool.close()
 
 
 class Remote:
@@ -140,20 +165,57 @@ class Remote:
         with self.door.post(json.dumps({"jsonrpc": "2.0", **message}).encode(), check) as answer:
             if session := answer.headers.get("mcp-session-id"):
                 self.door.headers["mcp-session-id"] = session
-            if answer.status_code >= 400:
-                raise DoorError(f"the server refused it, HTTP {answer.status_code}")
+            if answer.status >= 400:
+                raise DoorError(f"the server refused it, HTTP {answer.status}")
             stream = "event-stream" in answer.headers.get("content-type", "")
-            said = [*events(answer)] if stream else [answer.read().decode("utf-8", "replace")]
+            said = [*events(answer)] if stream else [answer.read()]
         try:
             return [loads(text) for text in said if text.strip()]
         except ValueError as error:
             raise DoorError("the answer is not JSON") from error
 
 
-def events(answer: httpx2.Response) -> Iterator[str]:
+def events(answer: Answer) -> Iterator[str]:
     """The data of each server-sent event, as it comes (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
     Raises:
-        httpx2.TransportError: the answer breaks off or an event is too large, which `post` turns into DoorError.
+        DoorError: one is too large, or the answer breaks off.
     """
-    return (event.data for event in httpx2.EventSource(answer, max_event_size=_LARGEST) if event.data)
+    held, size, data = list[bytes](), 0, list[bytes]()
+    for piece in answer.pieces:
+        held.append(piece)
+        size += len(piece)
+        if size > _LARGEST:
+            raise DoorError(f"an event has more than {_LARGEST >> 20} MB")
+        if b"\n" not in piece:
+            continue
+        *lines, rest = b"".join(held).split(b"\n")
+        held = [rest]
+        for line in lines:
+            name, _, value = line.rstrip(b"\r").partition(b":")
+            if name == b"data":
+                data.append(value.removeprefix(b" "))
+            elif data and not line.strip():
+                yield b"\n".join(data).decode("utf-8", "replace")
+                data = []
+        size = len(rest) + sum(map(len, data))
+
+
+def _pool(url: str) -> httpcore2.ConnectionPool:
+    """Connections for `url`, into the world by the proxy that the environment names."""
+    if url.startswith("http://"):  # reading the certificates takes 20 ms: not for a gateway on loopback
+        return httpcore2.ConnectionPool(keepalive_expiry=_KEPT)
+    known, certificates = _environment.load(), tls.context()
+    proxies = {} if known.proxy_bypass(urlsplit(url).netloc) else known.getproxies()
+    named = proxies.get("https") or proxies.get("all")
+    if not named:
+        return httpcore2.ConnectionPool(certificates, keepalive_expiry=_KEPT)
+    proxy = urlsplit(named if "://" in named else f"http://{named}")
+    user = (unquote(proxy.username).encode(), unquote(proxy.password or "").encode()) if proxy.username else None
+    return httpcore2.HTTPProxy(
+        f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}",
+        user,
+        ssl_context=certificates,
+        proxy_ssl_context=certificates if proxy.scheme == "https" else None,
+        keepalive_expiry=_KEPT,
+    )

@@ -8,9 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 
-import httpx2
-
-from handrail.agents.door import Door, DoorError, events
+from handrail.agents.door import Answer, Door, DoorError, events
 from handrail.agents.own.cancel import Cancel
 from handrail.agents.own.settings import Settings
 from handrail.agents.own.wires import WIRES, Message, StreamBroken
@@ -82,7 +80,7 @@ class Model:
         answer = Message("agent", stop="", key=secrets.token_hex(4))
         try:
             with cancel.stopping(self.door.stop), self.door.post(body, cancel.check) as response:
-                if response.status_code != 200:
+                if response.status != 200:
                     raise _refusal(response)
                 for data in events(response):
                     cancel.check()
@@ -103,8 +101,8 @@ class Model:
         raise ModelError(f"model call failed: {why}", wait=0)
 
 
-def _refusal(response: httpx2.Response) -> ModelError:
-    status, text = response.status_code, response.read().decode("utf-8", "replace")
+def _refusal(response: Answer) -> ModelError:
+    status, text = response.status, response.read()
     said = json.loads(found[1], strict=False) if (found := _MESSAGE.search(text)) else text
     message = " ".join(said.split())[:500] or "no reason given"
     again = status in _AGAIN and not (status == 429 and _SPENT.search(text))
