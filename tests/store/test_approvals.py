@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from handrail.errors import Conflict, NotFound
-from handrail.store import approvals
+from handrail.store import approvals, rail, sessions
 from handrail.store.approvals import ApprovalRow
 from handrail.store.engine import Store
 from handrail.store.tables import ApprovalState
@@ -80,6 +80,10 @@ async def test_open_questions_are_listed_longest_waiting_first(alice: Store) -> 
     await alice.log.write(guard=approvals.void(ApprovalId("a-2")))
     assert [row.id for row in await approvals.open_of(alice, ALICE)] == ["a-1", "a-3"]
     assert [row.id for row in await approvals.everywhere(alice)] == ["a-1", "a-3"]
+    assert (await sessions.standing(alice, ALICE)).asks == 2
+    for by, waiting in ((None, 2), ("you", 2), ("somebody", 0)):
+        assert (await rail.read(alice, by, 7, effects_too=True, runs_too=True)).waiting == waiting
+        assert len(await approvals.everywhere(alice, by=by)) == waiting
     assert [row.id for row in await approvals.everywhere(alice, only_open=False)] == ["a-3", "a-2", "a-1"]
     same = await approvals.open_with(alice, ALICE, "edit a-3")
     assert same is not None

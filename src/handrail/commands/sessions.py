@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -12,14 +12,17 @@ from handrail.commands.actor import OWNERS, Actor, Permission, authorise
 from handrail.commands.desk import Desk
 from handrail.errors import Forbidden, InvalidInput
 from handrail.identity import YOU
+from handrail.kinds import Kind
 from handrail.policy.document import LARGEST
 from handrail.sessions.budgets import scope
 from handrail.sessions.rooms import NewSession
 from handrail.store import approvals, prompts, tasks
+from handrail.store import rail as rails
 from handrail.store import sessions as rows
 from handrail.store.approvals import ApprovalRow
 from handrail.store.prompts import PromptRow
-from handrail.store.sessions import SessionRow
+from handrail.store.rail import Rail
+from handrail.store.sessions import SessionRow, Standing
 from handrail.store.subscription import Subscription
 from handrail.types import Event, Permissions, Role, SandboxKind, SessionId, SessionState
 from handrail.workspaces.sample import sample
@@ -129,7 +132,7 @@ async def show(desk: Desk, actor: Actor, word: str) -> Seen:
         InvalidInput: several fit.
     """
     authorise(actor, Permission.SESSIONS_READ)
-    return (await _seen_all(desk, [await rows.find(desk.store, word)]))[0]
+    return (await _seen_all(desk, [await rows.standing(desk.store, word)]))[0]
 
 
 async def newest(desk: Desk, actor: Actor, state: str | None = None, limit: int = 100) -> list[Seen]:
@@ -137,7 +140,28 @@ async def newest(desk: Desk, actor: Actor, state: str | None = None, limit: int 
     authorise(actor, Permission.SESSIONS_READ)
     wanted = None if state is None else values.choice("state", state, SessionState)
     most = values.count("limit", limit, MOST_SESSIONS)
-    return await _seen_all(desk, await rows.newest(desk.store, wanted, most, actor.only))
+    return await _seen_all(desk, await rows.newest_standing(desk.store, wanted, most, actor.only))
+
+
+async def rail(desk: Desk, actor: Actor, limit: int) -> Rail:
+    """How much waits for a person, and `limit` sessions at work: those that wait first, then the newest."""
+    authorise(actor, Permission.SESSIONS_READ)
+    may = actor.permissions
+    return await rails.read(
+        desk.store,
+        actor.only,
+        limit,
+        effects_too=Permission.EFFECTS_READ in may,
+        runs_too=Permission.RUNS_READ in may,
+    )
+
+
+async def window(
+    desk: Desk, actor: Actor, seen: Seen, *, after: int, limit: int = MOST_EVENTS, kinds: Collection[Kind] | None = None
+) -> list[Event]:
+    """Events of a session that was just looked up; those of some kinds alone, where they are named."""
+    authorise(actor, Permission.SESSIONS_READ)
+    return await desk.store.log.read(seen.row.id, after, values.count("limit", limit, MOST_EVENTS), kinds)
 
 
 async def events(desk: Desk, actor: Actor, word: str, *, after: int = 0, limit: int = 500) -> tuple[list[Event], int]:
@@ -175,10 +199,10 @@ def shared(desk: Desk) -> bool:
     return desk.store.shared
 
 
-async def queue(desk: Desk, actor: Actor, session: SessionId) -> list[PromptRow]:
-    """The prompts that wait for the turn under way."""
+async def queue(desk: Desk, actor: Actor, seen: Seen) -> list[PromptRow]:
+    """The prompts that wait for the turn under way, of a session that was just looked up."""
     authorise(actor, Permission.SESSIONS_READ)
-    return await prompts.queued(desk.store, session)
+    return await prompts.queued(desk.store, seen.row.id) if seen.queued else []
 
 
 async def prompt(desk: Desk, actor: Actor, word: str, text: str) -> tuple[str, bool]:
@@ -277,20 +301,13 @@ async def _find(desk: Desk, word: str) -> SessionId:
 
 
 async def _seen(desk: Desk, session: SessionId) -> Seen:
-    return (await _seen_all(desk, [await rows.get(desk.store, session)]))[0]
+    return (await _seen_all(desk, [await rows.standing(desk.store, session)]))[0]
 
 
-async def _seen_all(desk: Desk, found: Sequence[SessionRow]) -> list[Seen]:
-    """The rows with what stands beside them, in a fixed number of queries."""
-    if not found:
-        return []
-    waiting = await prompts.counts(desk.store)
-    if len(found) == 1:
-        asked = await approvals.open_of(desk.store, found[0].id)
-    else:
-        asked = await approvals.everywhere(desk.store, only_open=True)
-    last = await desk.store.log.last_seqs([row.id for row in found])
-    return [
-        Seen(row, waiting.get(row.id, 0), last[row.id], tuple(item for item in asked if item.session == row.id))
-        for row in found
-    ]
+async def _seen_all(desk: Desk, found: Sequence[Standing]) -> list[Seen]:
+    """Sessions with their open questions, in one more query where there are any."""
+    asking = [one.row.id for one in found if one.asks]
+    asked: dict[SessionId, list[ApprovalRow]] = {}
+    for item in await approvals.open_of(desk.store, *asking) if asking else ():
+        asked.setdefault(item.session, []).append(item)
+    return [Seen(one.row, one.queued, one.last_seq, tuple(asked.get(one.row.id, ()))) for one in found]

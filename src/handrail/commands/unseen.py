@@ -34,12 +34,6 @@ async def listed(desk: Desk, actor: Actor) -> Unseen:
     return Unseen(tuple(await rows.of_sessions(desk.store, actor.only)), tuple(of_runs))
 
 
-async def count(desk: Desk, actor: Actor) -> int:
-    """How much of it there is."""
-    authorise(actor, Permission.SESSIONS_READ)
-    return await rows.count(desk.store, actor.only, runs_too=Permission.RUNS_READ in actor.permissions)
-
-
 async def see_session(desk: Desk, actor: Actor, word: str) -> SessionRow:
     """Say that one knows how a session ended; to say it twice is no error.
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 
 from msgspec import Struct
-from sqlalchemy import BindParameter, Select, Update, bindparam, exists, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Select, Update, and_, bindparam, exists, or_, select, true, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.clock import JUMP
@@ -163,23 +163,40 @@ async def get(store: Store, approval: ApprovalId) -> ApprovalRow:
     Raises:
         NotFound: there is none of that id.
     """
-    found = await first(store, ApprovalRow, select(approvals).where(approvals.c.id == approval))
+    found = await first(store, ApprovalRow, Prepared(_get(), {"of_approval": approval}))
     if found is None:
         raise NotFound(f"there is no approval {approval!r}")
     return found
+
+
+@cache
+def _get() -> Select[*tuple[object, ...]]:
+    return select(approvals).where(approvals.c.id == bindparam("of_approval"))
 
 
 async def everywhere(
     store: Store, *, only_open: bool = True, limit: int = 500, by: str | None = None
 ) -> list[ApprovalRow]:
     """Approvals of all sessions, or of one person's: the open ones, the longest waiting first; or all, newest first."""
+    values = {"most": limit} | ({} if by is None else {"of_person": by})
+    return await every(store, ApprovalRow, Prepared(_everywhere(only_open, by is not None), values))
+
+
+@cache
+def _everywhere(only_open: bool, of_one: bool) -> Select[*tuple[object, ...]]:
+    by: BindParameter[str] | None = bindparam("of_person") if of_one else None
     order = approvals.c.asked if only_open else approvals.c.asked.desc()
-    statement = select(approvals).order_by(order, approvals.c.id).limit(limit)
-    if by is not None:
-        statement = statement.where(approvals.c.session.in_(select(sessions.c.id).where(sessions.c.by == by)))
-    if only_open:
-        statement = statement.where(approvals.c.state == ApprovalState.OPEN)
-    return await every(store, ApprovalRow, statement)
+    wanted = waits(by) if only_open else _of_person(by)
+    return select(approvals).where(wanted).order_by(order, approvals.c.id).limit(bindparam("most"))
+
+
+def waits(by: BindParameter[str] | None) -> ColumnElement[bool]:
+    """That a question waits for a person; one of one person's sessions, where one is named."""
+    return and_(approvals.c.state == ApprovalState.OPEN, _of_person(by))
+
+
+def _of_person(by: BindParameter[str] | None) -> ColumnElement[bool]:
+    return true() if by is None else approvals.c.session.in_(select(sessions.c.id).where(sessions.c.by == by))
 
 
 async def due(store: Store, at: datetime, limit: int = 500) -> list[ApprovalRow]:
@@ -230,14 +247,16 @@ async def of_session(store: Store, session: SessionId, limit: int = 500) -> list
     return await every(store, ApprovalRow, statement.order_by(approvals.c.asked.desc(), approvals.c.id).limit(limit))
 
 
-async def open_of(store: Store, session: SessionId) -> list[ApprovalRow]:
-    """A session's open questions, the longest waiting first."""
-    return await every(store, ApprovalRow, Prepared(_open(), {"of_session": session}))
+async def open_of(store: Store, *those: SessionId) -> list[ApprovalRow]:
+    """The open questions of some sessions, the longest waiting first."""
+    return await every(store, ApprovalRow, Prepared(_open(), {"those": those}))
 
 
 @cache
 def _open() -> Select[*tuple[object, ...]]:
-    return _of(bindparam("of_session"), ApprovalState.OPEN)
+    those = approvals.c.session.in_(bindparam("those", expanding=True))
+    statement = select(approvals).where(those, approvals.c.state == ApprovalState.OPEN)
+    return statement.order_by(approvals.c.asked, approvals.c.id)
 
 
 async def open_with(store: Store, session: SessionId, signature: str) -> ApprovalRow | None:

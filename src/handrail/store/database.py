@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Row
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +20,10 @@ from handrail.store.faults import FAULTS, translate
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Read: TypeAlias = tuple[Executable, Mapping[str, object] | None]
+"""a statement, and the values of its parameters"""
+Rows: TypeAlias = Sequence[Row[*tuple[Any, ...]]]
 
 READERS = 3
 """statements that read at the same time, at the most"""
@@ -41,20 +45,14 @@ class Database:
         self._writer = ThreadPoolExecutor(1, "store writer")
         self._connection: Connection | None = None
 
-    async def rows(
-        self, statement: Executable, values: Mapping[str, object] | None = None
-    ) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Read. Sees every write that has returned.
-
-        Args:
-            statement: what to read.
-            values: of its parameters, where it has any.
+    async def rows(self, *reads: Read) -> list[Rows]:
+        """Read, one statement after another. Sees every write that has returned.
 
         Raises:
             HandrailError: the database could not be read.
         """
         try:
-            return await _on(self._readers, self.where, self._rows, statement, values)
+            return await _on(self._readers, self.where, self._rows, reads)
         except FAULTS as error:
             raise translate(error, self.where) from error
 
@@ -72,17 +70,17 @@ class Database:
         """Let go of the file. Idempotent."""
         await asyncio.to_thread(self._close)
 
-    def _rows(self, statement: Executable, values: Mapping[str, object] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+    def _rows(self, reads: Sequence[Read]) -> list[Rows]:
         try:
-            return self._read(statement, values)
+            return self._read(reads)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            return self._read(statement, values)  # the database was started again: all connections that it had are gone
+            return self._read(reads)  # the database was started again: all connections that it had are gone
 
-    def _read(self, statement: Executable, values: Mapping[str, object] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+    def _read(self, reads: Sequence[Read]) -> list[Rows]:
         with self._reading.connect() as connection:
-            return connection.execute(statement, values).all()
+            return [connection.execute(statement, values).all() for statement, values in reads]
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None:

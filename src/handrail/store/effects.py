@@ -9,7 +9,7 @@ from functools import cache
 from typing import TypedDict, Unpack
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, literal, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -226,15 +226,23 @@ def _of_sessions() -> Select[*tuple[object, ...]]:
 
 async def waiting(store: Store, limit: int = 1000, by: str | None = None) -> list[EffectRow]:
     """Effects that wait for a person, the longest first; only those of one person's work, where `by` names them."""
-    statement = select(effects).where(effects.c.state == EffectState.WAITING)
-    if by is not None:
-        statement = statement.where(
-            or_(
-                effects.c.run.in_(select(runs.c.id).where(runs.c.by == by)),
-                effects.c.session.in_(select(sessions.c.id).where(sessions.c.by == by)),
-            )
-        )
-    return await every(store, EffectRow, statement.order_by(effects.c.created, effects.c.key).limit(limit))
+    values = {"most": limit} | ({} if by is None else {"of_person": by})
+    return await every(store, EffectRow, Prepared(_waiting(by is not None), values))
+
+
+@cache
+def _waiting(of_one: bool) -> Select[*tuple[object, ...]]:
+    statement = select(effects).where(waits(bindparam("of_person") if of_one else None))
+    return statement.order_by(effects.c.created, effects.c.key).limit(bindparam("most"))
+
+
+def waits(by: BindParameter[str] | None) -> ColumnElement[bool]:
+    """That an effect waits for a person; one of one person's work, where one is named."""
+    waiting = effects.c.state == EffectState.WAITING
+    if by is None:
+        return waiting
+    of_run = effects.c.run.in_(select(runs.c.id).where(runs.c.by == by))
+    return and_(waiting, or_(of_run, effects.c.session.in_(select(sessions.c.id).where(sessions.c.by == by))))
 
 
 def _here(store: Store) -> ColumnElement[bool]:

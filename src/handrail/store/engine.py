@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import Connection, Executable, Row, inspect, text
+from sqlalchemy import Connection, Executable, inspect, text
 from sqlalchemy import Sequence as Numbers
 from sqlalchemy.schema import CreateSequence
 
 from handrail.errors import Conflict, HandrailError
 from handrail.store import automation as _automation  # noqa: F401  # its tables belong to the schema
-from handrail.store.database import Database
+from handrail.store.database import Database, Read, Rows
 from handrail.store.faults import FAULTS, translate
 from handrail.store.log import EventLog, Prepared
 from handrail.store.postgres import Postgres
@@ -92,15 +91,25 @@ class Store:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def rows(self, statement: Executable | Prepared) -> Sequence[Row[*tuple[Any, ...]]]:
+    async def rows(self, statement: Executable | Prepared) -> Rows:
         """Read. Sees every append that has returned.
 
         Raises:
             HandrailError: the database could not be read.
         """
-        if isinstance(statement, Prepared):
-            return await self._database.rows(statement.statement, statement.values)
-        return await self._database.rows(statement)
+        return (await self._database.rows(_read(statement)))[0]
+
+    async def at_once(self, *statements: Executable | Prepared) -> list[Rows]:
+        """Read several statements on one way to a thread and back.
+
+        Raises:
+            HandrailError: the database could not be read.
+        """
+        return await self._database.rows(*map(_read, statements))
+
+
+def _read(statement: Executable | Prepared) -> Read:
+    return (statement.statement, statement.values) if isinstance(statement, Prepared) else (statement, None)
 
 
 def _create(connection: Connection) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
 from msgspec import Struct, field
-from sqlalchemy import Connection, CursorResult, Executable, Row, func, insert, select
+from sqlalchemy import Connection, CursorResult, Executable, Row, bindparam, func, insert, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -25,7 +25,7 @@ from handrail.store.columns import Encoded, encode
 from handrail.store.database import Database
 from handrail.store.faults import FAULTS, is_environment, translate
 from handrail.store.subscription import Subscription
-from handrail.store.tables import events, sessions
+from handrail.store.tables import events
 from handrail.types import Event, Json, SessionId, now
 
 
@@ -67,7 +67,14 @@ LISTED = frozenset(
 """tables whose rows stand in lists without an event of a session that tells of a change"""
 
 _INSERT = insert(events)
-_PAGE = select(events.c.seq, events.c.time, events.c.turn, events.c.kind, events.c.data).order_by(events.c.seq)
+_PAGE = (
+    select(events.c.seq, events.c.time, events.c.turn, events.c.kind, events.c.data)
+    .where(events.c.session == bindparam("of_session"), events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+    .limit(bindparam("most"))
+)
+_PAGE_OF = _PAGE.where(events.c.kind.in_(bindparam("kinds", expanding=True)))
+_LAST = select(func.max(events.c.seq)).where(events.c.session == bindparam("of_session"))
 
 
 class Draft(Struct, frozen=True):
@@ -188,22 +195,22 @@ class EventLog:
         """Wait until everything that was appended before is committed, or has failed."""
         await self._queued(_Request(None, now(), (), [], (), None))
 
-    async def read(self, session: SessionId, after: int = 0, limit: int = 500) -> list[Event]:
-        """Read events with `seq > after` in order, `limit` at the most."""
-        statement = _PAGE.where(events.c.session == session, events.c.seq > after).limit(limit)
-        return [_event(session, row) for row in await self._database.rows(statement)]
+    async def read(
+        self, session: SessionId, after: int = 0, limit: int = 500, kinds: Collection[Kind] | None = None
+    ) -> list[Event]:
+        """Read events with `seq > after` in order, `limit` at the most; those of some kinds, where they are named."""
+        values: Json = {"of_session": session, "after": after, "most": limit}
+        page = (_PAGE, values) if kinds is None else (_PAGE_OF, values | {"kinds": list(kinds)})
+        (found,) = await self._database.rows(page)
+        return [_event(session, row) for row in found]
 
     async def last_seq(self, session: SessionId) -> int:
         """The number of a session's last event; 0 when there is none."""
         known = self._last.get(session)
-        return known if known is not None else (await self.last_seqs([session]))[session]
-
-    async def last_seqs(self, of: Sequence[SessionId]) -> dict[SessionId, int]:
-        """`last_seq` of several sessions, in one query."""
-        last = select(func.max(events.c.seq)).where(events.c.session == sessions.c.id).scalar_subquery()
-        statement = select(sessions.c.id, last).where(sessions.c.id.in_(of))
-        found = {row[0]: row[1] or 0 for row in await self._database.rows(statement)}
-        return {session: found.get(session, 0) for session in of}
+        if known is None:
+            ((row,),) = await self._database.rows((_LAST, {"of_session": session}))
+            known = row[0] or 0
+        return known
 
     def subscribe(
         self, session: SessionId | None = None, after: int = 0, *, others: bool = False, rows: bool = False

@@ -68,14 +68,6 @@ async def queued(store: Store, session: SessionId) -> list[PromptRow]:
     return await every(store, PromptRow, Prepared(_waiting(), {"of_session": session}))
 
 
-async def counts(store: Store) -> dict[SessionId, int]:
-    """How many prompts wait, by session; a session without any is left out."""
-    statement = (
-        select(prompts.c.session, func.count()).where(prompts.c.state == PromptState.QUEUED).group_by(prompts.c.session)
-    )
-    return {row[0]: row[1] for row in await store.rows(statement)}
-
-
 @cache
 def _waiting() -> Select[*tuple[object, ...]]:
     return (

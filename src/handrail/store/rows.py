@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import Executable
 
+from handrail.store.database import Rows
 from handrail.store.engine import Store
 from handrail.store.log import Prepared
 
 T = TypeVar("T")
 
 
-def _values(kind: type[T], found: Sequence[Row[*tuple[Any, ...]]]) -> list[T]:
+def as_values(kind: type[T], found: Rows) -> list[T]:
     """Rows of one statement as values of `kind`, a Struct whose fields are the rows' columns."""
     if not found:
         return []
@@ -23,9 +23,9 @@ def _values(kind: type[T], found: Sequence[Row[*tuple[Any, ...]]]) -> list[T]:
 
 async def every(store: Store, kind: type[T], statement: Executable | Prepared) -> list[T]:
     """What a statement finds, as values of `kind`."""
-    return _values(kind, await store.rows(statement))
+    return as_values(kind, await store.rows(statement))
 
 
 async def first(store: Store, kind: type[T], statement: Executable | Prepared) -> T | None:
     """The first that a statement finds, or None."""
-    return next(iter(_values(kind, (await store.rows(statement))[:1])), None)
+    return next(iter(as_values(kind, (await store.rows(statement))[:1])), None)

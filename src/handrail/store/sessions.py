@@ -14,10 +14,11 @@ from sqlalchemy import update as sql_update
 
 from handrail.errors import InvalidInput, NotFound
 from handrail.store import tasks
+from handrail.store.database import Rows
 from handrail.store.engine import HERE, NUMBERS, Store
 from handrail.store.log import Prepared, Write
 from handrail.store.rows import every, first
-from handrail.store.tables import PromptState, prompts, sessions
+from handrail.store.tables import ApprovalState, PromptState, approvals, events, prompts, sessions
 from handrail.types import (
     Control,
     Goal,
@@ -153,7 +154,20 @@ class SessionChanges(TypedDict, total=False):
     updated: datetime
 
 
+class Standing(Struct, frozen=True):
+    """A session with what stands beside it in other tables."""
+
+    row: SessionRow
+    queued: int
+    """prompts that wait"""
+    last_seq: int
+    """the number of its last event"""
+    asks: int
+    """questions that wait"""
+
+
 _NAMES = SessionRow.__struct_fields__
+_COLUMNS = tuple(sessions.c.keys())
 # which columns it sets is said by the values of each use
 _INSERT = sql_insert(sessions)
 _UPDATE = sql_update(sessions).where(sessions.c.id == bindparam("of_session"))
@@ -220,6 +234,8 @@ async def find(store: Store, word: str) -> SessionRow:
         if task.session is None:
             raise NotFound(f"task {task.id} has no session yet")
         return await get(store, task.session)
+    if (known := await first(store, SessionRow, Prepared(_get(), {"of_session": word}))) is not None:
+        return known
     newest = select(sessions).order_by(sessions.c.number.desc())
     if word == LAST:
         found = await every(store, SessionRow, newest.limit(1))
@@ -229,9 +245,8 @@ async def find(store: Store, word: str) -> SessionRow:
     begins = newest.where(sessions.c.id.startswith(word, autoescape=True)).limit(6) if word else None
     # LIKE of SQLite does not know upper from lower case
     found = [] if begins is None else [row for row in await every(store, SessionRow, begins) if row.id.startswith(word)]
-    exact = [row for row in found if row.id == word]
-    if exact or len(found) == 1:
-        return (exact or found)[0]
+    if len(found) == 1:
+        return found[0]
     if not found:
         raise NotFound(f"there is no session {word!r}")
     several = ", ".join(row.id for row in found[:5]) + (" and more" if len(found) > 5 else "")
@@ -259,6 +274,53 @@ async def newest(
         wanted = [states] if isinstance(states, SessionState) else list(states)
         statement = statement.where(sessions.c.state.in_(wanted))
     return await every(store, SessionRow, statement)
+
+
+async def standing(store: Store, word: str) -> Standing:
+    """The session that a person means, with what stands beside it.
+
+    Raises:
+        NotFound: none fits.
+        InvalidInput: several fit.
+    """
+    found = await store.rows(Prepared(_standing_of(), {"of_session": word}))
+    if not found:
+        found = await store.rows(Prepared(_standing_of(), {"of_session": (await find(store, word)).id}))
+    return _standing(found)[0]
+
+
+async def newest_standing(store: Store, state: SessionState | None, limit: int, by: str | None) -> list[Standing]:
+    """Sessions, newest first, each with what stands beside it; only those in `state` and of one person, where named."""
+    values = {"most": limit, "of_state": state, "of_person": by}
+    statement = _newest_standing(state is not None, by is not None)
+    given = {name: one for name, one in values.items() if one is not None}
+    return _standing(await store.rows(Prepared(statement, given)))
+
+
+@cache
+def _standing_of() -> Select[*tuple[object, ...]]:
+    return _with_beside().where(sessions.c.id == bindparam("of_session"))
+
+
+@cache
+def _newest_standing(in_state: bool, of_one: bool) -> Select[*tuple[object, ...]]:
+    statement = _with_beside().order_by(sessions.c.number.desc()).limit(bindparam("most"))
+    if in_state:
+        statement = statement.where(sessions.c.state == bindparam("of_state"))
+    return statement.where(sessions.c.by == bindparam("of_person")) if of_one else statement
+
+
+def _with_beside() -> Select[*tuple[object, ...]]:
+    """Sessions with three columns more, in the order of `Standing`."""
+    c = sessions.c
+    queued = select(func.count()).where(prompts.c.session == c.id, prompts.c.state == PromptState.QUEUED)
+    last = select(func.coalesce(func.max(events.c.seq), 0)).where(events.c.session == c.id)
+    asks = select(func.count()).where(approvals.c.session == c.id, approvals.c.state == ApprovalState.OPEN)
+    return select(sessions, *(one.scalar_subquery() for one in (queued, last, asks)))
+
+
+def _standing(found: Rows) -> list[Standing]:
+    return [Standing(SessionRow(**dict(zip(_COLUMNS, row, strict=False))), *row[-3:]) for row in found]
 
 
 async def places(store: Store, whose: Sequence[str]) -> set[str]:

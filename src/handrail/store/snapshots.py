@@ -39,26 +39,30 @@ async def latest(store: Store, session: SessionId) -> SnapshotRow | None:
     return await first(store, SnapshotRow, Prepared(_latest(), {"of_session": session}))
 
 
-@cache
-def _latest() -> Select[*tuple[object, ...]]:
-    of_it = select(snapshots).where(snapshots.c.session == bindparam("of_session"))
-    return of_it.order_by(snapshots.c.id.desc()).limit(1)
-
-
 async def before(store: Store, session: SessionId, turn: int) -> SnapshotRow | None:
     """The state that `turn` began with: the newest snapshot of an earlier turn."""
-    return await first(store, SnapshotRow, _newest(session).where(snapshots.c.turn < turn))
+    return await first(store, SnapshotRow, _newest().where(snapshots.c.session == session, snapshots.c.turn < turn))
 
 
 async def after(store: Store, session: SessionId, turn: int) -> SnapshotRow | None:
     """The state that `turn` ended with: the newest snapshot of that turn."""
-    return await first(store, SnapshotRow, _newest(session).where(snapshots.c.turn == turn))
+    return await first(store, SnapshotRow, _newest().where(snapshots.c.session == session, snapshots.c.turn == turn))
 
 
 async def of(store: Store, session: SessionId) -> list[SnapshotRow]:
     """A session's snapshots, the newest first."""
-    return await every(store, SnapshotRow, _newest(session))
+    return await every(store, SnapshotRow, Prepared(_all(), {"of_session": session}))
 
 
-def _newest(session: SessionId) -> Select[*tuple[object, ...]]:
-    return select(snapshots).where(snapshots.c.session == session).order_by(snapshots.c.id.desc())
+@cache
+def _latest() -> Select[*tuple[object, ...]]:
+    return _all().limit(1)
+
+
+@cache
+def _all() -> Select[*tuple[object, ...]]:
+    return _newest().where(snapshots.c.session == bindparam("of_session"))
+
+
+def _newest() -> Select[*tuple[object, ...]]:
+    return select(snapshots).order_by(snapshots.c.id.desc())

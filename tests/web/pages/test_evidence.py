@@ -4,11 +4,13 @@ import pytest
 
 from handrail.kinds import Kind
 from handrail.types import Event, Json, SessionId, now
-from handrail.web.pages.evidence import evidence
+from handrail.web.pages.evidence import KINDS, evidence
 
 
 def log(*given: tuple[Kind, Json]) -> list[Event]:
-    return [Event(SessionId("s-1"), seq, now(), kind, data, 1) for seq, (kind, data) in enumerate(given, 1)]
+    """As the page reads it."""
+    events = [Event(SessionId("s-1"), seq, now(), kind, data, 1) for seq, (kind, data) in enumerate(given, 1)]
+    return [event for event in events if event.kind in KINDS]
 
 
 def did(tool: str, title: str = "t") -> list[tuple[Kind, Json]]:

@@ -5,10 +5,16 @@ from typing import Any
 
 from handrail.kinds import Kind
 from handrail.types import Event, SessionId
-from handrail.web.pages.timeline import WIDTH, bars
+from handrail.web.pages import timeline
+from handrail.web.pages.timeline import WIDTH, Bar
 from handrail.web.pages.transcript import blocks
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def bars(events: list[Event]) -> list[Bar]:
+    """As the page reads them."""
+    return timeline.bars(event for event in events if event.kind in timeline.KINDS)
 
 
 def event(seq: int, at: float, kind: str, **data: Any) -> Event:

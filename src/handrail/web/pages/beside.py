@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from urllib.parse import parse_qs, quote
 
@@ -23,7 +23,7 @@ from handrail.types import Event, Json, SessionState
 from handrail.web import views
 from handrail.web.guard import Keys
 from handrail.web.pages import patch, render, timeline
-from handrail.web.pages.evidence import evidence
+from handrail.web.pages.evidence import KINDS, evidence
 from handrail.web.pages.frame import as_json, document, facts
 from handrail.web.pages.playback import SHELL
 from handrail.web.pages.transcript import Tool, folded
@@ -32,6 +32,7 @@ from handrail.workspaces.browse import Folder
 
 SHELLS = 20
 """commands that the terminal shows where no script runs"""
+_TOOLS = frozenset({Kind.TOOL_STARTED, Kind.TOOL_UPDATED, Kind.TOOL_ENDED})
 FILE_LINES = 5000
 """lines of one file that a page shows"""
 
@@ -102,7 +103,7 @@ class Beside:
         return Response(content, headers=headers, media_type="application/octet-stream")
 
     async def _diff(self, actor: Actor, seen: Seen, request: Request) -> tuple[Json, dict[str, Any]]:
-        found = await self._events(actor, seen)
+        found = await self._events(actor, seen, KINDS)
         change = await changes.diff(self._desk, actor, seen.row.id, None, None)
         seen_to = evidence(found, working=seen.row.state in (SessionState.RUNNING, SessionState.WAITING))
         shown, cut = patch.files(change.patch)
@@ -111,7 +112,7 @@ class Beside:
         return views.change(change) | seen_to.told, context
 
     async def _timeline(self, actor: Actor, seen: Seen, _: Request) -> tuple[Json, dict[str, Any]]:
-        bars = timeline.bars(await self._events(actor, seen))
+        bars = timeline.bars(await self._events(actor, seen, timeline.KINDS))
         told = [
             {name: getattr(bar, name) for name in ("seq", "lane", "label", "seconds", "turn")}
             | {"start": views.moment(bar.start)}
@@ -120,7 +121,7 @@ class Beside:
         return views.session(seen) | {"bars": told}, {"bars": bars, "lanes": timeline.LANES}
 
     async def _terminal(self, actor: Actor, seen: Seen, _: Request) -> tuple[Json, dict[str, Any]]:
-        blocks = folded(await self._events(actor, seen)).blocks
+        blocks = folded(await self._events(actor, seen, _TOOLS)).blocks
         shells = [block for block in blocks if isinstance(block, Tool) and block.tool == SHELL][-SHELLS:]
         told = [{"command": one.title, "status": one.status, "output": one.output} for one in shells]
         return {"shells": told}, {"shells": shells}
@@ -137,7 +138,7 @@ class Beside:
         return {file.path: file.status for file in change.files}
 
     async def _details(self, actor: Actor, seen: Seen, _: Request) -> tuple[Json, dict[str, Any]]:
-        lost = [event for event in await self._events(actor, seen) if event.kind == Kind.MEMORY_LOST]
+        lost = await self._events(actor, seen, {Kind.MEMORY_LOST})
         kept = await files.snapshots_of(self._desk, actor, seen.row.id)
         origin = await branching.origin_of(self._desk, actor, seen.row.id)
         told: Json = {
@@ -147,10 +148,10 @@ class Beside:
         }
         return views.session(seen) | told, {"lost": lost, "snapshots": kept, "origin": origin}
 
-    async def _events(self, actor: Actor, seen: Seen) -> list[Event]:
+    async def _events(self, actor: Actor, seen: Seen, kinds: Collection[Kind]) -> list[Event]:
+        """Those of some kinds among a session's last ones."""
         first = max(0, seen.last_seq - sessions.MOST_EVENTS)
-        found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=sessions.MOST_EVENTS)
-        return found
+        return await sessions.window(self._desk, actor, seen, after=first, kinds=kinds)
 
 
 def shown(looked: Looked, marked: dict[str, str]) -> dict[str, Any]:

@@ -9,6 +9,10 @@ from msgspec import Struct, field
 from handrail.kinds import Kind
 from handrail.types import Event, Json
 
+KINDS = frozenset(
+    {Kind.GOAL_SET, Kind.CHECK_ENDED, Kind.SNAPSHOT_TAKEN, Kind.TOOL_STARTED, Kind.TOOL_UPDATED, Kind.TOOL_ENDED}
+)
+"""what evidence is made of; all else is not read"""
 _HARMLESS = frozenset({"read", "search", "think", "fetch", "plan"})
 """kinds of tools that change no file; after any other one, a check says nothing any more"""
 _RUNS = "execute"

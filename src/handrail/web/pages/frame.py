@@ -12,19 +12,18 @@ from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from handrail.commands import approvals, effects, sessions, unseen
+from handrail.commands import effects, sessions
 from handrail.commands.actor import Actor, Permission
 from handrail.commands.desk import Desk
 from handrail.commands.sessions import Seen
 from handrail.store.effects import EffectRow
-from handrail.types import SCRIPTED, SessionState
+from handrail.types import SCRIPTED
 from handrail.web.pages import render
 from handrail.web.table import actor_of
 
 MOST_RUNNING = 7
 STILL = "still"
 """asks in an address for a page that does not reload by itself"""
-_LIST = 50
 
 
 class Entry(Struct, frozen=True):
@@ -62,17 +61,12 @@ async def frame(desk: Desk, actor: Actor) -> dict[str, Any]:
     """What the rail shows to `actor`; nothing where they may not read sessions."""
     if Permission.SESSIONS_READ not in actor.permissions:
         return dict(EMPTY)
-    waiting = (
-        len(await approvals.waiting(desk, actor)) + len(await undecided(desk, actor)) + await unseen.count(desk, actor)
-    )
-    running = await sessions.newest(desk, actor, SessionState.RUNNING, _LIST)
-    held = await sessions.newest(desk, actor, SessionState.WAITING, _LIST)
-    now = [facts(seen) for seen in [*held, *running]]
+    rail = await sessions.rail(desk, actor, MOST_RUNNING)
     entries = ENTRIES + OWNERS_ENTRIES if actor.only is None else ENTRIES
     return {
         "entries": entries,
-        "waiting": waiting,
-        "running": now[:MOST_RUNNING],
+        "waiting": rail.waiting,
+        "running": rail.running,
         "who": actor,
         "owner": actor.only is None,
     }

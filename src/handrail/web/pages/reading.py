@@ -96,9 +96,9 @@ class Pages:
         actor = actor_of(request)
         seen = await sessions.show(self._desk, actor, _id(request))
         first, at_end = _window(request, seen.last_seq)
-        found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=PAGE_EVENTS)
+        found = await sessions.window(self._desk, actor, seen, after=first, limit=PAGE_EVENTS)
         if as_json(request):
-            queue = await sessions.queue(self._desk, actor, seen.row.id)
+            queue = await sessions.queue(self._desk, actor, seen)
             told: Json = {
                 "events": [views.event(event) for event in found],
                 "queue": [{"id": one.id, "text": one.text, "by": one.by} for one in queue],
@@ -132,7 +132,7 @@ class Pages:
         seen = await sessions.show(self._desk, actor, _id(request))
         before = max(2, _number(request, "before") or 0)
         first = max(0, before - 1 - PAGE_EVENTS)
-        found, _ = await sessions.events(self._desk, actor, seen.row.id, after=first, limit=before - 1 - first)
+        found = await sessions.window(self._desk, actor, seen, after=first, limit=before - 1 - first)
         blocks = folded(found).blocks
         text = await asyncio.to_thread(
             render.page, "older.html", blocks=blocks, older=first + 1 if first > 0 else None, session=facts(seen)
@@ -212,7 +212,7 @@ async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
         "session": facts(seen),
         "owner": actor.only is None,
         "asked": await _asked(desk, actor, seen.approvals),
-        "queue": await sessions.queue(desk, actor, seen.row.id),
+        "queue": await sessions.queue(desk, actor, seen),
     }
 
 

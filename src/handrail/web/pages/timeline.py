@@ -10,6 +10,11 @@ from msgspec import Struct
 from handrail.kinds import Kind
 from handrail.types import Event
 
+KINDS = frozenset({
+    Kind.MODEL_CALLED, Kind.TOOL_STARTED, Kind.TOOL_ENDED, Kind.CHECK_STARTED, Kind.CHECK_ENDED, Kind.APPROVAL_ASKED,
+    Kind.APPROVAL_ANSWERED,
+})  # fmt: skip
+"""what bars are made of; all else is not read"""
 LANES = ("model", "tool", "check", "wait")
 WIDTH = 1000.0
 """units across the picture"""
