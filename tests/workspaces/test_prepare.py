@@ -9,7 +9,7 @@ import pytest
 
 from handrail.errors import Conflict, InvalidInput
 from handrail.types import SessionId
-from handrail.workspaces import Repository, Workspace, uncommitted
+from handrail.workspaces import Repository, Workspace, refs, uncommitted
 from handrail.workspaces.find import find
 from handrail.workspaces.git import git
 from handrail.workspaces.mirror import own_refs, upstream_refs
@@ -52,6 +52,14 @@ async def test_refs_are_read_as_git_lists_them(workspace: Workspace) -> None:
     assert await own_refs(mirror) == await upstream_refs(mirror)
     sh("git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=mirror)
     assert await own_refs(mirror) == await upstream_refs(mirror)
+    assert refs.upstream(mirror) == await upstream_refs(mirror)  # no process was needed
+    refs.keep(mirror, {"refs/sessions/s/last": workspace.base})
+    assert sh("git", "rev-parse", "refs/sessions/s/last", cwd=mirror).strip() == workspace.base
+    sh("git", "pack-refs", "--all", cwd=mirror)
+    assert (refs.one(mirror, "refs/sessions/s/last"), refs.one(mirror, "refs/no")) == (workspace.base, None)
+    sh("git", "symbolic-ref", "refs/heads/nowhere", "refs/heads/gone", cwd=mirror)
+    assert refs.upstream(mirror) is None  # git is asked
+    assert b"nowhere" not in await own_refs(mirror)
 
 
 async def test_the_users_checkout_is_untouched(data: Path, checkout: Path) -> None:

@@ -38,6 +38,8 @@ class Repository(Struct, frozen=True):
     """commit of HEAD"""
     branch: str | None
     """branch of HEAD, None when detached"""
+    common: Path
+    """the directory of its refs and objects, which linked worktrees share"""
 
 
 class Snapshot(Struct, frozen=True):

@@ -43,7 +43,7 @@ async def find(path: Path) -> Repository:
         raise _refusal(path, ran, lines)
     common, top, head, named = Path(lines[2]), Path(lines[3]), lines[4], lines[5]
     branch = named.removeprefix("refs/heads/") if named.startswith("refs/heads/") else None
-    return Repository(path=top, key=_key(top, common), head=head, branch=branch)
+    return Repository(path=top, key=_key(top, common), head=head, branch=branch, common=common)
 
 
 def _directory(path: Path) -> Path:

@@ -75,13 +75,18 @@ snapshot() {
     add_all_or_afresh
     [ $? -lt 2 ] || broken "the files could not be added"
     tree=$(git write-tree) || broken "the tree could not be written"
-    head=$(git rev-parse -q --verify 'HEAD^{commit}') || head=$BASE
+    set -- $(git rev-parse 'HEAD^{commit}' "$PREVIOUS^{tree}" -- 2>/dev/null)
+    if [ $# = 3 ]; then
+        head=$1 old_tree=$2
+    else
+        head=$(git rev-parse -q --verify 'HEAD^{commit}') || head=$BASE
+        old_tree=$(git rev-parse -q --verify "$PREVIOUS^{tree}") || broken "the snapshot before is gone"
+    fi
     if [ "$PREVIOUS" = "$BASE" ]; then
         old_head=$BASE
     else
         old_head=$(git rev-parse -q --verify "$PREVIOUS^2" || git rev-parse -q --verify "$PREVIOUS^1")
     fi
-    old_tree=$(git rev-parse -q --verify "$PREVIOUS^{tree}") || broken "the snapshot before is gone"
     if [ "$tree" = "$old_tree" ] && [ "$head" = "$old_head" ]; then
         printf 'commit %s\n\n' "$PREVIOUS"
         return

@@ -13,15 +13,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from handrail.errors import HandrailError, InvalidInput
-from handrail.workspaces import Repository
+from handrail.workspaces import Repository, refs
 from handrail.workspaces.git import Home, attempt, failure, git
 from handrail.workspaces.layout import mirror_of, results_of
+from handrail.workspaces.refs import UPSTREAM
 
-UPSTREAM = ("refs/heads", "refs/tags", "refs/remotes")
 LOCK_POLL = 0.005
 LOCK_WAIT = 900.0
 FETCH_TIMEOUT = 900.0
-_COMMIT = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 async def resolve(repository: Repository, ref: str | None) -> str:
@@ -57,7 +56,7 @@ async def update(data: Path, repository: Repository, commit: str) -> tuple[Path,
             await _make(mirror, commit, ())
         if not (results / "HEAD").exists():
             await _make(results, commit, (mirror / "objects",))
-        wanted, refs = await asyncio.gather(upstream_refs(repository.path, Home.THEIRS), own_refs(mirror))
+        wanted, refs = await asyncio.gather(_refs(repository.common, repository.path, Home.THEIRS), own_refs(mirror))
         if wanted != refs or not await _has(mirror, refs, commit):
             await _fetch(mirror, repository.path, commit)
             refs = await own_refs(mirror)
@@ -130,26 +129,12 @@ async def upstream_refs(place: Path, home: Home = Home.OURS) -> bytes:
 
 async def own_refs(mirror: Path) -> bytes:
     """`upstream_refs` of a mirror of ours, read from its files where they are as git writes them: no process for it."""
-    there = await asyncio.to_thread(_read_refs, mirror)
-    return await upstream_refs(mirror) if there is None else there
+    return await _refs(mirror, mirror, Home.OURS)
 
 
-def _read_refs(mirror: Path) -> bytes | None:
-    """The refs of a repository (https://git-scm.com/docs/gitrepository-layout); None where one is of another kind."""
-    found: dict[bytes, bytes] = {}
-    spaces = tuple(os.fsencode(space) + b"/" for space in UPSTREAM)
-    with contextlib.suppress(FileNotFoundError):
-        for line in (mirror / "packed-refs").read_bytes().splitlines():
-            commit, _, name = line.partition(b" ")
-            if not line.startswith((b"#", b"^")) and name.startswith(spaces):
-                found[name] = commit
-    for space in UPSTREAM:
-        for folder, _, files in os.walk(mirror / space):
-            for path in (Path(folder, file) for file in files if not file.endswith(".lock")):
-                found[os.fsencode(path.relative_to(mirror))] = path.read_bytes().strip()
-    if not all(_COMMIT.fullmatch(commit) for commit in found.values()):
-        return None
-    return b"".join(commit + b" " + name + b"\n" for name, commit in sorted(found.items()))
+async def _refs(directory: Path, place: Path, home: Home) -> bytes:
+    there = await asyncio.to_thread(refs.upstream, directory)
+    return await upstream_refs(place, home) if there is None else there
 
 
 async def _has(mirror: Path, refs: bytes, commit: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from handrail.errors import Conflict, InvalidInput, StorageFull
 from handrail.types import SessionId
-from handrail.workspaces import Repository, Workspace, aside
+from handrail.workspaces import Repository, Workspace, aside, refs
 from handrail.workspaces.clone import branch_of, keep_config_copy, make_git_directory
 from handrail.workspaces.git import Home, git
 from handrail.workspaces.layout import session_directory, session_ref
@@ -62,7 +62,7 @@ async def prepare(
     commit = await resolve(repository, ref)
     if include_uncommitted and commit != repository.head:
         raise InvalidInput("ref", ref, "uncommitted files belong to HEAD: leave the ref out, or the files at home")
-    mirror, results, refs = await update(data, repository, commit)
+    mirror, results, lines = await update(data, repository, commit)
     _make_folder(path, session)
     try:
         # Made by their owner where it can, since giving files away afterwards makes git read them all again.
@@ -70,7 +70,7 @@ async def prepare(
         if uid is not None:
             os.chown(path, uid, uid)
         await make_git_directory(
-            path, mirror=mirror, refs=refs, commit=commit, session=session, uid=uid, untrusted=untrusted
+            path, mirror=mirror, refs=lines, commit=commit, session=session, uid=uid, untrusted=untrusted
         )
         base = await _base(repository, path, results, (commit, after), uid, along=include_uncommitted)
         await asyncio.gather(_check_out(path, base, uid), _note_begin(results, session, commit, base))
@@ -140,8 +140,8 @@ async def _check_out(path: Path, base: str, uid: int | None) -> None:
 
 async def _note_begin(results: Path, session: SessionId, commit: str, base: str) -> None:
     """Tell the results repository where the session begins: its base, and the user's own commit below that."""
-    begin = f"update {session_ref(session, 'upstream')} {commit}\nupdate {session_ref(session, 'base')} {base}\n"
-    await git("update-ref", "--stdin", cwd=results, stdin=begin.encode())
+    begin = {session_ref(session, "upstream"): commit, session_ref(session, "base"): base}
+    await asyncio.to_thread(refs.keep, results, begin)
 
 
 def _seed_index(directory: Path, uid: int | None) -> None:

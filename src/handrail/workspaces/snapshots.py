@@ -8,7 +8,6 @@ object on its way into the results repository; from then on the host never needs
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 from importlib.resources import files
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from handrail.errors import HandrailError, InvalidInput, NotFound, SandboxError
 from handrail.types import Completed, RunInside, SessionId
-from handrail.workspaces import Snapshot, Workspace
+from handrail.workspaces import Snapshot, Workspace, refs
 from handrail.workspaces.clone import keep_config_copy, make_git_directory
 from handrail.workspaces.git import IDENTITY, SETTINGS, attempt, failure, first_line, git, settings_environment
 from handrail.workspaces.layout import STAGING, own_directory, session_ref
@@ -54,8 +53,8 @@ async def snapshot(workspace: Workspace, session: SessionId, run: RunInside, lab
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", label) or label in RESERVED:
         raise InvalidInput("label", label, "give letters, digits, `-` and `_`, and no name that Handrail uses itself")
-    previous, refs = await asyncio.gather(_last(workspace, session), own_refs(workspace.mirror))
-    known = b"".join(b"^" + line.split(b" ", 1)[0] + b"\n" for line in refs.splitlines())
+    previous, lines = await asyncio.gather(_last(workspace, session), own_refs(workspace.mirror))
+    known = b"".join(b"^" + line.split(b" ", 1)[0] + b"\n" for line in lines.splitlines())
     done = await run(
         ["/bin/sh", "-c", SCRIPT, "handrail", "snapshot"],
         cwd=workspace.path,
@@ -66,15 +65,15 @@ async def snapshot(workspace: Workspace, session: SessionId, run: RunInside, lab
     )
     _must_have_worked("the snapshot", done)
     head, found, pack = done.stdout.partition(b"\n\n")
-    lines = head.decode("utf-8", "replace").splitlines()
-    commit = lines[-1].removeprefix("commit ") if lines else ""
+    told = head.decode("utf-8", "replace").splitlines()
+    commit = told[-1].removeprefix("commit ") if told else ""
     if not found or not COMMIT.fullmatch(commit):
         raise HandrailError("the snapshot gave no commit: the workspace's .git may be broken")
     if commit != previous:
         await _take_in(workspace.results, pack)
         await _must_follow(workspace.results, commit, previous)
     await _name(workspace, session, label, commit)
-    return Snapshot(commit, _notice(lines[:-1], done))
+    return Snapshot(commit, _notice(told[:-1], done))
 
 
 async def restore(workspace: Workspace, session: SessionId, run: RunInside, commit: str) -> None:
@@ -115,11 +114,11 @@ async def repair(workspace: Workspace, session: SessionId) -> None:
     uid = owner if owner is not None and can_reach(staging, owner) else None
     if uid is not None:
         os.chown(staging, uid, uid)
-    refs, last = await asyncio.gather(own_refs(workspace.mirror), _last(workspace, session))
+    lines, last = await asyncio.gather(own_refs(workspace.mirror), _last(workspace, session))
     await make_git_directory(
         staging,
         mirror=workspace.mirror,
-        refs=refs,
+        refs=lines,
         commit=workspace.base,
         session=session,
         uid=uid,
@@ -198,13 +197,7 @@ def _notice(lines: list[str], done: Completed) -> str | None:
 
 async def _last(workspace: Workspace, session: SessionId) -> str:
     """The latest snapshot that the results hold, else the base."""
-    ref = session_ref(session, "last")
-    with contextlib.suppress(OSError):  # as git writes it; one that was packed is asked for
-        said = (workspace.results / ref).read_text("ascii", "replace").strip()
-        if COMMIT.fullmatch(said):
-            return said
-    ran = await attempt(["rev-parse", "--verify", "--quiet", ref], cwd=workspace.results)
-    return ran.out.decode().strip() if ran.code == 0 else workspace.base
+    return refs.one(workspace.results, session_ref(session, "last")) or workspace.base
 
 
 async def _take_in(results: Path, pack: bytes) -> None:
@@ -228,8 +221,8 @@ async def _must_follow(results: Path, commit: str, previous: str) -> None:
 
 
 async def _name(workspace: Workspace, session: SessionId, label: str, commit: str) -> None:
-    lines = "".join(f"update {session_ref(session, name)} {commit}\n" for name in (label, "last"))
-    await git("update-ref", "--stdin", cwd=workspace.results, stdin=lines.encode())
+    names = {session_ref(session, name): commit for name in (label, "last")}
+    await asyncio.to_thread(refs.keep, workspace.results, names)
 
 
 async def _head_at(workspace: Workspace, session: SessionId, commit: str) -> str:
