@@ -16,6 +16,7 @@ import sysconfig
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -195,18 +196,23 @@ def _python_parts(prefix: Path, python: Path) -> tuple[Path, ...]:
 
 
 def _without_package(spec: AgentSpec) -> Installed | None:
-    ours = {Path(sys.prefix), Path(sys.base_prefix), Path(handrail.__file__).parents[1]}
-    ours |= {Path(sysconfig.get_path("purelib"))}
-    python = Path(sys.executable)
     program = spec.command[0]
     if program == "{python}":
-        kept = tuple(sorted(path for path in ours if path != Path("/usr") and not path.is_relative_to("/usr/lib")))
-        return Installed(Path(sys.prefix), None, python, kept, handrail.__version__)
+        return _ours()
     where = shutil.which(program)
     if where is None:
         return None
     real = Path(where).resolve()
-    return Installed(real.parent, None, python, (Path(where).parent, real.parent))
+    return Installed(real.parent, None, Path(sys.executable), (Path(where).parent, real.parent))
+
+
+@cache
+def _ours() -> Installed:
+    """Handrail's own agent, which is installed as long as this process runs."""
+    ours = {Path(sys.prefix), Path(sys.base_prefix), Path(handrail.__file__).parents[1]}
+    ours |= {Path(sysconfig.get_path("purelib"))}
+    kept = tuple(sorted(path for path in ours if path != Path("/usr") and not path.is_relative_to("/usr/lib")))
+    return Installed(Path(sys.prefix), None, Path(sys.executable), kept, handrail.__version__)
 
 
 # --- both -------------------------------------------------------------------------------------------------------------

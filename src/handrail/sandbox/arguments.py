@@ -7,14 +7,15 @@ https://github.com/containers/bubblewrap/blob/main/bwrap.xml
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct, field
 
 from handrail.errors import InvalidInput, SandboxError
 from handrail.sandbox import Walls
 from handrail.sandbox.etc import HOSTNAME, OWN_DIRECTORY, bound
+from handrail.sandbox.paths import inside
 
 DOOR_PORT = 3129
 ETC = "etc"
@@ -81,12 +82,14 @@ def mounts(walls: Walls) -> list[Mount]:
     visible = [SYSTEM, *(Path("/", name) for name in ROOT_LINKS)]
     read_only: list[Path] = []
     for path in sorted(set(walls.read_only), key=lambda path: len(path.parts)):
-        if not _inside(path, visible + read_only):
+        if not inside(path, visible + read_only):
             read_only.append(path)
     for path in read_only:
-        if _inside(path, writable):
+        if inside(path, writable):
             raise SandboxError(f"sandbox: {path} lies in a writable directory: name it as protected instead")
-    protected = {path: tuple(sorted(p for p in walls.protected if path in p.parents)) for path in writable}
+    protected = {
+        path: tuple(sorted(p for p in walls.protected if p != path and inside(p, (path,)))) for path in writable
+    }
     both = [(path, True) for path in writable] + [(path, False) for path in read_only]
     both.sort(key=lambda pair: (len(pair[0].parts), pair[0]))
     return [
@@ -107,14 +110,8 @@ def _check(walls: Walls) -> None:
         raise SandboxError(f"sandbox: {clash.pop()} is asked for both writable and read-only: choose one")
     if Path("/") in walls.read_only:
         raise SandboxError("sandbox: / cannot be mounted: name the directories that are needed")
-    if stray := [path for path in walls.protected if not _inside(path, writable)]:
+    if stray := [path for path in walls.protected if not inside(path, writable)]:
         raise SandboxError(f"sandbox: protected path {stray[0]} is not in the workspace {walls.workspace}")
-
-
-def _inside(path: PurePath, parents: Iterable[PurePath]) -> bool:
-    """Whether a path is one of `parents` or below one: compared as text, which is many times as fast."""
-    text = str(path)
-    return any(text == (top := str(parent)) or text.startswith(top.rstrip("/") + "/") for parent in parents)
 
 
 def descriptor(name: str) -> str:

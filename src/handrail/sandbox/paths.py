@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from handrail.errors import SandboxError
 from handrail.sandbox import Walls
@@ -47,7 +47,7 @@ def check_walls(walls: Walls) -> None:
         if not path.exists():
             raise SandboxError(f"sandbox: read-only path {path} does not exist: install it or leave it out")
     for path in walls.protected:
-        top = next((top for top in (walls.workspace, walls.home) if top in path.parents), None)
+        top = next((top for top in (walls.workspace, walls.home) if path != top and inside(path, (top,))), None)
         if top is None:
             raise SandboxError(f"sandbox: protected path {path} is not in the workspace {walls.workspace}")
         current = top
@@ -65,6 +65,12 @@ def _check(path: Path, name: str) -> None:
         raise SandboxError(f"sandbox: {name} {path} is a link: give the path that it points to")
 
 
+def inside(path: PurePath, parents: Iterable[PurePath]) -> bool:
+    """Whether a path is one of `parents` or below one: compared as text, which is many times as fast."""
+    text = str(path)
+    return any(text == (top := str(parent)) or text.startswith(top.rstrip("/") + "/") for parent in parents)
+
+
 def missing_program(program: str, walls: Walls, search: str, cwd: Path) -> str | None:
     """Why `program` is surely not inside the walls, as a sentence; None if it may be.
 
@@ -74,7 +80,7 @@ def missing_program(program: str, walls: Walls, search: str, cwd: Path) -> str |
     visible += walls.read_only
 
     def seen(path: Path) -> bool:
-        return any(path == top or top in path.parents for top in visible)
+        return inside(path, visible)
 
     entries = [Path(entry, program) for entry in search.split(":") if entry]
     candidates = [cwd / program] if "/" in program else entries
@@ -112,15 +118,16 @@ def choose_uid(workspace: Path, taken: Collection[int]) -> int:
     raise SandboxError(f"sandbox: all uids from {first} to {last} are in use: close some sessions")
 
 
+@cache
 def uid_range() -> tuple[int, int]:
     """The first and last uid that sessions may get, within what this user namespace maps."""
     try:
-        inside, _, count = (int(word) for word in Path("/proc/self/uid_map").read_text("ascii").splitlines()[0].split())
+        begin, _, count = (int(word) for word in Path("/proc/self/uid_map").read_text("ascii").splitlines()[0].split())
     except (OSError, ValueError, IndexError):
         return FIRST_UID, LAST_UID
-    if inside + count > FIRST_UID:
-        return FIRST_UID, min(LAST_UID, inside + count - 1)
-    return max(inside + 1, inside + count - 4096), inside + count - 1
+    if begin + count > FIRST_UID:
+        return FIRST_UID, min(LAST_UID, begin + count - 1)
+    return max(begin + 1, begin + count - 4096), begin + count - 1
 
 
 def hand_over(top: Path, uid: int) -> None:

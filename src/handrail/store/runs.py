@@ -176,6 +176,9 @@ async def find(store: Store, word: str) -> RunRow:
         NotFound: none fits.
         InvalidInput: several fit.
     """
+    exact = await first(store, RunRow, Prepared(_get(), {"of_run": word}))
+    if exact is not None:
+        return exact
     newest_first = select(runs).order_by(runs.c.number.desc())
     if word == LAST:
         found = await every(store, RunRow, newest_first.limit(1))
@@ -184,11 +187,11 @@ async def find(store: Store, word: str) -> RunRow:
     else:
         begins = newest_first.where(runs.c.id.startswith(word, autoescape=True)).limit(6)
         found = [row for row in await every(store, RunRow, begins) if word and row.id.startswith(word)]
-    if len(found) > 1 and not any(row.id == word for row in found):
+    if len(found) > 1:
         raise InvalidInput("run", word, f"several begin so ({', '.join(row.id for row in found[:5])}); give more")
     if not found:
         raise NotFound("there is no run yet" if word == LAST else f"there is no run {word!r}")
-    return next((row for row in found if row.id == word), found[0])
+    return found[0]
 
 
 async def newest(

@@ -132,11 +132,13 @@ async def find(store: Store, word: str) -> TaskRow:
         NotFound: none fits.
         InvalidInput: several fit.
     """
+    exact = await first(store, TaskRow, Prepared(_get(), {"of_task": word}))
+    if exact is not None:
+        return exact
     begins = select(tasks).where(tasks.c.id.startswith(word, autoescape=True)).order_by(tasks.c.id).limit(6)
     found = [row for row in await every(store, TaskRow, begins) if word and row.id.startswith(word)]
-    exact = [row for row in found if row.id == word]
-    if exact or len(found) == 1:
-        return (exact or found)[0]
+    if len(found) == 1:
+        return found[0]
     if not found:
         raise NotFound(f"there is no task {word!r}")
     raise InvalidInput(

@@ -148,7 +148,7 @@ leave_out() {
 
 cd "$GIT_WORK_TREE" || broken "the workspace is gone"
 [ -d "$GIT_DIR" ] && [ ! -L "$GIT_DIR" ] || broken ".git is gone"
-rm -f "$GIT_INDEX_FILE.lock"
+if [ -e "$GIT_INDEX_FILE.lock" ] || [ -L "$GIT_INDEX_FILE.lock" ]; then rm -f "$GIT_INDEX_FILE.lock"; fi
 act=$1
 shift
 "$act" "$@"
