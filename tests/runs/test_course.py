@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from handrail.automation import EffectState, TaskState, TriggerKind, Trust
+from handrail.automation import EffectKind, EffectState, TaskState, TriggerKind, Trust
 from handrail.notify import Occasion
 from handrail.runs import results, spending
 from handrail.runs.evidence import UNKNOWN
-from handrail.runs.plan import Target
+from handrail.runs.plan import PlannedEffect, Target
 from handrail.runs.rooms import Refused
 from handrail.store import calls, effects
 from handrail.types import Outcome, Scope
@@ -65,6 +65,21 @@ async def test_a_rejected_effect_is_not_carried_out_and_no_success(works: Works)
     (task,) = await works.tasks(run)
     assert (task.cause, task.reason) == ("rejected", "alice rejected the pull_request: not like this")
     assert works.ledger.asked == 0
+
+
+async def test_a_status_says_success_of_the_commit_that_was_checked_and_of_no_other(works: Works) -> None:
+    """That a changed commit passes says nothing of the one that the task began with."""
+    said = works.plan(trust=Trust.SHADOW, effects=(PlannedEffect(EffectKind.STATUS),))
+    for at, state in enumerate(("pending", "success")):
+        run = await works.begin(said)
+        assert (await works.ended(run)).outcome is Outcome.DONE
+        (effect,) = await works.effects(run)
+        head = git(works.house.repository, "rev-parse", "HEAD").strip()
+        assert (effect.body["state"], effect.body["commit"]) == (state, head)
+        if at == 0:
+            greet = works.house.repository / "greet.py"
+            greet.write_text(greet.read_text().replace("Hallo", "Hello"))
+            await works.commit("mended by hand")
 
 
 async def test_shadow_and_rehearsal_record_and_carry_nothing_out(works: Works) -> None:

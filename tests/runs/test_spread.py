@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from handrail.automation import TaskState
 from handrail.runs.likeness import grouped, likeness, normalised
 from handrail.runs.plan import Plan, Spread, Stage, Target
-from handrail.runs.spread import choose
+from handrail.runs.spread import busy, choose
 from handrail.store.tasks import TaskRow
 from handrail.types import Outcome, RunId, TaskId, now
+from tests.runs.conftest import Works, stage
 
 NOBODY: Counter[str] = Counter()
 
@@ -46,8 +47,23 @@ def test_no_more_run_at_once_than_the_plan_says() -> None:
 
 def test_a_provider_gets_no_more_than_its_share() -> None:
     plan = replace(_plan(concurrency=9, per_provider=2), stages=(Stage("work", "x", provider="lab"),))
-    busy = choose(plan, _tasks(QUEUED, QUEUED, QUEUED), agents=NOBODY, providers=Counter(lab=1, other=7))
-    assert [task.position for task in busy.begin] == [0]
+    chosen = choose(plan, _tasks(QUEUED, QUEUED, QUEUED), agents=NOBODY, providers=Counter(lab=1, other=7))
+    assert [task.position for task in chosen.begin] == [0]
+
+
+async def test_who_names_no_provider_counts_with_those_that_name_the_one_that_serves_them(works: Works) -> None:
+    """The room has one provider, `anthropic`, and an agent that is at work names none."""
+    run = await works.begin(works.plan(stage({"shell": "sleep 60"})))
+    session = await works.at_work(run)
+    agents, providers = await busy(works.house.store, works.house.sessions.served)
+    assert (agents, providers) == (Counter(handrail=1), Counter(anthropic=1))
+    for name, begun in ((None, 0), ("anthropic", 0), ("lab", 1)):
+        plan = replace(_plan(per_provider=1), stages=(Stage("work", "x", provider=name),))
+        served = works.house.sessions.served
+        chosen = choose(plan, _tasks(QUEUED), agents=agents, providers=providers, served=served)
+        assert len(chosen.begin) == begun, name
+    await works.runs.cancel(run, "alice")
+    await works.house.rest(session)
 
 
 def test_canaries_go_first_and_the_rest_when_they_are_done() -> None:

@@ -59,10 +59,12 @@ def delivered(effects: Sequence[EffectRow]) -> dict[str, str]:
 def planned(context: Context) -> list[EffectRow]:
     """The effects that the workflow names and that apply: none of a change where nothing was changed."""
     made = context.made
-    if not made.files and made.verified:
-        return []  # the checks agree that there is nothing to do, and nobody needs to hear of it
+    # the checks agree that there is nothing to do: nobody needs to hear of it, but the commit's status says so
+    nothing = not made.files and made.verified
     rows = []
     for at, effect in enumerate(context.plan.effects):
+        if nothing and effect.kind is not EffectKind.STATUS:
+            continue
         if effect.kind in OF_CHANGE and made.commit is None:
             continue
         rows.append(_row(context, at, effect))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -21,6 +21,14 @@ FEWEST = 3
 """ended tasks before a failure rate says anything; a canary wave speaks whatever its size"""
 
 
+Served = Callable[[str, str | None], str]
+"""the provider that serves an agent who is told this one, or none"""
+
+
+def _as_named(_agent: str, named: str | None) -> str:
+    return named or ""
+
+
 class Verdict(Struct, frozen=True):
     """What may begin. `stop` is the sentence why nothing more does."""
 
@@ -28,7 +36,9 @@ class Verdict(Struct, frozen=True):
     stop: str | None = None
 
 
-def choose(plan: Plan, tasks: Sequence[TaskRow], *, agents: Counter[str], providers: Counter[str]) -> Verdict:
+def choose(
+    plan: Plan, tasks: Sequence[TaskRow], *, agents: Counter[str], providers: Counter[str], served: Served = _as_named
+) -> Verdict:
     """Which queued tasks may begin.
 
     Args:
@@ -36,6 +46,7 @@ def choose(plan: Plan, tasks: Sequence[TaskRow], *, agents: Counter[str], provid
         tasks: all of it, in order.
         agents: tasks of all runs that are at work now, by agent.
         providers: and by provider.
+        served: who serves a stage that names no provider counts as one that was named.
     """
     waiting = [task for task in tasks if task.state is TaskState.QUEUED]
     if not waiting:
@@ -58,23 +69,27 @@ def choose(plan: Plan, tasks: Sequence[TaskRow], *, agents: Counter[str], provid
         stage = stage_of(plan, task)
         if spread.per_agent is not None and agents[stage.agent] >= spread.per_agent:
             continue
-        if spread.per_provider is not None and providers[stage.provider or ""] >= spread.per_provider:
+        provider = "" if spread.per_provider is None else served(stage.agent, stage.provider)
+        if spread.per_provider is not None and providers[provider] >= spread.per_provider:
             continue
         agents[stage.agent] += 1
-        providers[stage.provider or ""] += 1
+        providers[provider] += 1
         room -= 1
         chosen.append(task)
     return Verdict(tuple(chosen))
 
 
-async def busy(store: Store) -> tuple[Counter[str], Counter[str]]:
+async def busy(store: Store, served: Served) -> tuple[Counter[str], Counter[str]]:
     """How many tasks are at work with each agent and provider, of all runs; those that are being prepared too."""
-    used = [(agent, provider) for _, agent, provider in await task_rows.at_work(store)]
+    used = [(agent, provider or None) for _, agent, provider in await task_rows.at_work(store)]
     for task in await task_rows.in_state(store, TaskState.RUNNING):
         if task.session is None:
             stage = stage_of(plans.from_json((await run_rows.get(store, task.run)).plan), task)
-            used.append((stage.agent, stage.provider or ""))
-    return Counter(agent for agent, _ in used), Counter(provider for _, provider in used)
+            used.append((stage.agent, stage.provider))
+    providers: Counter[str] = Counter()
+    for (agent, named), count in Counter(used).items():
+        providers[served(agent, named)] += count
+    return Counter(agent for agent, _ in used), providers
 
 
 def stage_of(plan: Plan, task: TaskRow) -> Stage:

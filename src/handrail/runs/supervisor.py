@@ -308,8 +308,9 @@ class Runs:
         plan = plans.from_json(row.plan)
         self._known[run] = row, plan
         limited = plan.spread.per_agent is not None or plan.spread.per_provider is not None
-        agents, providers = await busy(self._store) if limited else (Counter[str](), Counter[str]())
-        verdict = choose(plan, tasks, agents=agents, providers=providers)
+        served = self._rooms.sessions.served
+        agents, providers = await busy(self._store, served) if limited else (Counter[str](), Counter[str]())
+        verdict = choose(plan, tasks, agents=agents, providers=providers, served=served)
         if limited:
             self._held.add(run)
         if verdict.stop is not None and not any(task.state is TaskState.RUNNING for task in tasks):

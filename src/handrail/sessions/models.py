@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handrail.agents.roster import Roster
 from handrail.agents.spec import AgentSpec
-from handrail.errors import InvalidInput, MissingPart
+from handrail.errors import HandrailError, InvalidInput, MissingPart
 from handrail.gateway import Provider, Wire
 from handrail.gateway.providers import Providers
 from handrail.sessions.rooms import NewSession
@@ -39,6 +39,14 @@ def choose(providers: Providers, spec: AgentSpec, named: str | None) -> Provider
         what = "any model provider" if spec.wire == "any" else f"a provider that speaks {spec.wire}"
         raise MissingPart(f"agent {spec.name} needs {what} and none is known: {_HOW}")
     return found
+
+
+def served_by(providers: Providers, roster: Roster, agent: str, named: str | None) -> str:
+    """The name of the provider that serves an agent who is told `named`; empty where none would."""
+    try:
+        return choose(providers, roster.spec(agent), named).name
+    except HandrailError:  # a session says why when it is made
+        return named or ""
 
 
 def check_model(spec: AgentSpec, provider: Provider, named: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from pathlib import Path
 
 from handrail.errors import InvalidInput, StorageFull
@@ -15,6 +16,7 @@ from handrail.sessions.actor import given_up
 from handrail.sessions.actors import Actors
 from handrail.sessions.create import create, title_of
 from handrail.sessions.lookout import Lookout
+from handrail.sessions.models import served_by
 from handrail.sessions.questions import Answer
 from handrail.sessions.recovery import NO_DATABASE, NO_ROOM
 from handrail.sessions.rooms import NewSession, Rooms
@@ -46,6 +48,8 @@ class Sessions:
         self._rooms = rooms
         self.gateway = rooms.gateway
         """where budgets that sessions share are bound"""
+        self.served = partial(served_by, rooms.gateway.providers, rooms.roster)
+        """the provider that serves an agent who is told this one, or none"""
         self.actors = Actors(rooms)
         self._sweeper: asyncio.Task[None] | None = None
         self._recovering: list[asyncio.Task[None]] = []
