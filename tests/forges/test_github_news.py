@@ -111,6 +111,12 @@ async def test_checks_that_ended_and_releases_are_told(stage: Stage) -> None:
     again = await forge.news(SHOP, told.seen)
     ((_, retried),) = again.told
     assert meanings([("workflow_run", retried)]) != meanings([("workflow_run", completed)])
+    shop.runs = [run(number) for number in range(103, 3, -1)] + shop.runs  # more in one minute than a page holds
+    burst = await forge.news(SHOP, again.seen)
+    assert [payload["workflow_run"]["id"] for _, payload in burst.told] == [*range(103, 3, -1)]
+    shop.runs.insert(0, run(104))
+    again = await forge.news(SHOP, burst.seen)
+    assert [payload["workflow_run"]["id"] for _, payload in again.told] == [104]
     stage.github.fail(r"GET .*/actions/runs", 403, message="Resource not accessible by personal access token")
     await as_alice(stage.github, "POST", "/issues", title="Prices")
     assert [event for event, _ in (await forge.news(SHOP, again.seen)).told] == ["issues"]

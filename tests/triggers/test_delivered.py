@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from handrail.automation import EffectKind, EffectState, Trust
+from handrail.notify import Notice, Occasion
 from handrail.store import arrivals, effects, workflows
 from handrail.store.arrivals import ArrivalRow
 from handrail.store.effects import EffectRow
 from handrail.store.engine import Store
+from handrail.store.log import Write
 from handrail.store.workflows import WorkflowRow
 from handrail.triggers import DAY
 from handrail.triggers.delivered import FailedCheck, failed_check
@@ -74,16 +76,20 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
-async def worked(store: Store, *rows: ArrivalRow) -> WorkflowRow:
+async def worked(store: Store, *rows: ArrivalRow, told: list[Notice] | None = None) -> WorkflowRow:
     async def listening() -> Sequence[Listener]:
         return []
 
     async def start(_workflow: str, _row: ArrivalRow) -> RunId:
         raise AssertionError
 
+    def tell(notice: Notice, _key: str, _to: tuple[str, ...]) -> tuple[Write, ...]:
+        (told if told is not None else []).append(notice)
+        return ()
+
     for row in rows:
         await store.log.write(guard=arrivals.put(row, DAY))
-    await Dispatcher(store, listening, start).work_off()
+    await Dispatcher(store, listening, start, tell).work_off()
     return await workflows.get(store, "nightly")
 
 
@@ -91,7 +97,11 @@ async def test_a_check_that_fails_on_a_delivery_lowers_its_workflow_once(store: 
     elsewhere = event("e-0", "check_suite", suite("failure", "d" * 40, "handrail/x"), "acme/other")
     assert (await worked(store, elsewhere)).trust is Trust.AUTONOMOUS
     several = [event(f"e-{at}", "check_suite", suite("failure")) for at in (1, 2)]
-    row = await worked(store, *several)
+    told: list[Notice] = []
+    row = await worked(store, *several, told=told)
+    (notice,) = told
+    assert (notice.occasion, notice.title) == (Occasion.TRUST, "nightly")
+    assert notice.detail == "check_suite failed in acme/app on what it had delivered: it is sampled from now on"
     assert (row.trust, row.accepted) == (Trust.SAMPLED, 0)
     assert row.fell == "check_suite failed in acme/app on what it had delivered"
     assert (await effects.get(store, EffectId("f-1"))).cause == "check_failed"

@@ -56,7 +56,7 @@ async def listening() -> list[Listener]:
 
 async def test_an_event_starts_what_waits_for_it_and_says_why_the_rest_does_not(store: Store) -> None:
     starts = Starts()
-    dispatcher = Dispatcher(store, listening, starts)
+    dispatcher = Dispatcher(store, listening, starts, lambda *_: ())
     await store.log.write(guard=arrivals.put(arrival("e-1"), DAY))
     assert await dispatcher.work_off() == 1
     assert starts.asked == [("review", "e-1")]
@@ -69,7 +69,7 @@ async def test_an_event_starts_what_waits_for_it_and_says_why_the_rest_does_not(
 async def test_what_was_stored_before_a_restart_is_worked_off_at_the_start(store: Store) -> None:
     await store.log.write(guard=arrivals.put(arrival("e-1"), DAY))
     starts = Starts()
-    dispatcher = Dispatcher(store, listening, starts)
+    dispatcher = Dispatcher(store, listening, starts, lambda *_: ())
     await dispatcher.start()
     try:
         async with asyncio.timeout(10):
@@ -82,7 +82,7 @@ async def test_what_was_stored_before_a_restart_is_worked_off_at_the_start(store
 async def test_a_fault_of_this_machine_keeps_the_event_and_one_of_the_event_does_not(store: Store) -> None:
     await store.log.write(guard=arrivals.put(arrival("e-1"), DAY))
     starts = Starts(fail=[InvalidInput("inputs.pr", None, "the event has none"), StorageFull("no room")])
-    dispatcher = Dispatcher(store, listening, starts)
+    dispatcher = Dispatcher(store, listening, starts, lambda *_: ())
     with pytest.raises(StorageFull):
         await dispatcher.work_off()
     assert (await arrivals.get(store, ArrivalId("e-1"))).state is ArrivalState.STORED

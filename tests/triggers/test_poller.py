@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,22 +11,29 @@ from typing import Any
 
 import pytest
 
-from handrail.automation import ArrivalState
+from handrail.automation import ArrivalState, EffectKind, EffectState, Trust
 from handrail.errors import StorageFull
 from handrail.forges import ForgeKind, News
 from handrail.forges.github import GitHub, Token
 from handrail.forges.http import client
-from handrail.store import arrivals
+from handrail.notify import Notice
+from handrail.store import arrivals, effects, workflows
 from handrail.store import polls as rows
+from handrail.store.arrivals import ArrivalRow
+from handrail.store.effects import EffectRow
 from handrail.store.engine import Store
+from handrail.store.log import Write
 from handrail.store.polls import PollRow
+from handrail.store.workflows import WorkflowRow
 from handrail.triggers import Settings
 from handrail.triggers import poller as module
+from handrail.triggers.dispatch import Dispatcher, Listener
 from handrail.triggers.poller import LEASE, Poller
 from handrail.triggers.receive import arrival
 from handrail.triggers.senders import github
-from handrail.types import Json, now
+from handrail.types import EffectId, Json, RunId, now
 from tests.fake_github import FakeGitHub, Repository
+from tests.fake_github.repository import stamp
 
 SHOP = "acme/shop"
 EVERY = 60.0
@@ -176,6 +183,52 @@ async def test_a_forge_that_fails_is_asked_less_and_less_and_told_of(post: Post)
     post.at = row.due
     row = await post.look()
     assert (row.due - post.at).total_seconds() > 490, "a spent limit is heeded before the forge refuses"
+
+
+async def test_a_check_that_a_poll_finds_failed_on_a_delivery_lowers_its_workflow_and_a_person_is_told(
+    post: Post,
+) -> None:
+    """From the forge's API to the trust of the workflow and the words for people, with no webhook on the way."""
+    commit = await post.shop.commit("handrail/nightly", {"a.txt": "a\n"}, "Work")
+    row = WorkflowRow(name="nightly", source="file", origin=None, version="0", enabled=True, trust=Trust.SAMPLED,
+                      created=post.at, updated=post.at)  # fmt: skip
+    body: Json = {"repository": SHOP, "head": "handrail/nightly", "commit": commit}
+    effect = EffectRow(id=EffectId("f-1"), key="f-1", kind=EffectKind.PULL_REQUEST, target=SHOP, body=body,
+                       by="workflow", created=post.at, workflow="nightly", state=EffectState.CARRIED,
+                       carried=post.at)  # fmt: skip
+    await post.store.log.write(effects.propose(effect), guard=workflows.insert(row))
+    check: Json = {"status": "completed", "name": "build", "run_attempt": 1, "updated_at": stamp()}
+    post.shop.runs = [
+        {**check, "id": 2, "conclusion": "success", "head_sha": commit, "head_branch": "handrail/nightly"},
+        {**check, "id": 1, "conclusion": "failure", "head_sha": "d" * 40, "head_branch": "main"},
+    ]
+    told: list[Notice] = []
+
+    async def trust() -> Trust:
+        post.at += timedelta(seconds=EVERY)
+        await post.look()
+
+        def tell(notice: Notice, _key: str, _to: tuple[str, ...]) -> tuple[Write, ...]:
+            told.append(notice)
+            return ()
+
+        async def nobody() -> Sequence[Listener]:
+            return []
+
+        async def start(_workflow: str, _row: ArrivalRow) -> RunId:
+            raise AssertionError
+
+        while await Dispatcher(post.store, nobody, start, tell).work_off():
+            pass
+        return (await workflows.get(post.store, "nightly")).trust
+
+    assert (await trust(), told) == (Trust.SAMPLED, [])
+    failed = {**check, "id": 2, "run_attempt": 2, "conclusion": "failure", "updated_at": stamp()}
+    post.shop.runs[0] |= failed
+    assert await trust() is Trust.SUPERVISED
+    (notice,) = told
+    assert notice.detail == f"build failed in {SHOP} on what it had delivered: it is supervised from now on"
+    assert (await trust(), len(told)) == (Trust.SUPERVISED, 1), "once"
 
 
 async def test_a_full_disk_ends_no_poller(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

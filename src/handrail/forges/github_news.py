@@ -29,6 +29,8 @@ _PULLS_A_PAGE = 30
 """a pull request is 20 KB"""
 _LATEST = 30
 """releases, and checks that have ended, that a look takes in: one is found by what it is, not by its time"""
+_MOST_CHECKS = 300
+"""checks that a look takes in where it saw none of those beyond the latest before: so many ended since the last one"""
 
 
 def _first(count: int) -> Callable[[Item], bool]:
@@ -224,7 +226,8 @@ class Look:
     async def _checked(self) -> None:
         """Tells of workflows of GitHub Actions that have ended; one may end long after others that began later."""
         try:
-            found = await self._list("actions/runs", {"status": "completed", "per_page": _LATEST}, _first(_LATEST))
+            query: dict[str, str | int] = {"status": "completed", "per_page": _LATEST}
+            found = await self._list("actions/runs", query, self._looked_at_enough())
         except (faults.NotPermitted, faults.NotThere):  # a token may read issues and not checks
             return
         kept = {str(item["id"]): int(item.get("run_attempt") or 1) for item in found}
@@ -237,6 +240,17 @@ class Look:
                 self._tell(at, "workflow_run", "completed", who_ran, workflow_run=item, workflow=of)
         if found:
             self._book.after.runs = kept
+
+    def _looked_at_enough(self) -> Callable[[Item], bool]:
+        """Stops the list of checks: at the first beyond the latest that was seen before, or after a whole lot."""
+        latest, most, known = _first(_LATEST), _first(_MOST_CHECKS), self._book.before.runs
+        first = self._book.first
+
+        def enough(item: Item) -> bool:
+            beyond, far = latest(item), most(item)
+            return far or (beyond and (first or str(item["id"]) in known))
+
+        return enough
 
     async def _pushes(self) -> None:
         heads, same = {}, True

@@ -27,6 +27,7 @@ class Occasion(StrEnum):
     FAILED = "effect.failed"  # one that a person approved and that belongs to no run
     RUN = "run.ended"
     IDLE = "workflow.idle"
+    TRUST = "trust.fell"  # of a workflow, by what the world says of something that it delivered
     CREDENTIAL = "credential.ends"
     MESSAGE = "message"  # an effect: what an agent or a workflow has to say
     TEST = "test"

@@ -28,7 +28,7 @@ _KINDS = {
 EVENTS = {
     "approvals": (Occasion.ASKED, Occasion.ESCALATED, Occasion.EFFECT),
     "escalations": (Occasion.ESCALATED,),
-    "outcomes": (Occasion.OUTCOME, Occasion.RUN, Occasion.IDLE, Occasion.CREDENTIAL, Occasion.FAILED),
+    "outcomes": (Occasion.OUTCOME, Occasion.RUN, Occasion.IDLE, Occasion.TRUST, Occasion.CREDENTIAL, Occasion.FAILED),
 }
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _GENERAL = ("public_url", "after", "tries")

@@ -74,6 +74,8 @@ def _subject(notice: Notice) -> str:
             return f"Could not be done: {notice.title}"
         case Occasion.IDLE:
             return f"Does nothing: {notice.title}"
+        case Occasion.TRUST:
+            return f"Is trusted less: {notice.title}"
         case Occasion.CREDENTIAL:
             return f"Will not work: {notice.title}"
         case Occasion.OUTCOME | Occasion.RUN:

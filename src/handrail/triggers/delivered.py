@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from handrail.automation import EffectState
 from handrail.clean import one_line
+from handrail.notify import Notice, Occasion
+from handrail.runs import plan as plans
 from handrail.runs import trust
 from handrail.store import effects as effect_rows
 from handrail.store import runs as run_rows
@@ -17,6 +21,8 @@ from handrail.store.log import Write
 from handrail.triggers import fields
 from handrail.types import Json
 
+Tell = Callable[[Notice, str, tuple[str, ...]], tuple[Write, ...]]
+"""how people are told: of what, once for which key, over which channels (none named: all)"""
 CHECK_FAILED = "check_failed"
 """the cause that a delivery bears from then on"""
 _BAD = frozenset({"failure", "timed_out", "startup_failure", "error"})
@@ -51,8 +57,11 @@ def failed_check(row: ArrivalRow) -> FailedCheck | None:
     return FailedCheck(name or row.event, row.repository, commit, tuple(one for one in names if one))
 
 
-async def consequences(store: Store, row: ArrivalRow) -> tuple[Write, ...]:
-    """What an event means for the trust of the workflows whose deliveries it is about; written with its settling."""
+async def consequences(store: Store, row: ArrivalRow, tell: Tell) -> tuple[Write, ...]:
+    """What an event means for the trust of the workflows whose deliveries it is about; written with its settling.
+
+    People are told: the run that delivered has ended long since, and nobody watches it.
+    """
     failed = failed_check(row)
     if failed is None:
         return ()
@@ -68,9 +77,16 @@ async def consequences(store: Store, row: ArrivalRow) -> tuple[Write, ...]:
             continue
         fallen.add(workflow.name)
         writes.append(trust.fall(workflow, why, row.received))
+        told: Json = {"from": workflow.trust, "to": trust.below(workflow.trust), "reason": why}
+        runs = [] if effect.run is None else await run_rows.those(store, [effect.run])
         if effect.run is not None:
-            told: Json = {"from": workflow.trust, "to": trust.below(workflow.trust), "reason": why}
             writes.append(run_rows.told(effect.run, "trust.fell", told, effect.task))
+        detail = f"{why}: it is {told['to']} from now on"
+        notice = Notice(
+            occasion=Occasion.TRUST, title=workflow.name, detail=detail, facts={**told, "effect": effect.id}
+        )
+        channels = plans.from_json(runs[0].plan).notify if runs else ()
+        writes += tell(notice, f"trust:{workflow.name}:{row.id}", channels)
     return tuple(writes)
 
 

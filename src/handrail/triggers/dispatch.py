@@ -17,7 +17,7 @@ from handrail.store import arrivals
 from handrail.store.arrivals import ArrivalRow
 from handrail.store.engine import Store
 from handrail.store.log import Write
-from handrail.triggers.delivered import consequences
+from handrail.triggers.delivered import Tell, consequences
 from handrail.triggers.match import Verdict, Wanted, judge
 from handrail.types import RunId
 
@@ -65,12 +65,14 @@ class Dispatcher:
         store: where they are.
         listeners: the enabled workflows that wait for events, asked for each batch.
         start: starts a run.
+        tell: tells people of a workflow that is trusted less.
     """
 
-    def __init__(self, store: Store, listeners: Listeners, start: Start) -> None:
+    def __init__(self, store: Store, listeners: Listeners, start: Start, tell: Tell) -> None:
         self._store = store
         self._listeners = listeners
         self._start = start
+        self._tell = tell
         self._loop = Loop("events", self._look, retry=_RETRY)
         self._woken = 0.0
 
@@ -138,7 +140,7 @@ class Dispatcher:
             else:
                 said.append(f"{listener.workflow}: started {run}")
         reason = "; ".join(said) or "no enabled workflow waits for events"
-        also = await consequences(self._store, row)
+        also = await consequences(self._store, row, self._tell)
         if not matched and not also:
             return reason
         await self._settle(row, reason, *also)

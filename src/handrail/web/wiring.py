@@ -94,7 +94,7 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         launch = Launch(parts.store, runs, parts.forges)
         ticker = Ticker(parts.store, launch.scheduled, launch)
         closing.push_async_callback(ticker.stop)
-        dispatcher = Dispatcher(parts.store, launch.listeners, launch.for_event)
+        dispatcher = Dispatcher(parts.store, launch.listeners, launch.for_event, parts.post.writes)
         closing.push_async_callback(dispatcher.stop)
         poller = Poller(parts.store, Asking(parts.store, parts.forges), dispatcher.wake)
         closing.push_async_callback(poller.stop)
