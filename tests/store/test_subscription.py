@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from handrail.kinds import Kind
 from handrail.store.engine import Store
+from handrail.store.log import Draft
 from handrail.store.subscription import LIVE, PAGE, Subscription
 from handrail.types import Event
 from tests.store.making import ALICE, BOB, begin, said
@@ -69,6 +71,13 @@ async def test_following_every_session_begins_now(alice: Store) -> None:
         await alice.log.append(BOB, [said("first")])
         events = await take(subscription, 2)
     assert [(event.session, event.seq) for event in events] == [(ALICE, 2), (BOB, 1)]
+    async with alice.log.subscribe(ALICE, 2, others=True, unless={Kind.AGENT_TEXT}) as subscription:
+        await alice.log.append(BOB, [said("left out"), Draft(Kind.NOTICE, {})])
+        await alice.log.append(BOB, [said("left out")])
+        await alice.log.append(BOB, [Draft(Kind.NOTICE, {})])
+        await alice.log.append(ALICE, [said("its own")])
+        events = await take(subscription, 3)
+    assert [(event.session, event.seq) for event in events] == [(BOB, 3), (BOB, 5), (ALICE, 3)]
 
 
 async def test_what_another_process_wrote_is_read_from_the_table(alice: Store, place: Path | str) -> None:

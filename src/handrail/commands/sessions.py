@@ -179,14 +179,17 @@ async def follow(desk: Desk, actor: Actor, word: str, *, after: int = 0) -> Subs
     return desk.store.log.subscribe(session, after)
 
 
-async def watch(desk: Desk, actor: Actor, word: str | None = None, *, after: int = 0) -> Subscription:
+async def watch(
+    desk: Desk, actor: Actor, word: str | None = None, *, after: int = 0, unless: Collection[Kind] = ()
+) -> Subscription:
     """What a page shows live: what every session appends from now on, and one session's events above `after`.
 
-    It tells as well when rows change that no event tells of. The caller closes it.
+    Events of the kinds of `unless` need not come of other sessions. It tells as well when rows change that no event
+    tells of. The caller closes it.
     """
     authorise(actor, Permission.SESSIONS_READ)
     session = None if word is None else await _find(desk, word)
-    return desk.store.log.subscribe(session, after, others=True, rows=True)
+    return desk.store.log.subscribe(session, after, others=True, unless=unless, rows=True)
 
 
 def moment(desk: Desk) -> str:

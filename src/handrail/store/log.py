@@ -213,14 +213,21 @@ class EventLog:
         return known
 
     def subscribe(
-        self, session: SessionId | None = None, after: int = 0, *, others: bool = False, rows: bool = False
+        self,
+        session: SessionId | None = None,
+        after: int = 0,
+        *,
+        others: bool = False,
+        unless: Collection[Kind] = (),
+        rows: bool = False,
     ) -> Subscription:
         """Follow one session's log from `after` on, or what every session appends from now on, or (`others`) both.
 
-        With `rows`, a follower of every session is told as well when rows change that lists show. A reader that is slow
-        never holds up the writer: it reads the table again.
+        With `unless`, events of those kinds need not come of other sessions. With `rows`, a follower of every session
+        is told as well when rows change that lists show. A reader that is slow never holds up the writer: it reads the
+        table again.
         """
-        subscription = Subscription(self.read, self._leave, session, after, others=others, rows=rows)
+        subscription = Subscription(self.read, self._leave, session, after, others=others, unless=unless, rows=rows)
         self._followers.setdefault(subscription.session, set()).add(subscription)
         return subscription
 

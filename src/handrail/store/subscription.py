@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +31,7 @@ class Subscription:
         session: whose events; None for those of every session from now on.
         after: the last event that the reader has; nothing when `session` is None.
         others: with `session`, what every other session appends from now on comes as well.
+        unless: kinds of other sessions' events that need not come.
         rows: it is told, by `ROWS_CHANGED`, when rows change that lists show and no event tells of.
     """
 
@@ -42,8 +43,11 @@ class Subscription:
         after: int,
         *,
         others: bool = False,
+        unless: Collection[str] = (),
         rows: bool = False,
     ) -> None:
+        self._own = session
+        self._unless = unless
         self.session = None if others else session
         """whose followers it is one of"""
         self.rows = rows
@@ -101,7 +105,8 @@ class Subscription:
         """Take committed events of one session. Never blocks: what does not fit is left in the table."""
         for event in events:
             self._take(event)
-        self._wake.set()
+        if self._live or self._behind:
+            self._wake.set()
 
     def nudge(self) -> None:
         """Say that rows changed: once, until the reader looked."""
@@ -125,7 +130,9 @@ class Subscription:
         if event.seq <= taken:  # was read from the table between its commit and now
             return
         # a seq that does not follow was written by another process: the table has what is between
-        if event.seq == taken + 1 and len(self._live) < LIVE:
+        if event.seq == taken + 1 and session != self._own and event.kind in self._unless:
+            self._taken[session] = event.seq
+        elif event.seq == taken + 1 and len(self._live) < LIVE:
             self._live.append(event)
             self._taken[session] = event.seq
         else:

@@ -44,6 +44,8 @@ _STREAMED = frozenset({
     Kind.NETWORK_DECIDED, Kind.NOTICE, Kind.CHECK_STARTED,
 })  # fmt: skip
 """kinds that change the transcript and nothing else of a page"""
+_OWN = _STREAMED | {Kind.MODEL_CALLED, Kind.CONTEXT_UPDATED}
+"""kinds that no page but the session's own shows"""
 _SETTLED = frozenset({Kind.SNAPSHOT_TAKEN, Kind.TURN_ENDED, Kind.CHECK_ENDED, Kind.CHANGE_APPLIED})
 """kinds after which the tabs beside the transcript look again"""
 _MOST_SEQ = (1 << 53) - 1
@@ -90,14 +92,14 @@ async def session(desk: Desk, rails: Rails, csrf: str, request: Request) -> Resp
     after = min(after or _number("after", request.query_params.get("after", "")), seen.last_seq)
     page = Live(desk, rails, actor, csrf, seen.row.id, whole="side" not in request.query_params)
     opening = await page.begin(first, after, seen.last_seq)
-    subscription = await sessions.watch(desk, actor, seen.row.id, after=page.reached)
+    subscription = await sessions.watch(desk, actor, seen.row.id, after=page.reached, unless=_OWN)
     return stream.response(subscription, request.app.state.closing, encode=page.encode, first=opening)
 
 
 async def lists(desk: Desk, rails: Rails, csrf: str, request: Request) -> Response:
     """The stream of a page of lists: the rail, and a word that the page should look again."""
     actor = actor_of(request)
-    subscription = await sessions.watch(desk, actor)
+    subscription = await sessions.watch(desk, actor, unless=_OWN)
     page = Live(desk, rails, actor, csrf, None)
     had = request.headers.get("last-event-id") or request.query_params.get("after", "")
     opening = page.hello()
@@ -170,15 +172,18 @@ class Live:
         self._last = time.monotonic()
         own = [event for event in events if event.session == self._session and event.seq > self.reached]
         kinds = {event.kind for event in own}
-        settled = bool({event.kind for event in events} - _STREAMED - {Kind.MODEL_CALLED, Kind.CONTEXT_UPDATED})
+        settled = bool({event.kind for event in events} - _OWN)
         for event in own:
             if self._whole:
                 self._transcript.take(event)
             self.reached = event.seq
-        if own:  # apart from the rest, since a page that shows an older window leaves it out
-            yield _message(self._blocks(self._transcript.changes()) if self._whole else "", self.reached)
+        said = b""
+        if own:  # a message of its own, since a page that shows an older window leaves it out
+            said = _message(self._blocks(self._transcript.changes()) if self._whole else "", self.reached)
         if kinds - _STREAMED and self._whole:
-            yield _message(await self._status())
+            said += _message(await self._status())
+        if said:
+            yield said
         if settled:  # last, since it waits for other pages that want it
             yield _message(await self._rails.html(self._actor))
         if kinds & _SETTLED or (self._session is None and settled):

@@ -7,15 +7,17 @@ from datetime import datetime
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
+from msgspec import msgpack
 
 from handrail.clean import clean, reveal
 from handrail.lazy import Later
 from handrail.types import now
 from handrail.web import static
-from handrail.web.pages.transcript import Block, pretty
+from handrail.web.pages.transcript import Block, Turn, pretty
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,6 +27,12 @@ WEB = Path(__file__).parent.parent
 LONGEST_MARKDOWN = 40_000
 """characters that are read as Markdown; more is shown as it is"""
 _EDIT_LINES = 400
+_MOST_KEPT = 2000
+"""blocks that are not rendered again"""
+_LARGEST_KEPT = 4000
+"""bytes of one of them; more is rendered each time"""
+_kept: dict[bytes, str] = {}
+_keeping = Lock()  # pages are rendered on threads
 _jinja = Later("jinja2")
 _markdown = Later("markdown_it")
 
@@ -56,6 +64,7 @@ def environment() -> Environment:
     made.globals |= {
         "diff_lines": lambda old, new: list(diff_lines(old, new)),
         "asset": static.address,
+        "transcript": blocks,
         "scripts": static.SCRIPTS,
     }
     return made
@@ -71,9 +80,29 @@ def page(template: str, **context: Any) -> str:
     return environment().get_template(template).render(**context)
 
 
-def blocks(given: Iterable[Block]) -> str:
+def blocks(given: Iterable[Block]) -> Markup:
     """Blocks of a transcript, as the page of a session has them."""
-    return page("blocks.html", blocks=list(given))
+    return Markup("".join(map(_block, given)))  # noqa: S704  # made by a template
+
+
+def _block(given: Block) -> str:
+    """One block. What it looks like follows from its fields alone, so that it is kept by them.
+
+    But for the head of a turn, which tells how long ago it was.
+    """
+    if isinstance(given, Turn):
+        return page("blocks.html", blocks=[given])
+    told = msgpack.encode(given)
+    if len(told) > _LARGEST_KEPT:
+        return page("blocks.html", blocks=[given])
+    html = _kept.get(told)
+    if html is None:
+        html = page("blocks.html", blocks=[given])
+        with _keeping:
+            _kept[told] = html
+            if len(_kept) > _MOST_KEPT:
+                del _kept[next(iter(_kept))]  # the one that was made first
+    return html
 
 
 @cache
