@@ -225,7 +225,8 @@ async def in_state(store: Store, *states: RunState, server: ServerId | None = No
 async def traits(store: Store, limit: int, by: str | None = None, workflow: str | None = None) -> list[Traits]:
     """The newest runs by what they are found by, newest first; of one person or workflow, where one is named."""
     c = runs.c
-    of_first = [c.plan["stages", 0, name].as_string().label(name) for name in ("agent", "model")]
+    # step by step: a path as one value is text for PostgreSQL, which wants an array there
+    of_first = [c.plan["stages"][0][name].as_string().label(name) for name in ("agent", "model")]
     statement = select(c.id, c.workflow, c.state, c.outcome, c.trigger, c.by, c.created, *of_first)
     if by is not None:
         statement = statement.where(c.by == by)
