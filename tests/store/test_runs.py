@@ -34,5 +34,5 @@ async def test_runs_are_found_by_what_stands_in_their_plan_and_by_their_reposito
     assert [one.id for one in await runs.traits(store, 10, "bob")] == ["r-1"]
     assert [one.id for one in await runs.traits(store, 10, None, "sweep")] == ["r-2"]
     assert [one.id for one in await runs.traits(store, 1)] == ["r-2"]
-    places = await runs.repositories(store, [RunId("r-1"), RunId("r-2"), RunId("r-3")])
-    assert places == {"r-1": {"/src/one", "/src/two"}, "r-2": {"/src/two"}, "r-3": set()}
+    of = await runs.repositories(store, [RunId("r-1"), RunId("r-2"), RunId("r-3")])
+    assert of == {"r-1": {"/src/one", "/src/two"}, "r-2": {"/src/two"}, "r-3": set()}

@@ -79,12 +79,15 @@ def test_what_a_dead_server_was_at_goes_on_at_another_and_is_done_once(pair: tup
     two.run("effects", "approve", effect["id"])  # said there, done where the workspace is
     assert last(two, lambda run: run["state"] == "ended")["outcome"] == "done"
 
+    one.run("workflows", "start", "shown")
+    left = last(one, lambda run: any(effect["state"] == "waiting" for effect in run["all"][0]["effects"]))
     one.run("workflows", "start", "killed")
     begun = at_work(one)
     one.kill(one.keeper(), one.server())
     ended = last(two, lambda run: run["state"] == "ended")
     once(ended, begun, one.repository, "killed")
     assert "run.moved" in lines(two, "last")
+    gone_on_elsewhere(two, left)
     one.run("up")  # it finds that its work is done
     assert one.show(begun["all"][0]["session"])["outcome"] == "lost"
 
@@ -104,6 +107,30 @@ def test_what_a_dead_server_was_at_goes_on_at_another_and_is_done_once(pair: tup
     for house in pair:
         house.run("down")
         house.empty()
+
+
+def gone_on_elsewhere(house: House, left: Obj) -> None:
+    """What waits for a person on a dead server says so, and is begun again where that person says; done once."""
+    number, before = str(left["number"]), left["all"][0]
+    assert house.json("runs", "show", number)["all"][0]["away"]["quiet"] >= 3
+    assert "waits for its server" in house.run("runs", "show", number).stdout
+    page = httpx2.get(
+        f"{house.address()['url']}/runs/{left['id']}",
+        headers={"Authorization": f"Bearer {house.address()['token']}"}, trust_env=False, verify=False,
+    )  # fmt: skip
+    assert "It waits for its server" in page.text
+    house.run("runs", "resume", number, "--failed")
+
+    def waiting() -> Obj | None:
+        (task,) = house.json("runs", "show", number)["all"]
+        found = [effect for effect in task["effects"] if effect["state"] == "waiting"]
+        return dict(found[0]) if found and task["session"] not in (None, before["session"]) else None
+
+    house.run("effects", "approve", until(waiting, 60, "it came as far again")["id"])
+    until(lambda: house.json("runs", "show", number)["state"] == "ended", 60, "it ended")
+    (task,) = house.json("runs", "show", number)["all"]
+    assert (task["outcome"], task["away"]) == ("done", None)
+    assert [effect["state"] for effect in task["effects"]].count("carried") == 1
 
 
 def lines(house: House, run: str) -> list[str]:

@@ -13,7 +13,7 @@ import typer
 from handrail.cli import calls, options, waiting
 from handrail.cli.clean import one_line
 from handrail.cli.client import Obj
-from handrail.cli.layout import Line, Span, columns, cost, line, printed, table
+from handrail.cli.layout import Line, Span, columns, cost, duration, line, printed, table
 from handrail.cli.options import allowed
 from handrail.errors import InvalidInput
 
@@ -138,7 +138,9 @@ def _held(where: list[str] | None) -> dict[str, str]:
 def resume(
     *,
     run: Run,
-    failed: Annotated[bool, typer.Option("--failed", help="Also what did not succeed.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Also what did not succeed, and what a silent server has.")
+    ] = False,
     step: Annotated[
         str | None,
         typer.Option("--from", metavar="STEP", help="Go on from this step (default: where each task ended)."),
@@ -187,13 +189,13 @@ def _whole(told: Obj, *, full: bool) -> list[Line]:
         rows += [line(Span("")), line(Span(f"{len(of)} alike: {label}", "green" if good else "bold"))]
         shown = of if full or not good else of[:_SHOWN]
         for task in shown:
-            rows += _task(task, good=good)
+            rows += _task(task, told["number"], good=good)
         if len(shown) < len(of):
             rows.append(line(Span(f"  and {len(of) - len(shown)} more (--full shows them)", "dim")))
     return rows
 
 
-def _task(task: Obj, *, good: bool) -> list[Line]:
+def _task(task: Obj, run: object, *, good: bool) -> list[Line]:
     name = str(task["repository"]).rstrip("/").rpartition("/")[2]
     count = len(task["files"])
     said = [f"{count} file{'' if count == 1 else 's'}"] if count else []
@@ -203,7 +205,10 @@ def _task(task: Obj, *, good: bool) -> list[Line]:
         where = receipt.get("url") or receipt.get("branch") or effect.get("reason") or ""
         kind = str(effect["kind"]).replace("_", " ")
         rows.append(line(Span(f"    {kind} {effect['state']}: {one_line(str(where), 120)}", "dim")))
-    if not good and task.get("session"):
+    if away := task.get("away"):
+        told = f"waits for its server {away['host']}, not heard of for {duration(away['quiet'])}"
+        rows.append(line(Span(f"    {told}; begin it again elsewhere: handrail runs resume {run} --failed", "yellow")))
+    elif not good and task.get("session"):
         rows.append(line(Span(f"    take it in hand: handrail take {task['id']}", "dim")))
     return rows
 

@@ -15,19 +15,22 @@ from handrail.commands.desk import Desk
 from handrail.errors import Conflict, NotFound
 from handrail.runs import plan as plans
 from handrail.runs import results, spending
+from handrail.runs.hands import stranded
 from handrail.runs.likeness import Group, grouped
 from handrail.runs.plan import Plan
 from handrail.runs.results import Made
 from handrail.runs.spread import stage_of
 from handrail.store import effects as effect_rows
 from handrail.store import runs as rows
+from handrail.store import servers
 from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
 from handrail.store.calls import Totals
 from handrail.store.effects import EffectRow
 from handrail.store.runs import RunEvent, RunRow
+from handrail.store.servers import ServerRow
 from handrail.store.tasks import TaskRow
-from handrail.types import Outcome, RunId, SessionId
+from handrail.types import Outcome, RunId, ServerId, SessionId
 
 MOST_RUNS = 1000
 MOST_LINES = 2000
@@ -53,6 +56,8 @@ class Task(Struct, frozen=True):
     made: Made
     effects: tuple[EffectRow, ...]
     unpriced: int = 0
+    away: ServerRow | None = None
+    """the server that has its workspace, where that is not heard of any more and a person is waited for"""
 
 
 class Shown(Struct, frozen=True):
@@ -94,7 +99,8 @@ async def show(desk: Desk, actor: Actor, word: str) -> Shown:
     effects = await effect_rows.of_run(desk.store, row.id)
     plan = plans.from_json(row.plan)
     spent = await spending.of_tasks(desk.store, row.id)
-    shown = tuple(_task(task, plan, effects, spent.get(task.id, Totals())) for task in tasks)
+    silent = await servers.silent(desk.store, desk.config.server_dead)
+    shown = tuple(_task(task, plan, effects, spent.get(task.id, Totals()), silent) for task in tasks)
     of_run = (await spending.of_runs(desk.store, [row.id]))[row.id]
     return Shown(_costing(row, of_run), plan, shown, tuple(grouped(tasks)), of_run.unpriced)
 
@@ -109,7 +115,8 @@ async def task(desk: Desk, actor: Actor, word: str) -> Task:
     row = await task_rows.find(desk.store, word)
     plan = plans.from_json((await rows.get(desk.store, row.run)).plan)
     spent = (await spending.of_tasks(desk.store, row.run)).get(row.id, Totals())
-    return _task(row, plan, await effect_rows.of_task(desk.store, row.id), spent)
+    silent = await servers.silent(desk.store, desk.config.server_dead)
+    return _task(row, plan, await effect_rows.of_task(desk.store, row.id), spent, silent)
 
 
 async def events(desk: Desk, actor: Actor, word: str, *, after: int = 0, limit: int = 500) -> list[RunEvent]:
@@ -146,6 +153,8 @@ async def rerun(desk: Desk, actor: Actor, word: str, *, failed: bool) -> Listed:
 
 async def resume(desk: Desk, actor: Actor, word: str, *, failed: bool, step: str | None) -> Listed:
     """Go on with a run that stopped itself; with `failed` also with its tasks that failed, from `step` on.
+
+    With `failed`, what waits for a person on a server that is not heard of is begun again, on any other.
 
     Raises:
         Conflict: nothing waits to go on.
@@ -215,9 +224,12 @@ async def _listed(desk: Desk, run: RunId) -> Listed:
     return Listed(row, (await task_rows.counts(desk.store, [run]))[run], spent.unpriced)
 
 
-def _task(row: TaskRow, plan: Plan, effects: Sequence[EffectRow], spent: Totals) -> Task:
+def _task(
+    row: TaskRow, plan: Plan, effects: Sequence[EffectRow], spent: Totals, silent: Mapping[ServerId, ServerRow]
+) -> Task:
     own = tuple(effect for effect in effects if effect.task == row.id)
-    return Task(_costing(row, spent), stage_of(plan, row).name, results.change(row), own, spent.unpriced)
+    away = silent[row.server] if row.server is not None and stranded(row, silent) else None
+    return Task(_costing(row, spent), stage_of(plan, row).name, results.change(row), own, spent.unpriced, away)
 
 
 def _costing(row: RowT, spent: Totals) -> RowT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from handrail.runs.spread import GOOD, stage_of
 from handrail.runs.verdict import Ended
 from handrail.store import effects as effect_rows
 from handrail.store import runs as run_rows
+from handrail.store import servers
 from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
 from handrail.store.effects import EffectRow
@@ -24,7 +26,7 @@ from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.runs import RunChanges
 from handrail.store.tasks import TaskChanges, TaskRow
-from handrail.types import Json, Outcome, RunId, SessionId, TaskId
+from handrail.types import Json, Outcome, RunId, ServerId, SessionId, TaskId
 
 _TOLD = (EffectKind.MESSAGE, EffectKind.WEBHOOK)
 """nobody can look whether they arrived"""
@@ -176,6 +178,28 @@ async def failed(store: Store, run: RunId) -> list[TaskRow]:
     return [task for task in tasks if task.state is TaskState.ENDED and task.outcome not in GOOD]
 
 
+def is_with_people(task: TaskRow) -> bool:
+    """Whether a task waits for a person, or is in a person's hands."""
+    return task.state is TaskState.TAKEN or (task.state is TaskState.PARKED and task.due is None)
+
+
+def stranded(task: TaskRow, silent: Collection[ServerId | None]) -> bool:
+    """Whether what a person could go on with is on the disk of a server that is not heard of."""
+    return is_with_people(task) and task.server in silent
+
+
+async def begun_elsewhere(store: Store, task: TaskRow, why: str) -> list[Write]:
+    """What begins a task again from its beginning, on whichever server: its workspace is on the disk of a dead one."""
+    effects = await effect_rows.of_task(store, task.id)
+    sessions = {task.session, *(stage.session for stage in results.work(task).ended)} - {None}
+    return [
+        task_rows.move(task, None, **from_the_beginning(task)),
+        run_rows.told(task.run, "task.begun_again", {"reason": why, "attempt": task.attempt + 1}, task.id),
+        *superseded(effects, f"begun again: {why}"),
+        *(session_rows.settle_elsewhere(one, Outcome.LOST, why) for one in sessions if one is not None),
+    ]
+
+
 async def resume(rooms: Rooms, run: RunId, by: str, *, failed: bool, step: str | None) -> int:
     """See `Runs.resume`."""
     row = await run_rows.get(rooms.store, run)
@@ -184,7 +208,9 @@ async def resume(rooms: Rooms, run: RunId, by: str, *, failed: bool, step: str |
     tasks = await task_rows.of_run(rooms.store, run)
     waiting = [task for task in tasks if task.state is TaskState.QUEUED]
     bad = [task for task in tasks if task.state is TaskState.ENDED and task.outcome not in GOOD] if failed else []
-    if not bad and (row.state is not RunState.STOPPED or not waiting):
+    silent = await servers.silent(rooms.store, rooms.config.server_dead) if failed else {}
+    left = [task for task in tasks if stranded(task, silent)]
+    if not bad and not left and (row.state is not RunState.STOPPED or not waiting):
         raise Conflict(
             f"nothing of run {row.number} waits to go on" + ("" if failed else "; --failed tries what failed")
         )
@@ -192,12 +218,18 @@ async def resume(rooms: Rooms, run: RunId, by: str, *, failed: bool, step: str |
     plan = replace(plan, spread=replace(plan.spread, stop_at_failure_rate=None))
     for task in bad:
         await _go_on(rooms, task, None if step is None else Step(step), by)
+    again: list[Write] = []
+    for task in left:
+        host = silent[task.server].host if task.server is not None else ""
+        again += await begun_elsewhere(rooms.store, task, f"{by} did not wait for its server {host}")
     changes: RunChanges = {**_GOES_ON, "plan": plans.as_json(plan)}
+    count = len(bad) + len(left) + len(waiting)
     await rooms.store.log.write(
-        run_rows.told(run, "run.resumed", {"by": by, "tasks": len(bad) + len(waiting)}),
+        *again,
+        run_rows.told(run, "run.resumed", {"by": by, "tasks": count}),
         guard=run_rows.update(run, **changes),
     )
-    return len(bad) + len(waiting)
+    return count
 
 
 async def _go_on(rooms: Rooms, task: TaskRow, step: Step | None, by: str) -> None:

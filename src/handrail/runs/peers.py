@@ -4,9 +4,10 @@ A server is dead when nothing was heard of it for so long by the clock of the da
 off, nobody can know. So what it does when it wakes up meets the epochs: of its tasks, which are claimed anew, and so of
 their effects. Its agents are ended as soon as it sees that its sessions were given up.
 
-What waits for a person stays where it is, since its workspace is there, until the server comes back or a person runs it
-again. What was at work is begun again from its beginning, because a workspace is on the disk of one machine;
-what was being delivered is delivered, where the world has it already, and begun again where it has not.
+What waits for a person stays where it is, since its workspace is there, until the server comes back or a person says
+that it is to be begun again elsewhere (`hands.resume`). What was at work is begun again from its beginning, because a
+workspace is on the disk of one machine; what was being delivered is delivered, where the world has it already, and
+begun again where it has not.
 """
 
 from __future__ import annotations
@@ -23,19 +24,17 @@ from handrail import files
 from handrail.automation import RunState, Step, TaskState
 from handrail.errors import Conflict
 from handrail.loop import Loop
-from handrail.runs import hands, results
+from handrail.runs import hands
 from handrail.runs.rooms import Rooms
 from handrail.runs.supervisor import Runs
-from handrail.store import effects as effect_rows
 from handrail.store import runs as run_rows
 from handrail.store import servers
-from handrail.store import sessions as session_rows
 from handrail.store import tasks as task_rows
 from handrail.store.log import Write
 from handrail.store.runs import RunRow
 from handrail.store.servers import ServerRow
 from handrail.store.tasks import TaskRow
-from handrail.types import Json, Outcome, ServerId, now
+from handrail.types import Json, ServerId, now
 
 _log = logging.getLogger("handrail.servers")
 
@@ -97,9 +96,8 @@ class Peers:
 
     async def _look(self) -> float:
         await self._rooms.sessions.actors.end_strays()
-        for server in await servers.everything(self._store):
-            if server.quiet > self._dead and server.id != self._store.server:
-                await self._take_over(server)
+        for server in (await servers.silent(self._store, self._dead)).values():
+            await self._take_over(server)
         await self._runs.look_again()
         return LOOK
 
@@ -130,17 +128,9 @@ class Peers:
             return [task_rows.move(task, self._store.server, state=TaskState.QUEUED, due=None)]
         if task.session is None and not task.results:
             return [task_rows.move(task, None, state=TaskState.QUEUED, due=None)]
-        effects = await effect_rows.of_task(self._store, task.id)
-        sessions = {task.session, *(stage.session for stage in results.work(task).ended)} - {None}
-        return [
-            task_rows.move(task, None, **hands.from_the_beginning(task)),
-            run_rows.told(task.run, "task.begun_again", {"reason": why, "attempt": task.attempt + 1}, task.id),
-            *hands.superseded(effects, f"begun again: {why}"),
-            *(session_rows.settle_elsewhere(one, Outcome.LOST, why) for one in sessions if one is not None),
-        ]
+        return await hands.begun_elsewhere(self._store, task, why)
 
 
 def _moves(task: TaskRow, dead: ServerRow) -> bool:
     """Whether a task goes on without its server: it does not wait for a person, and is not in a person's hands."""
-    waits = task.state is TaskState.TAKEN or (task.state is TaskState.PARKED and task.due is None)
-    return task.state is not TaskState.ENDED and not waits and task.server in (None, dead.id)
+    return task.state is not TaskState.ENDED and not hands.is_with_people(task) and task.server in (None, dead.id)

@@ -35,6 +35,11 @@ def beat(server: ServerId) -> Write:
     return update(servers).where(servers.c.id == server).values(seen=func.now()).returning(servers.c.id)
 
 
+async def silent(store: Store, after: float) -> dict[ServerId, ServerRow]:
+    """The other servers that nothing was heard of for so many seconds."""
+    return {row.id: row for row in await everything(store) if row.quiet > after and row.id != store.server}
+
+
 async def everything(store: Store) -> list[ServerRow]:
     """All servers that were ever on this database, the one that was heard of last first.
 

@@ -71,6 +71,13 @@ class FileMade(Answer):
     removed: int
 
 
+class AwayShown(Answer):
+    """A server that is not heard of."""
+
+    host: str
+    quiet: Annotated[int, Field(description="seconds since its last heartbeat")]
+
+
 class TaskShown(Answer):
     """A task."""
 
@@ -85,6 +92,9 @@ class TaskShown(Answer):
     outcome: Outcome | None
     cause: Annotated[str | None, Field(description="a stable word")]
     reason: str | None
+    away: Annotated[
+        AwayShown | None, Field(description="its server, where that is not heard of: the task waits for it")
+    ]
     attempt: int
     due: Annotated[datetime | None, Field(description="when it goes on by itself")]
     cost_nano: Annotated[Nano, Field(description="so far")]

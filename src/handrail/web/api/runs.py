@@ -144,6 +144,7 @@ def _task(item: Task) -> Json:
         "outcome": row.outcome,
         "cause": row.cause,
         "reason": row.reason,
+        "away": None if item.away is None else {"host": item.away.host, "quiet": round(item.away.quiet)},
         "attempt": row.attempt,
         "due": _moment(row.due),
         "cost_nano": row.cost_nano,

@@ -108,6 +108,7 @@ class Automation:
             steps=[step.value for step in matrix.STEPS],
             open=sum(1 for task in shown.tasks for effect in task.effects if effect.state.value == "waiting"),
             failed=any(task.row.outcome in ("failed", "blocked", "lost", "needs_person") for task in shown.tasks),
+            away=any(task.away is not None for task in shown.tasks),
             lines=await runs.events(self._desk, call.actor, shown.row.id, limit=runs.MOST_LINES),
         )
 

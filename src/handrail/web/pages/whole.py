@@ -190,7 +190,8 @@ def _task(name: str, state: TaskState, outcome: Outcome | None = None, **made: A
     given: Json = {"files": samples.change().files, "checks": samples.evidence().checks, "unverified": None}
     if outcome is Outcome.FAILED:
         row |= {"reason": "pytest -q failed", "cause": "checks"}
-    return {"row": row, "stage": "waits for a person", "unpriced": 0, "made": given | made, "effects": []}
+    shown: Json = {"row": row, "stage": "waits for a person", "unpriced": 0, "made": given | made, "effects": []}
+    return shown | {"away": None}
 
 
 def _whole_run() -> Json:
@@ -199,7 +200,7 @@ def _whole_run() -> Json:
         _task("site", TaskState.ENDED, Outcome.FAILED, unverified="it has no check"),
     )
     shop["effects"] = [samples.effect("f-1", EffectState.WAITING)]
-    taken = _task("docs", TaskState.TAKEN)
+    taken = _task("docs", TaskState.TAKEN) | {"away": {"host": "build-1", "quiet": 3600}}
     tasks = [(one, cells) for one, (_, cells) in zip((shop, site, taken), samples.rows(), strict=False)]
     group = {"label": "pytest -q failed", "outcome": Outcome.FAILED, "tasks": [site["row"]]}
     line = {"time": now(), "task": "t-shop", "kind": "task.moved", "data": {"step": "gate", "none": None}}
@@ -212,6 +213,7 @@ def _whole_run() -> Json:
         "steps": [step.value for step in matrix.STEPS],
         "open": 1,
         "failed": True,
+        "away": True,
         "lines": [line],
     }
 
