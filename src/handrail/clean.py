@@ -38,14 +38,17 @@ def clean(text: str) -> str:
     Commands to a runner of workflows (`::set-env`, `##vso[`) get a space that breaks them.
     For prose and output. Where a person decides on what they read (a command to approve), use `reveal`.
     """
-    text = _SEQUENCES.sub("", text)
-    text = _LINE_ENDS.sub("\n", text)
-    text = _SURROGATES.sub("\ufffd", _DROPPED.sub("", text))
+    if not (text.isascii() and text.isprintable()):  # most text of a page is, and nothing in it acts
+        text = _SEQUENCES.sub("", text)
+        text = _LINE_ENDS.sub("\n", text)
+        text = _SURROGATES.sub("\ufffd", _DROPPED.sub("", text))
     return _COMMANDS.sub(r"\1\2 ", text) if "::" in text or "##" in text else text
 
 
 def reveal(text: str) -> str:
     r"""`text` with every hidden or acting character spelled out (`\x1b`, `\u202e`): nothing is taken away."""
+    if text.isascii() and text.isprintable():
+        return text
     return _REVEALED.sub(lambda match: _spelled(ord(match[0])), text.replace("\r\n", "\n"))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from itertools import chain
 
 from msgspec import Struct
 
@@ -72,8 +73,11 @@ async def find(desk: Desk, actor: Actor, asked: Asked, limit: int = 100) -> Foun
         newest += [one for one in own if one.id not in there]
     places = await rows.repositories(desk.store, [one.id for one in newest])
     known = [(one, _words(one, places[one.id])) for one in newest]
-    fit = [one for one, words in known if _fits(words, asked)]
-    counted = {name: _counted(known, asked, name) for name in NAMES}
+    missed = [([name for name, word in asked.items() if word not in words[name]], words) for _, words in known]
+    fit = [one for (one, _), (misses, _) in zip(known, missed, strict=True) if not misses]
+    # a facet counts what fits all others: the runs that miss nothing, or it alone
+    fitting = {name: [words for misses, words in missed if misses in ([], [name])] for name in NAMES}
+    counted = {name: _counted(fitting[name], asked, name) for name in NAMES}
     failed = tuple(one.id for one in fit if _failed(one))
     listed = await runs.these(desk, [one.id for one in fit[:count]])
     return Found(tuple(listed), counted, len(fit), failed, len(newest))
@@ -120,28 +124,19 @@ def _judge(asked: Asked) -> None:
         values.text(name, word, LONGEST)
 
 
-def _words(one: Traits, places: set[str]) -> Mapping[str, frozenset[str]]:
+def _words(one: Traits, places: Collection[str]) -> Mapping[str, Collection[str]]:
     """What a run has of each facet."""
-    single = {
-        "state": one.state, "outcome": one.outcome, "workflow": one.workflow, "trigger": one.trigger,
-        "agent": one.agent, "model": one.model, "by": one.by, "day": one.created.date().isoformat(),
+    return {
+        "state": (one.state.value,), "outcome": () if one.outcome is None else (one.outcome.value,),
+        "workflow": (one.workflow,), "repository": places, "trigger": (one.trigger.value,),
+        "agent": () if one.agent is None else (one.agent,), "model": () if one.model is None else (one.model,),
+        "by": (one.by,), "day": (one.created.date().isoformat(),),
     }  # fmt: skip
-    found = {name: frozenset() if word is None else frozenset({str(word)}) for name, word in single.items()}
-    return found | {"repository": frozenset(places)}
 
 
-def _fits(words: Mapping[str, frozenset[str]], asked: Asked, but: str = "") -> bool:
-    return all(word in words[name] for name, word in asked.items() if name != but)
-
-
-def _counted(
-    known: Sequence[tuple[Traits, Mapping[str, frozenset[str]]]], asked: Asked, name: str
-) -> tuple[tuple[str, int], ...]:
+def _counted(fitting: Sequence[Mapping[str, Collection[str]]], asked: Asked, name: str) -> tuple[tuple[str, int], ...]:
     """The words of a facet: days newest first, all else the most frequent first; what it is held to is always there."""
-    counts: Counter[str] = Counter()
-    for _, words in known:
-        if _fits(words, asked, but=name):
-            counts.update(words[name])
+    counts = Counter(chain.from_iterable(words[name] for words in fitting))
     if name in asked:
         counts[asked[name]] += 0
     if name == "day":

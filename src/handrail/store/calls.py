@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, and_, case, extract, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, extract, func, or_, select, true
 from sqlalchemy import insert as sql_insert
 
+from handrail.store.database import Rows
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
 from handrail.store.rows import every
@@ -133,38 +135,66 @@ async def of(store: Store, session: SessionId) -> list[CallRow]:
 
 async def totals(store: Store, session: SessionId | None = None) -> Totals:
     """The sums of one session, or of all."""
-    return await _totals(store, true() if session is None else calls.c.session == session)
-
-
-async def _not_metered(store: Store, by: str | None) -> int:
-    wanted = [sessions.c.login, sessions.c.turn > 0, *([] if by is None else [sessions.c.by == by])]
-    return int((await store.rows(select(func.count()).select_from(sessions).where(*wanted)))[0][0])
+    wanted = true() if session is None else calls.c.session == session
+    return Totals(*(await store.rows(select(*_SUMS).where(wanted)))[0])
 
 
 async def spend(store: Store, by: str | None = None) -> Spend:
     """The sums by all that there is to sum by; of one person's sessions alone, where `by` names them."""
-    wanted = true() if by is None else calls.c.session.in_(select(sessions.c.id).where(sessions.c.by == by))
-    by_model = await _grouped(store, calls.c.model, wanted)
-    by_session = await _grouped(store, calls.c.session, wanted)
-    by_scope = await _by_scope(store, wanted)
+    values = {} if by is None else {"of_person": by}
+    asked = (Prepared(statement, values) for statement in _spend(by is not None))
+    total, models, of_sessions, of_scopes, agents, days, not_metered = await store.at_once(*asked)
+    by_scope = {Scope(name): sums for name, sums in _named(of_scopes).items()}
     return Spend(
-        await _totals(store, wanted),
-        by_model,
-        {SessionId(name): sums for name, sums in by_session.items()},
+        Totals(*total[0]),
+        _named(models),
+        {SessionId(name): sums for name, sums in _named(of_sessions).items()},
         by_scope,
-        await _by_agent(store, wanted),
+        _named(agents),
         _of_kind("workflow:", by_scope),
         _of_kind("member:", by_scope),
-        await _by_day(store, wanted),
-        await _not_metered(store, by),
+        {f"{row[0]:04d}-{row[1]:02d}-{row[2]:02d}": Totals(*row[3:]) for row in days},
+        int(not_metered[0][0]),
     )
+
+
+@cache
+def _spend(of_one: bool) -> tuple[Select[*tuple[Any, ...]], ...]:
+    """What `spend` asks, in its order."""
+    person = sessions.c.by == bindparam("of_person")
+    wanted = calls.c.session.in_(select(sessions.c.id).where(person)) if of_one else true()
+    day = [extract(part, calls.c.time) for part in ("year", "month", "day")]
+    shared = calls.c.session == scopes.c.session
+    return (
+        select(*_SUMS).where(wanted),
+        _by(calls.c.model).where(wanted),
+        _by(calls.c.session).where(wanted),
+        _by(scopes.c.scope).join_from(calls, scopes, shared).where(scopes.c.scope.not_like("session:%"), wanted),
+        _by(sessions.c.agent).join_from(calls, sessions, calls.c.session == sessions.c.id).where(wanted),
+        select(*day, *_SUMS).where(wanted).group_by(*day).order_by(*(part.desc() for part in day)).limit(DAYS),
+        select(func.count()).where(sessions.c.login, sessions.c.turn > 0, person if of_one else true()),
+    )
+
+
+def _by(name: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    """Sums by a name, the largest first."""
+    return select(name, *_SUMS).group_by(name).order_by(_COST.desc(), name)
+
+
+def _named(found: Rows) -> dict[str, Totals]:
+    return {row[0]: Totals(*row[1:]) for row in found}
 
 
 async def of_scopes(store: Store, of: Sequence[Scope]) -> dict[Scope, Totals]:
     """The sums of what shares these scopes."""
-    statement = select(scopes.c.scope, *_SUMS).join_from(calls, scopes, calls.c.session == scopes.c.session)
-    found = await store.rows(statement.where(scopes.c.scope.in_(of)).group_by(scopes.c.scope))
+    found = await store.rows(Prepared(_of_scopes(), {"those": of})) if of else ()
     return dict.fromkeys(of, Totals()) | {Scope(row[0]): Totals(*row[1:]) for row in found}
+
+
+@cache
+def _of_scopes() -> Select[*tuple[Any, ...]]:
+    statement = select(scopes.c.scope, *_SUMS).join_from(calls, scopes, calls.c.session == scopes.c.session)
+    return statement.where(scopes.c.scope.in_(bindparam("those", expanding=True))).group_by(scopes.c.scope)
 
 
 async def by_key(store: Store, scope: Scope) -> dict[str, Totals]:
@@ -177,44 +207,6 @@ async def by_key(store: Store, scope: Scope) -> dict[str, Totals]:
         .group_by(sessions.c.key)
     )
     return {row[0]: Totals(*row[1:]) for row in await store.rows(statement)}
-
-
-async def _totals(store: Store, wanted: ColumnElement[bool]) -> Totals:
-    return Totals(*(await store.rows(select(*_SUMS).where(wanted)))[0])
-
-
-async def _grouped(store: Store, by: ColumnElement[Any], wanted: ColumnElement[bool]) -> dict[str, Totals]:
-    found = await store.rows(select(by, *_SUMS).where(wanted).group_by(by).order_by(_COST.desc(), by))
-    return {row[0]: Totals(*row[1:]) for row in found}
-
-
-async def _by_agent(store: Store, wanted: ColumnElement[bool]) -> dict[str, Totals]:
-    found = await store.rows(
-        select(sessions.c.agent, *_SUMS)
-        .join_from(calls, sessions, calls.c.session == sessions.c.id)
-        .where(wanted)
-        .group_by(sessions.c.agent)
-        .order_by(_COST.desc(), sessions.c.agent)
-    )
-    return {row[0]: Totals(*row[1:]) for row in found}
-
-
-async def _by_scope(store: Store, wanted: ColumnElement[bool]) -> dict[Scope, Totals]:
-    found = await store.rows(
-        select(scopes.c.scope, *_SUMS)
-        .join_from(calls, scopes, calls.c.session == scopes.c.session)
-        .where(scopes.c.scope.not_like("session:%"), wanted)
-        .group_by(scopes.c.scope)
-        .order_by(_COST.desc(), scopes.c.scope)
-    )
-    return {Scope(row[0]): Totals(*row[1:]) for row in found}
-
-
-async def _by_day(store: Store, wanted: ColumnElement[bool]) -> dict[str, Totals]:
-    parts = [extract(part, calls.c.time) for part in ("year", "month", "day")]
-    newest = [part.desc() for part in parts]
-    found = await store.rows(select(*parts, *_SUMS).where(wanted).group_by(*parts).order_by(*newest).limit(DAYS))
-    return {f"{row[0]:04d}-{row[1]:02d}-{row[2]:02d}": Totals(*row[3:]) for row in found}
 
 
 def _of_kind(kind: str, by_scope: dict[Scope, Totals]) -> dict[str, Totals]:

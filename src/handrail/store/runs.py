@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Insert, Select, and_, bindparam, exists, func, select
@@ -224,27 +224,44 @@ async def in_state(store: Store, *states: RunState, server: ServerId | None = No
 
 async def traits(store: Store, limit: int, by: str | None = None, workflow: str | None = None) -> list[Traits]:
     """The newest runs by what they are found by, newest first; of one person or workflow, where one is named."""
+    given = {"of_person": by, "of_workflow": workflow, "most": limit}
+    values = {name: value for name, value in given.items() if value is not None}
+    return await every(store, Traits, Prepared(_traits(by is not None, workflow is not None), values))
+
+
+@cache
+def _traits(of_one: bool, of_workflow: bool) -> Select[*tuple[object, ...]]:
     c = runs.c
     # step by step: a path as one value is text for PostgreSQL, which wants an array there
     of_first = [c.plan["stages"][0][name].as_string().label(name) for name in ("agent", "model")]
     statement = select(c.id, c.workflow, c.state, c.outcome, c.trigger, c.by, c.created, *of_first)
-    if by is not None:
-        statement = statement.where(c.by == by)
-    if workflow is not None:
-        statement = statement.where(c.workflow == workflow)
-    return await every(store, Traits, statement.order_by(c.number.desc()).limit(limit))
+    if of_one:
+        statement = statement.where(c.by == bindparam("of_person"))
+    if of_workflow:
+        statement = statement.where(c.workflow == bindparam("of_workflow"))
+    return statement.order_by(c.number.desc()).limit(bindparam("most"))
 
 
 async def repositories(store: Store, of: Sequence[RunId]) -> dict[RunId, set[str]]:
     """The repositories of each of these runs."""
     found: dict[RunId, set[str]] = {run: set() for run in of}
-    for run, repository in await store.rows(
-        select(tasks.c.run, tasks.c.repository).where(tasks.c.run.in_(of)).distinct()
-    ):
+    for run, repository in await store.rows(Prepared(_repositories(), {"those": of})) if of else ():
         found[run].add(repository)
     return found
 
 
+@cache
+def _repositories() -> Select[*tuple[Any, ...]]:
+    those = tasks.c.run.in_(bindparam("those", expanding=True))
+    return select(tasks.c.run, tasks.c.repository).where(those).distinct()
+
+
 async def those(store: Store, of: Sequence[RunId]) -> list[RunRow]:
     """These runs, newest first."""
-    return await every(store, RunRow, select(runs).where(runs.c.id.in_(of)).order_by(runs.c.number.desc()))
+    return await every(store, RunRow, Prepared(_those(), {"those": of})) if of else []
+
+
+@cache
+def _those() -> Select[*tuple[object, ...]]:
+    those = runs.c.id.in_(bindparam("those", expanding=True))
+    return select(runs).where(those).order_by(runs.c.number.desc())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from msgspec import Struct
 from sqlalchemy import Select, Update, bindparam, case, exists, func, literal, or_, select
@@ -247,12 +247,14 @@ def _outlook() -> Select[*tuple[object, ...]]:
 
 async def counts(store: Store, of: Sequence[RunId]) -> dict[RunId, dict[tuple[TaskState, Outcome | None], int]]:
     """How many tasks of each run are in each state, with each outcome."""
-    statement = (
-        select(tasks.c.run, tasks.c.state, tasks.c.outcome, func.count())
-        .where(tasks.c.run.in_(of))
-        .group_by(tasks.c.run, tasks.c.state, tasks.c.outcome)
-    )
     found: dict[RunId, dict[tuple[TaskState, Outcome | None], int]] = {run: {} for run in of}
-    for run, state, outcome, number in await store.rows(statement):
+    for run, state, outcome, number in await store.rows(Prepared(_counts(), {"those": of})) if of else ():
         found[run][state, outcome] = number
     return found
+
+
+@cache
+def _counts() -> Select[*tuple[Any, ...]]:
+    c = tasks.c
+    those = c.run.in_(bindparam("those", expanding=True))
+    return select(c.run, c.state, c.outcome, func.count()).where(those).group_by(c.run, c.state, c.outcome)

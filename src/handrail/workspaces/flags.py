@@ -7,7 +7,8 @@ Those that steer agents are left out of the work tree where the ref is not trust
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
 
 from msgspec import Struct
 
@@ -92,10 +93,14 @@ def flag(path: str, mode: str, target: str | None = None) -> str | None:
         return OUTSIDE
     lowered = path.casefold()
     tails = [lowered] + [lowered[i + 1 :] for i, character in enumerate(lowered) if character == "/"]
-    for tripwire in TRIPWIRES:
-        if any(fnmatchcase(tail, pattern.casefold()) for tail in tails for pattern in tripwire.patterns):
-            return tripwire.reason
-    return None
+    return next((reason for wire, reason in _wires() if any(wire.match(tail) for tail in tails)), None)
+
+
+@cache
+def _wires() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """One expression a tripwire, and its reason: a folder may have thousands of names."""
+    joined = (("|".join(translate(one.casefold()) for one in wire.patterns), wire.reason) for wire in TRIPWIRES)
+    return tuple((re.compile(expression), reason) for expression, reason in joined)
 
 
 def _leads_out(path: str, target: str) -> bool:
