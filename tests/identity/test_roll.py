@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,6 +49,21 @@ async def test_a_link_lets_in_once_and_its_browser_survives_a_restart(store: Sto
     kept = f"{await members.everybody(store)} {await members.browsers(store)}"
     assert token not in kept
     assert cookie not in kept
+
+
+async def test_what_another_server_did_is_known_when_the_roll_is_read_again(store: Store, clock: Clock) -> None:
+    here, there = await Roll.open(store, clock), await Roll.open(store, clock)
+    cookie = await here.accept(await here.add("alice", Role.MEMBER, YOU))
+    assert there.who(cookie) is None
+    await there.again()
+    assert there.who(cookie) == "alice"
+    reading = asyncio.create_task(here.again())
+    mine = await here.sign_in(YOU)  # while it is read
+    await reading
+    await there.remove("alice")
+    assert (here.who(mine), here.who(cookie)) == (YOU, "alice")
+    await here.again()
+    assert (here.who(mine), here.who(cookie), here.role("alice")) == (YOU, None, None)
 
 
 async def test_time_ends_links_and_browsers(store: Store, clock: Clock) -> None:

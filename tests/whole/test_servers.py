@@ -71,6 +71,7 @@ def at_work(house: House) -> Obj:
 def test_what_a_dead_server_was_at_goes_on_at_another_and_is_done_once(pair: tuple[House, House]) -> None:
     one, two = pair
     assert [row["quiet"] < 60 for row in one.json("status")["servers"]] == [True, True]
+    one.run("members", "add", "bob")
     one.run("workflows", "start", "shown")
     waits = last(one, lambda run: any(effect["state"] == "waiting" for effect in run["all"][0]["effects"]))
     (effect,) = waits["all"][0]["effects"]
@@ -91,6 +92,7 @@ def test_what_a_dead_server_was_at_goes_on_at_another_and_is_done_once(pair: tup
     one.run("up")  # it finds that its work is done
     assert one.show(begun["all"][0]["session"])["outcome"] == "lost"
 
+    two.run("members", "remove", "bob")  # it knows whom the other one let in
     one.run("workflows", "start", "stopped")
     begun = at_work(one)
     keeper, server = one.keeper(), one.server()
@@ -104,6 +106,7 @@ def test_what_a_dead_server_was_at_goes_on_at_another_and_is_done_once(pair: tup
     one.at_rest(old)  # its agent was ended
     assert alive(server)
     once(two.json("runs", "show", "last"), begun, one.repository, "stopped")
+    until(lambda: "bob" not in one.run("members", "list").stdout, why="the other server knows who was removed")
     for house in pair:
         house.run("down")
         house.empty()

@@ -1,11 +1,12 @@
-"""The roll: who may come in, read from the store once and kept in step with it by this one process."""
+"""The roll: who may come in, read from the store and kept in step with it, and with other servers of it."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -23,6 +24,8 @@ LINK = timedelta(days=7)
 """how long a link lets somebody in"""
 MOST_BROWSERS = 20
 """browsers of one person; the oldest is signed out for the next"""
+AGAIN = 5.0
+"""seconds after which what another server did to the roll is known here"""
 _NOTED = timedelta(minutes=1)
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,39}")
 _TAKEN = frozenset(
@@ -53,12 +56,36 @@ class Roll:
         self._clock = clock
         self._people = {row.name: row for row in people}
         self._browsers = {row.cookie: row for row in browsers}
+        self._under_way = self._changed = 0
 
     @classmethod
     async def open(cls, store: Store, clock: Callable[[], datetime] = now) -> Roll:
         """The roll of a store; browsers whose time is over are forgotten."""
         await store.log.write(rows.overdue(clock()))
         return cls(store, await rows.everybody(store), await rows.browsers(store), clock)
+
+    async def again(self) -> float:
+        """Read the roll anew, since other servers of the database change it too; returns seconds until the next time.
+
+        What was read while somebody was let in or out here is left: it may be from before that.
+        """
+        if not self._under_way:
+            before = self._changed
+            people, browsers = await rows.everybody(self._store), await rows.browsers(self._store)
+            if before == self._changed and not self._under_way:
+                self._people = {row.name: row for row in people}
+                self._browsers = {row.cookie: row for row in browsers}
+        return AGAIN
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The database is being told of a change, which one of the two knows before the other."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._changed += 1
 
     def everybody(self) -> list[MemberRow]:
         """The members by name, without those who were removed."""
@@ -104,7 +131,8 @@ class Roll:
         self._people[name] = row
         for cookie in [login.cookie for login in self._browsers.values() if login.member == name]:
             del self._browsers[cookie]
-        await self._store.log.write(*rows.put(row), rows.all_out(name))
+        with self._changing():
+            await self._store.log.write(*rows.put(row), rows.all_out(name))
 
     def invited(self, token: str) -> MemberRow:
         """Whom a link lets in; it stays good.
@@ -126,10 +154,11 @@ class Roll:
         """
         row = self.invited(token)
         try:
-            await self._store.log.write(guard=rows.used(_digest(token)))
+            with self._changing():
+                await self._store.log.write(guard=rows.used(_digest(token)))
+                self._people[row.name] = replace(self._people[row.name], link=None, link_due=None)
         except Conflict as error:
             raise Forbidden("This link was used just now: ask an owner for a new one.") from error
-        self._people[row.name] = replace(self._people[row.name], link=None, link_due=None)
         return await self.sign_in(row.name)
 
     async def sign_in(self, name: str) -> str:
@@ -144,19 +173,21 @@ class Roll:
         login = LoginRow(cookie=_digest(cookie), member=name, created=at, due=at + SIGNED_IN)
         own = sorted((one for one in self._browsers.values() if one.member == name), key=lambda one: one.created)
         gone = own[: max(0, len(own) - MOST_BROWSERS + 1)]
-        await self._store.log.write(rows.let_in(login), *(rows.out(one.cookie) for one in gone))
-        if self.role(name) is None:  # removed meanwhile
-            await self._store.log.write(rows.out(login.cookie))
-            raise Forbidden(f"{name} is no member here: ask an owner.")
-        for one in gone:
-            self._browsers.pop(one.cookie, None)
-        self._browsers[login.cookie] = login
+        with self._changing():
+            await self._store.log.write(rows.let_in(login), *(rows.out(one.cookie) for one in gone))
+            if self.role(name) is None:  # removed meanwhile
+                await self._store.log.write(rows.out(login.cookie))
+                raise Forbidden(f"{name} is no member here: ask an owner.")
+            for one in gone:
+                self._browsers.pop(one.cookie, None)
+            self._browsers[login.cookie] = login
         return cookie
 
     async def sign_out(self, cookie: str) -> None:
         """Forget a browser, if it is known."""
         if self._browsers.pop(_digest(cookie), None) is not None:
-            await self._store.log.write(rows.out(_digest(cookie)))
+            with self._changing():
+                await self._store.log.write(rows.out(_digest(cookie)))
 
     def who(self, cookie: str) -> str | None:
         """Whose browser has this cookie; None where nobody's has, or its time is over."""
@@ -170,7 +201,8 @@ class Roll:
         row, at = self._people.get(name), self._clock()
         if row is not None and (row.seen is None or at - row.seen >= _NOTED):
             self._people[name] = replace(row, seen=at)
-            await self._store.log.write(rows.seen(name, at))
+            with self._changing():
+                await self._store.log.write(rows.seen(name, at))
 
     def _member(self, name: str) -> MemberRow:
         row = self._people.get(name)
@@ -181,8 +213,9 @@ class Roll:
     async def _invited(self, row: MemberRow) -> str:
         token = secrets.token_urlsafe(_BYTES)
         row = replace(row, link=_digest(token), link_due=self._clock() + LINK)
-        await self._store.log.write(*rows.put(row))
-        self._people[row.name] = row
+        with self._changing():
+            await self._store.log.write(*rows.put(row))
+            self._people[row.name] = row
         return token
 
 

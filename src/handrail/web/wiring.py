@@ -29,7 +29,8 @@ from handrail.egress.vault import Vault
 from handrail.forges import mcp
 from handrail.gateway.keys import load_master
 from handrail.gateway.server import Gateway
-from handrail.identity.roll import Roll
+from handrail.identity.roll import AGAIN, Roll
+from handrail.loop import Loop
 from handrail.notify.links import Links
 from handrail.notify.post import Post
 from handrail.runs.local import LocalCarrier, LocalSources
@@ -106,6 +107,10 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         closing.push_async_callback(peers.stop)
         for room in (parts.gateway, peers, sessions, parts.post, runs, courier, ticker, dispatcher, poller, foresight):
             await room.start()
+        if parts.store.shared:
+            members = Loop("members", parts.roll.again, retry=AGAIN, first=AGAIN)
+            closing.push_async_callback(members.stop)
+            members.start()
         yield Desk(
             config=config,
             store=parts.store,
