@@ -240,8 +240,10 @@ class Pot:
 
         What was used in later periods counts on top, as it does where the ledger is read: it was used by then.
         """
+        if self._window is None:  # asked at every call, and most budgets have no periods
+            return
         current = window(self.budget.period, self._clock())
-        if current is None or self._window is None or current == self._window:
+        if current is None or current == self._window:
             return
         known = max(current, min(filter(None, self._amounts)))  # what was used before is not known here
         if known == self._window:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 
 from msgspec import Struct
-from sqlalchemy import Select, bindparam, func, select, update
+from sqlalchemy import Executable, Insert, Select, bindparam, func, select, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.engine import Store
@@ -36,16 +36,15 @@ def identity() -> str:
 
 def insert(prompt: str, session: SessionId, text: str, by: str) -> Write:
     """Put a prompt at the end of a session's queue."""
-    behind = select(func.coalesce(func.max(prompts.c.position), 0) + 1).where(prompts.c.session == session)
-    return sql_insert(prompts).values(
-        id=prompt,
-        session=session,
-        text=text,
-        by=by,
-        created=now(),
-        state=PromptState.QUEUED,
-        position=behind.scalar_subquery(),
-    )
+    values = {"id": prompt, "session": session, "of_session": session, "text": text, "by": by, "created": now()}
+    return Prepared(_insert(), values)
+
+
+@cache
+def _insert() -> Insert:
+    last = select(func.coalesce(func.max(prompts.c.position), 0) + 1)
+    behind = last.where(prompts.c.session == bindparam("of_session"))
+    return sql_insert(prompts).values(state=PromptState.QUEUED, position=behind.scalar_subquery())
 
 
 def withdraw(session: SessionId, prompt: str) -> Write:
@@ -78,9 +77,10 @@ def _waiting() -> Select[*tuple[object, ...]]:
 
 
 def _leave(session: SessionId, prompt: str, state: PromptState) -> Write:
-    return (
-        update(prompts)
-        .where(prompts.c.id == prompt, prompts.c.session == session, prompts.c.state == PromptState.QUEUED)
-        .values(state=state)
-        .returning(prompts.c.id)
-    )
+    return Prepared(_left(), {"of_session": session, "of_id": prompt, "state": state})
+
+
+@cache
+def _left() -> Executable:
+    waits = prompts.c.session == bindparam("of_session"), prompts.c.state == PromptState.QUEUED
+    return update(prompts).where(prompts.c.id == bindparam("of_id"), *waits).returning(prompts.c.id)

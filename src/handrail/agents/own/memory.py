@@ -140,7 +140,7 @@ class History:
     def __init__(self, wire: Wire, head: Json, window: int, memory: Memory) -> None:
         self._wire, self._head, self._window, self.memory = wire, head, window, memory
         self._floor = 0.0  # a window that cannot be made any emptier is left alone until it has grown by so much
-        self._told = list[str]()  # the history only grows, so each message is told once
+        self._opening, self._told = wire.opening(head), list[str]()  # a history grows: each message is told once
 
     def forget(self) -> None:
         """Go on with what the memory holds now, which was made smaller."""
@@ -149,7 +149,7 @@ class History:
     def request(self) -> bytes:
         """The whole request."""
         self._told += map(self._wire.told, self.memory.live[len(self._told) :])
-        return self._wire.request(self._head, self._told)
+        return self._wire.request(self._opening, self._told)
 
     @property
     def used(self) -> int:
@@ -184,7 +184,7 @@ class History:
             cut = at if live[at].role == "agent" else cut
         question = _SUMMARISE + clip("\n\n".join(map(_record, live[:cut])), self._window * 2)
         told = self._wire.told(Message("user", question))
-        notes = ask(self._wire.request(self._head | {"tools": []}, [told])) or "(no notes)"
+        notes = ask(self._wire.request(self._wire.opening(self._head | {"tools": []}), [told])) or "(no notes)"
         return f"older steps were summarised\n{notes}", [self._summary(notes), *live[cut:]]
 
     def _summary(self, notes: str) -> Message:

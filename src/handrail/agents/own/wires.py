@@ -101,10 +101,13 @@ class Wire(Struct, frozen=True):
         """What stands for `message` in the list, without the brackets."""
         return encode(self.items(message, message.native if message.wire == self.name else []))[1:-1]
 
-    def request(self, head: Json, told: Iterable[str]) -> bytes:
+    def opening(self, head: Json) -> str:
+        """How a request begins, up to the list of messages."""
+        return encode({key: value for key, value in head.items() if value or key != "tools"})[:-2]
+
+    def request(self, opening: str, told: Iterable[str]) -> bytes:
         """The whole request. It begins with the bytes of the one before, so that the provider can cache them."""
-        body = encode({key: value for key, value in head.items() if value or key != "tools"})[:-2]
-        return f"{body}{'' if body.endswith('[') else ','}{','.join(told)}]}}".encode()
+        return f"{opening}{'' if opening.endswith('[') else ','}{','.join(told)}]}}".encode()
 
     def take(self, answer: Message, event: Json) -> None:
         """Take one event of the stream into `answer`; StreamBroken where it tells of a failure."""
