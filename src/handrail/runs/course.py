@@ -222,6 +222,8 @@ class Course:
         else:  # nothing is to be decided or carried out
             for step in (Step.GATE, Step.DELIVER, Step.REPORT):
                 self._pass(step)
+            ended = evidence.concluded(results.change(self.task), there)
+            return await self._end(ended, there, proposed)
         return True
 
     async def _proposed(self) -> list[EffectRow]:
@@ -328,7 +330,14 @@ class Course:
         effects = await effect_rows.of_task(self._rooms.store, self.task.id)
         return await self._end(evidence.concluded(results.change(self.task), effects), effects)
 
-    async def _end(self, ended: Ended, there: Sequence[EffectRow] | None = None, *, output: str = "") -> bool:
+    async def _end(
+        self,
+        ended: Ended,
+        there: Sequence[EffectRow] | None = None,
+        proposed: Sequence[EffectRow] | None = None,
+        *,
+        output: str = "",
+    ) -> bool:
         """Write how the task ended. What was proposed and not carried out will not be."""
         made = results.change(self.task)
         alike = likeness.likeness(
@@ -341,7 +350,9 @@ class Course:
         if there is None:
             there = await effect_rows.of_task(self._rooms.store, self.task.id)
         moot = evidence.moot(there, self._rooms.clock())
-        moot += adopt.late(self.task, self._run.workflow, await self._proposed(), self._rooms.clock())
+        if proposed is None:
+            proposed = await self._proposed()
+        moot += adopt.late(self.task, self._run.workflow, proposed, self._rooms.clock())
         await self._write(
             ("task.ended", told),
             writes=moot,

@@ -114,6 +114,7 @@ class Actor:
             self.held = False
             row = self.record.row
             if pursues and row.goal is not None:
+                await self.record.write(goal_turns=row.goal_turns + 1)  # it was parked, and so was not counted
                 await self._pursuit.after(row.goal, TurnEnd(StopReason.CANCELLED))
             else:
                 await self.record.write(state=SessionState.IDLE)

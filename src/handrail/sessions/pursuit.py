@@ -41,8 +41,6 @@ class Pursuit:
         """After a turn: run the checks; returns the next prompt, or None when the work has ended or was taken back."""
         failed = bool(end.error) or end.stop_reason in (StopReason.TIMEOUT, StopReason.INTERRUPTED)
         self.failures = self.failures + 1 if failed else 0
-        if end.stop_reason not in (StopReason.INTERRUPTED, StopReason.WRAP_UP):
-            await self._record.write(goal_turns=self._record.row.goal_turns + 1)
         try:
             results = await self._checks(goal) if wants_checks(end) else ()
             change = await self._workplace.change()

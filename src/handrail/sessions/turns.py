@@ -32,6 +32,8 @@ from handrail.store.sessions import SessionChanges
 from handrail.types import Control, Event, Permissions, SandboxKind, SessionState, StopReason, now
 
 _STOPPED = (StopReason.LOOP, StopReason.BUDGET)
+_UNCOUNTED = (StopReason.INTERRUPTED, StopReason.WRAP_UP, StopReason.PARKED)
+"""ends of turns towards a goal that go on as another turn"""
 _LIMITS_STEP = 1.0
 """seconds between looks at the limits, at the most"""
 _WATCH_STEP = 0.25
@@ -154,14 +156,9 @@ class Turns:
         await self.recorder.close()
 
     async def snapshot(self, turn: int) -> None:
-        """Keep the workspace as it is after `turn`; a tree that cannot be captured is said, and stops nothing."""
-        try:
-            await self._workplace.snapshot(turn)
-        except (StorageFull, Unavailable):
-            raise
-        except HandrailError as error:
-            text = f"no snapshot could be taken after turn {turn}: {error}"
-            await self._record.write(Draft(Kind.NOTICE, {"level": "warning", "text": text}, turn))
+        """Keep the workspace as it is after `turn`."""
+        drafts, kept = await self._workplace.snapshot(turn)
+        await self._record.write(*drafts, writes=kept)
 
     async def metered(self, call: ModelCall) -> None:
         """Keep one model call (`gateway.OnCall`)."""
@@ -377,7 +374,7 @@ class Turns:
         await self._workplace.paid()
         if self._broke and result.stop_reason is StopReason.END_TURN:
             result = _named(_cut(result, self._broke), self._workplace.provider)
-        await self.snapshot(turn)
+        drafts, kept = await self._workplace.snapshot(turn)
         exit_ = None
         agent = self._workplace.agent
         if agent is not None and not agent.alive:
@@ -393,17 +390,19 @@ class Turns:
         if result.error:
             data["error"] = result.error
             data["error_kind"] = result.error_kind or "agent"
-        drafts = []
         if exit_ is not None:
             drafts.append(Draft(Kind.AGENT_ENDED, {"code": exit_.code, "reason": exit_.reason}, turn))
         drafts.append(Draft(Kind.TURN_ENDED, data, turn))
         pursued = self._record.pursues
         last = await _last(self._record, result.stop_reason)
         changes = SessionChanges(state=SessionState.IDLE) if last else SessionChanges()
+        if pursued and result.stop_reason not in _UNCOUNTED:
+            changes["goal_turns"] = self._record.row.goal_turns + 1
         await self._record.write(
             *drafts,
             **changes,
             writes=(
+                *kept,
                 turns.end(
                     self._record.id,
                     turn,

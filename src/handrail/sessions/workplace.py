@@ -14,7 +14,7 @@ from handrail.agents import Endpoint, Launch, Login, OnPermission, OnUpdate
 from handrail.clean import one_line
 from handrail.egress import Judge, OnDecision, Rules
 from handrail.egress.vault import environment
-from handrail.errors import SandboxError
+from handrail.errors import HandrailError, SandboxError, StorageFull, Unavailable
 from handrail.gateway import OnCall, Wire
 from handrail.kinds import Kind
 from handrail.sandbox import Box, Door
@@ -30,7 +30,7 @@ from handrail.sessions.rules import CEILING
 from handrail.sessions.terms import Terms
 from handrail.sessions.walling import Place, walls
 from handrail.store import snapshots
-from handrail.store.log import Draft
+from handrail.store.log import Draft, Write
 from handrail.types import Check, NanoUSD, SandboxKind, Scope
 from handrail.workspaces import Change, Workspace, changes, protect
 from handrail.workspaces import snapshots as workspace_snapshots
@@ -197,19 +197,27 @@ class Workplace:
         )
         return CheckResult(check, result)
 
-    async def snapshot(self, turn: int) -> str:
-        """Keep the state of the workspace after `turn`; returns its commit, which the host can read from then on.
+    async def snapshot(self, turn: int) -> tuple[list[Draft], tuple[Write, ...]]:
+        """Keep the state of the workspace after `turn`, so that the host can read it from then on.
+
+        Returns:
+            What is to be written of it. A tree that cannot be captured is said, and stops nothing.
 
         Raises:
-            HandrailError: the tree could not be captured.
+            StorageFull: the disk is full.
         """
-        box = await self.box()
-        taken = await workspace_snapshots.snapshot(self.workspace, self._record.id, box.run, f"turn-{turn}")
+        try:
+            box = await self.box()
+            taken = await workspace_snapshots.snapshot(self.workspace, self._record.id, box.run, f"turn-{turn}")
+        except (StorageFull, Unavailable):
+            raise
+        except HandrailError as error:
+            text = f"no snapshot could be taken after turn {turn}: {error}"
+            return [Draft(Kind.NOTICE, {"level": "warning", "text": text}, turn)], ()
         drafts = [Draft(Kind.SNAPSHOT_TAKEN, {"turn": turn, "commit": taken.commit}, turn)]
         if taken.notice:
             drafts.append(Draft(Kind.NOTICE, {"level": "warning", "text": taken.notice}, turn))
-        await self._record.write(*drafts, writes=(snapshots.insert(self._record.id, turn, taken.commit),))
-        return taken.commit
+        return drafts, (snapshots.insert(self._record.id, turn, taken.commit),)
 
     async def restore(self, commit: str) -> None:
         """Make the work tree a snapshot again."""
