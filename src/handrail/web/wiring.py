@@ -107,10 +107,6 @@ async def desk(config: Config, running: Running, environ: Mapping[str, str]) -> 
         closing.push_async_callback(peers.stop)
         for room in (parts.gateway, peers, sessions, parts.post, runs, courier, ticker, dispatcher, poller, foresight):
             await room.start()
-        if parts.store.shared:
-            members = Loop("members", parts.roll.again, retry=AGAIN, first=AGAIN)
-            closing.push_async_callback(members.stop)
-            members.start()
         yield Desk(
             config=config,
             store=parts.store,
@@ -161,6 +157,10 @@ async def _open(
     closing.push_async_callback(egress.close)
     roster = Roster(config.data, environ)
     roll = await Roll.open(store)
+    if store.shared:
+        members = Loop("members", roll.again, retry=AGAIN, first=AGAIN)
+        closing.push_async_callback(members.stop)
+        members.start()
     return Parts(store, providers, forges, vault, post, gateway, probes, roster, egress, roll)
 
 
