@@ -216,6 +216,7 @@ class Runs:
         """
         await hands.give_back(self._rooms, task, by)
         self._at_work = True
+        self._looked = 0.0  # its session may have come to an outcome before
         self.poke((await task_rows.get(self._store, task)).run)
 
     async def decided(self, task: TaskId) -> None:
