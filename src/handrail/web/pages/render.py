@@ -27,8 +27,8 @@ WEB = Path(__file__).parent.parent
 LONGEST_MARKDOWN = 40_000
 """characters that are read as Markdown; more is shown as it is"""
 _EDIT_LINES = 400
-_MOST_KEPT = 2000
-"""blocks that are not rendered again"""
+_MOST_KEPT = 1000
+"""blocks that are not rendered again: 12 MB at the very most"""
 _LARGEST_KEPT = 4000
 """bytes of one of them; more is rendered each time"""
 _kept: dict[bytes, str] = {}
@@ -99,7 +99,8 @@ def _block(given: Block) -> str:
     if html is None:
         html = page("blocks.html", blocks=[given])
         with _keeping:
-            _kept[told] = html
+            if len(html) <= 2 * _LARGEST_KEPT:  # an edit of many short lines is mostly markup
+                _kept[told] = html
             if len(_kept) > _MOST_KEPT:
                 del _kept[next(iter(_kept))]  # the one that was made first
     return html
