@@ -189,11 +189,10 @@ def stranded(task: TaskRow, silent: Collection[ServerId | None]) -> bool:
 
 
 async def begun_elsewhere(store: Store, task: TaskRow, why: str) -> list[Write]:
-    """What begins a task again from its beginning, on whichever server: its workspace is on the disk of a dead one."""
+    """What goes with beginning a task again on another server, since its workspace is on the disk of a dead one."""
     effects = await effect_rows.of_task(store, task.id)
     sessions = {task.session, *(stage.session for stage in results.work(task).ended)} - {None}
     return [
-        task_rows.move(task, None, **from_the_beginning(task)),
         run_rows.told(task.run, "task.begun_again", {"reason": why, "attempt": task.attempt + 1}, task.id),
         *superseded(effects, f"begun again: {why}"),
         *(session_rows.settle_elsewhere(one, Outcome.LOST, why) for one in sessions if one is not None),
@@ -218,14 +217,16 @@ async def resume(rooms: Rooms, run: RunId, by: str, *, failed: bool, step: str |
     plan = replace(plan, spread=replace(plan.spread, stop_at_failure_rate=None))
     for task in bad:
         await _go_on(rooms, task, None if step is None else Step(step), by)
-    again: list[Write] = []
     for task in left:
         host = silent[task.server].host if task.server is not None else ""
-        again += await begun_elsewhere(rooms.store, task, f"{by} did not wait for its server {host}")
+        writes = await begun_elsewhere(rooms.store, task, f"{by} did not wait for its server {host}")
+        # a Conflict where its server came back and went on with it just now
+        anew: TaskChanges = {**from_the_beginning(task), "epoch": task.epoch + 1, "server": None}
+        guard = task_rows.update(task.id, task.epoch, **anew)
+        await rooms.store.log.write(*writes, guard=guard)
     changes: RunChanges = {**_GOES_ON, "plan": plans.as_json(plan)}
     count = len(bad) + len(left) + len(waiting)
     await rooms.store.log.write(
-        *again,
         run_rows.told(run, "run.resumed", {"by": by, "tasks": count}),
         guard=run_rows.update(run, **changes),
     )

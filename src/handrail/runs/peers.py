@@ -128,7 +128,10 @@ class Peers:
             return [task_rows.move(task, self._store.server, state=TaskState.QUEUED, due=None)]
         if task.session is None and not task.results:
             return [task_rows.move(task, None, state=TaskState.QUEUED, due=None)]
-        return await hands.begun_elsewhere(self._store, task, why)
+        return [
+            task_rows.move(task, None, **hands.from_the_beginning(task)),
+            *await hands.begun_elsewhere(self._store, task, why),
+        ]
 
 
 def _moves(task: TaskRow, dead: ServerRow) -> bool:
