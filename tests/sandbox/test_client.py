@@ -15,7 +15,7 @@ from handrail.sandbox.orders import Order
 def order(*argv: str) -> Order:
     return Order(
         id=0, walled=False, argv=list(argv), args=[], env={}, cwd="/", data={}, stage=[], uid=None, rlimits={},
-        processes=0, cgroups=[], door=None, mark="test",
+        processes=0, cgroups=[], door=None, mark="test", warm=None,
     )  # fmt: skip
 
 

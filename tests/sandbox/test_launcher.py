@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from handrail.sandbox import launcher
-from handrail.sandbox.launcher import Child, Failure, Launcher, kindred, receive, walk
+from handrail.sandbox.launcher import Child, Launcher
+from handrail.sandbox.linux import Failure, kindred, receive, walk
 from handrail.sandbox.orders import Order
 from tests.sandbox.conftest import Place
 
@@ -101,7 +102,7 @@ def test_it_goes_on_after_an_inner_process_that_bwrap_has_waited_for() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     order: Order = {
         "id": 1, "argv": [], "args": [], "data": {}, "env": {}, "cwd": "/", "uid": None, "cgroups": [], "rlimits": {},
-        "stage": [], "walled": True, "door": None, "processes": 1, "mark": None,
+        "stage": [], "walled": True, "door": None, "processes": 1, "mark": None, "warm": None,
     }  # fmt: skip
     outer, inner = (os.posix_spawn("/bin/true", ["true"], {}) for _ in range(2))
     read, write = os.pipe()

@@ -49,6 +49,8 @@ class Launch(Struct, frozen=True):
     """path relative to the private home → content"""
     read_only: tuple[Path, ...] = ()
     """tool chains that must be visible inside the walls"""
+    warm: bool = False
+    """it is Handrail's own agent, which may be forked from a process that has imported it"""
 
 
 # --- what an agent says during a turn; `raw` is the update as it came -------------------------------------------------

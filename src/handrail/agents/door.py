@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  # else imported by the first call: once for all in a kiln
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping

@@ -128,10 +128,13 @@ class Box(Protocol):
         door: Door | None = None,
         stderr_file: Path | None = None,
         stdout_limit: int = 64 << 20,
+        warm: bool = False,
     ) -> Process:
         """Start `argv` with exactly `env` (plus HOME, PATH, LANG, TERM, TMPDIR where unset), pipes for stdio.
 
-        `stdout_limit` bounds one line of the stdout StreamReader (asyncio's `limit`), in bytes.
+        `stdout_limit` bounds one line of the stdout StreamReader (asyncio's `limit`), in bytes. `warm`: `argv` is
+        `sys.executable -I -m MODULE`, a module of ours whose `main` may be run by a process that was forked from one
+        that had imported it, inside the same walls (see `kiln`).
 
         Raises:
             SandboxError: the walls could not be raised; nothing runs.

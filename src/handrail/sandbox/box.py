@@ -12,7 +12,7 @@ from handrail.sandbox import Door, Guarantee, Process, Walls, paths
 from handrail.sandbox.arguments import checked
 from handrail.sandbox.client import LauncherClient
 from handrail.sandbox.disk import Watch
-from handrail.sandbox.orders import Order
+from handrail.sandbox.orders import Order, Warm
 from handrail.sandbox.process import BoxProcess, Sink, close_all, complete, launch
 from handrail.types import Completed, SandboxKind
 
@@ -49,6 +49,10 @@ class LaunchedBox(ABC):
     ) -> Order:
         """What to tell the launcher; `argv`, `env` and `cwd` have been looked at."""
 
+    def _warm(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Warm | None:  # noqa: ARG002
+        """How `argv` may be forked, where this kind of walls can be entered."""
+        return None
+
     def _listener(self) -> socket.socket | None:
         """A new descriptor of the door, where it is no port of the walls' own network."""
         return None
@@ -67,12 +71,13 @@ class LaunchedBox(ABC):
         stderr_file: Path | None = None,
         stdout_limit: int = 64 << 20,
         sink: Sink | None = None,
+        warm: bool = False,
     ) -> Process:
         """Start `argv` (see `Box.start`); `sink` is given its stderr as it comes."""
         if self.disk is not None:
             await self.disk.admit()
         return await self._launch(
-            argv, env, cwd, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit, sink=sink
+            argv, env, cwd, door=door, stderr_file=stderr_file, stdout_limit=stdout_limit, sink=sink, warm=warm
         )
 
     async def run(
@@ -110,6 +115,7 @@ class LaunchedBox(ABC):
         stdout_limit: int,
         keep: int = 0,
         sink: Sink | None = None,
+        warm: bool = False,
     ) -> BoxProcess:
         self._must_be_open()
         client = await self._client()
@@ -119,6 +125,8 @@ class LaunchedBox(ABC):
         if not directory.is_dir():
             raise SandboxError(f"sandbox: the directory {directory} does not exist: choose one in the workspace")
         order = self._order(client, argv, env, directory, with_door=door is not None)
+        if warm:
+            order["warm"] = self._warm(argv, env, directory)
         self._processes = {process for process in self._processes if not process.done}
         before = self._kills()
         listener = self._listener() if door is not None else None

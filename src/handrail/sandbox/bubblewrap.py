@@ -28,13 +28,15 @@ from handrail.sandbox.arguments import (
 from handrail.sandbox.box import LaunchedBox
 from handrail.sandbox.client import LauncherClient
 from handrail.sandbox.disk import Watch
-from handrail.sandbox.launcher import STAGE
-from handrail.sandbox.orders import Order, Source
+from handrail.sandbox.linux import STAGE
+from handrail.sandbox.orders import Order, Source, Warm
 from handrail.sandbox.probe import Report, measure
 from handrail.sandbox.seccomp import MACHINES
 from handrail.types import SandboxKind
 
 CAP_SYS_ADMIN = 21
+STEERING = ("GLIBC_", "LC_", "LD_", "MALLOC_", "OPENSSL_")
+"""how variables begin that steer a process from its first moment on"""
 
 
 class BubblewrapBackend:
@@ -214,7 +216,17 @@ class BubblewrapBox(LaunchedBox):
             cgroups=self._group.procs,
             door=DOOR_PORT if with_door else None,
             mark=None,
+            warm=None,
         )
+
+    def _warm(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Warm | None:
+        whole = environment(self.walls, env)
+        # these are read before a line of Python is; a shell keeps the walls up
+        steered = whole["LANG"] != "C.UTF-8" or any(name.startswith(STEERING) for name in whole)
+        if steered or paths.missing_program("/bin/sh", self.walls, "", cwd):
+            return None
+        # as bwrap does
+        return Warm(module=argv[3], argv=list(argv), env={**whole, "PWD": str(cwd)}, cwd=str(cwd))
 
     def _sources(self, host: Host) -> list[Source]:
         if not self.host.staged:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, field
 
 from handrail.errors import SandboxError
-from handrail.sandbox.launcher import receive
+from handrail.sandbox.linux import receive
 from handrail.sandbox.orders import Order
 from handrail.sandbox.seccomp import filter_program
 
@@ -43,6 +43,8 @@ class Started(Struct):
     """pid of the outermost process, once the command is about to be executed"""
     ended: asyncio.Future[Ended]
     door: socket.socket | None = None
+    forked: int = 0
+    """pid of what a kiln forked into the walls of that process; 0 for nothing"""
     detail: list[str] = field(default_factory=list)
 
 
@@ -158,6 +160,8 @@ class LauncherClient:
                 started.door = socket.socket(fileno=descriptors[0])
             case "detail":
                 started.detail.append(str(message["text"]))
+            case "forked":
+                started.forked = int(message["pid"])
             case "started":
                 _settle(started.running, int(message["pid"]))
             case "ended":

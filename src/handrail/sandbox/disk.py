@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from handrail.errors import SandboxError
-from handrail.sandbox.launcher import kindred
+from handrail.sandbox.linux import kindred
 from handrail.sandbox.process import BoxProcess
 
 LOOK_SECONDS = 0.2
@@ -79,7 +79,7 @@ class Watch:
     async def _watch(self) -> None:
         while live := [process for process in self._ceilings if not process.done]:
             began, free = time.monotonic(), _free(self._trees)
-            self.used = await asyncio.to_thread(measure, self._trees, [process.pid for process in live])
+            self.used = await asyncio.to_thread(measure, self._trees, [pid for process in live for pid in process.pids])
             for process in live:
                 ceiling = self._ceilings[process]
                 if ceiling is None:

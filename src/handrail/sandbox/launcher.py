@@ -15,7 +15,6 @@ Messages from it: `door` (with the listening socket), `started`, `detail`, `ende
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -24,149 +23,37 @@ import select
 import shutil
 import signal
 import socket
-import stat
 import sys
 import termios
-import time
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-if TYPE_CHECKING:
-    # the script itself runs without any package on its path
-    from handrail.sandbox.orders import Order, Source
-
-CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-IP_FREEBIND = 15
-# https://man7.org/linux/man-pages/man2/mount_setattr.2.html; the numbers are the same on every architecture
-SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442
-OPEN_TREE_CLONE, AT_EMPTY_PATH, AT_RECURSIVE = 1, 0x1000, 0x8000
-MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x40
-MOUNT_ATTR_RDONLY = 1
-
-STAGE = "/tmp"  # noqa: S108  # bwrap needs /tmp to exist too; the tmpfs over it is private to the launched process
-SWEEP_SECONDS = 2.0
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class Failure(Exception):
-    """One sentence on why the process was not started."""
-
-
-def check(result: int, what: str) -> int:
-    """Return `result` of a C call, or raise with its errno."""
-    if result < 0:
-        number = ctypes.get_errno()
-        raise Failure(f"{what}: {os.strerror(number)}")
-    return result
-
-
-# --- as root: sources that the uid could not reach are mounted where it can ------------------------------------------
-
-
-class _MountAttr(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd"))
-
-
-def stage(sources: list[Source]) -> None:
-    """Make a private mount namespace in which every source stands at `STAGE/name`, open to any uid."""
-    check(_libc.unshare(CLONE_NEWNS), "a private mount namespace (needs CAP_SYS_ADMIN)")
-    check(_libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "making mounts private")
-    opened = [(source, os.open(source["path"], os.O_PATH)) for source in sources]
-    options = b"mode=0755,size=1m,nr_inodes=4096"
-    check(_libc.mount(b"tmpfs", STAGE.encode(), b"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options), "staging tmpfs")
-    for source, descriptor in opened:
-        target = f"{STAGE}/{source['name']}"
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            os.mkdir(target, 0o755)  # noqa: PTH102
-        else:
-            os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o444))
-        _attach(descriptor, os.open(target, os.O_PATH), source["path"], read_only=False)
-        root = os.open(target, os.O_PATH)
-        for relative in source["protected"]:
-            below = walk(root, relative)
-            _attach(below, below, f"{source['path']}/{relative}", read_only=True)
-
-
-def walk(root: int, relative: str) -> int:
-    """Open `relative` below the descriptor `root`, following no link in any component."""
-    current = root
-    for part in relative.split("/"):
-        try:
-            current = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=current)
-        except OSError as error:
-            raise Failure(f"protected path {relative}: {error.strerror}") from error
-    if stat.S_ISLNK(os.fstat(current).st_mode):
-        raise Failure(f"protected path {relative} is a link")
-    return current
-
-
-def _attach(source: int, target: int, what: str, *, read_only: bool) -> None:
-    flags = OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE
-    tree = check(_libc.syscall(SYS_OPEN_TREE, source, b"", flags), f"mounting {what}")
-    if read_only:
-        attributes = _MountAttr(attr_set=MOUNT_ATTR_RDONLY)
-        size = ctypes.c_size_t(ctypes.sizeof(attributes))
-        code = _libc.syscall(SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, ctypes.byref(attributes), size)
-        check(code, f"making {what} read-only")
-    moved = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-    check(_libc.syscall(SYS_MOVE_MOUNT, tree, b"", target, b"", moved), f"mounting {what}")
-    os.close(tree)
-
-
-def receive(control: socket.socket) -> tuple[bytes, list[int]]:
-    """One message and its descriptors, none of which a later child inherits (`socket.recv_fds` drops that flag)."""
-    room = socket.CMSG_SPACE(8 * ctypes.sizeof(ctypes.c_int))
-    body, ancillary, _, _ = control.recvmsg(65536, room, socket.MSG_CMSG_CLOEXEC)
-    descriptors: list[int] = []
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors += memoryview(data[: len(data) // 4 * 4]).cast("i").tolist()
-    return body, descriptors
-
-
-def drop(uid: int) -> None:
-    """Become `uid` for good, with no group but its own."""
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    os.setresuid(uid, uid, uid)
-
-
-def memory_file(name: str, content: bytes) -> int:
-    """An anonymous file that holds `content`, read from its beginning."""
-    descriptor = os.memfd_create(name, 0)
-    os.write(descriptor, content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+if TYPE_CHECKING or __package__:
+    from handrail.sandbox import kiln, linux
+    from handrail.sandbox.orders import Order
+else:  # the script itself runs without any package on its path
+    sys.path.append(str(Path(__file__).parent))
+    import kiln
+    import linux
 
 
 def become(order: Order, stdio: list[int], made: dict[str, int], parent: int, seccomp: bytes) -> NoReturn:
     """Turn this forked child into the ordered process. Never returns."""
     os.umask(0o022)
-    for number in signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM:
-        signal.signal(number, signal.SIG_DFL)  # ignored by Python, by `nohup`, or by a script's `&`
-    for path in order["cgroups"]:
-        with open(path, "w") as procs:  # noqa: PTH123
-            procs.write("0")
+    linux.listen_to_signals()
+    linux.join(order["cgroups"])
     if order["stage"]:
-        stage(order["stage"])
+        linux.stage(order["stage"])
     if order["uid"] is not None:
-        drop(order["uid"])
-    # set after the credentials: changing them clears it
-    check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG")
-    if os.getppid() != parent:
-        os._exit(125)
+        linux.drop(order["uid"])
+    linux.die_with(parent)
     for target, descriptor in enumerate(stdio):
         os.dup2(descriptor, target, inheritable=True)
-    for name, value in order["rlimits"].items():
-        kind = getattr(resource, name)
-        hard = resource.getrlimit(kind)[1]
-        bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (bounded, bounded))
+    linux.limit(order["rlimits"])
     if order["walled"]:
-        argv = with_descriptors(order, made, seccomp)
+        held = made.pop("held", None)
+        argv = with_descriptors(order, made, seccomp) if held is None else holding(held, order, made, seccomp)
     else:
         argv = order["argv"]
         os.setsid()
@@ -176,27 +63,37 @@ def become(order: Order, stdio: list[int], made: dict[str, int], parent: int, se
 
 def with_descriptors(order: Order, made: dict[str, int], seccomp: bytes) -> list[str]:
     """The command line of bwrap, once everything it reads from a descriptor has one."""
-    made |= {name: memory_file(name, text.encode()) for name, text in order["data"].items()}
-    made["seccomp"] = memory_file("seccomp", seccomp)
+    made |= {name: linux.memory_file(name, text.encode()) for name, text in order["data"].items()}
+    made["seccomp"] = linux.memory_file("seccomp", seccomp)
     numbers = {f"\0{name}": str(number) for name, number in made.items()}
     words = [os.fsencode(numbers.get(word, word)) for word in order["args"]]
-    made["args"] = memory_file("args", b"\0".join(words))
+    made["args"] = linux.memory_file("args", b"\0".join(words))
     for descriptor in made.values():
         os.set_inheritable(descriptor, True)
     return [str(made["args"]) if word == "\0args" else word for word in order["argv"]]
 
 
+def holding(held: int, order: Order, made: dict[str, int], seccomp: bytes) -> list[str]:
+    """The same with a shell round the command, which waits for a word at the descriptor `held`."""
+    # shells know descriptors of one digit only
+    digit = next(number for number in range(3, 10) if number not in made.values())
+    os.dup2(held, digit, inheritable=True)
+    argv = with_descriptors(order, made, seccomp)
+    at = argv.index("--") + 1
+    return [*argv[:at], "/bin/sh", "-c", kiln.HOLD.format(digit), "sh", *argv[at:]]
+
+
 def fit(control: socket.socket, order: Order, inner: int, pidfd: int, release: int) -> None:
     """Set the inner process's limits, bind the door in its network namespace, and let it go on."""
     if order["uid"] is not None:
-        drop(order["uid"])
+        linux.drop(order["uid"])
     limit = order["processes"]
     resource.prlimit(inner, resource.RLIMIT_NPROC, (limit, limit))
     if order["door"] is not None:
-        check(_libc.setns(pidfd, CLONE_NEWUSER | CLONE_NEWNET), "entering the network namespace")
+        linux.check(linux.libc.setns(pidfd, linux.CLONE_NEWUSER | linux.CLONE_NEWNET), "entering the network namespace")
         door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         # bwrap may not have brought loopback up yet
-        door.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        door.setsockopt(socket.IPPROTO_IP, linux.IP_FREEBIND, 1)
         door.bind(("127.0.0.1", order["door"]))
         door.listen(128)
         socket.send_fds(control, [json.dumps({"id": order["id"], "event": "door"}).encode()], [door.fileno()])
@@ -206,8 +103,10 @@ def fit(control: socket.socket, order: Order, inner: int, pidfd: int, release: i
 class Child:
     """One started process, from fork until nothing of it is left."""
 
-    def __init__(self, order: Order, pid: int, status: int, release: int) -> None:
+    def __init__(self, order: Order, pid: int, status: int, release: int, fork: kiln.Fork | None = None) -> None:
         self.order = order
+        self.fork = fork
+        self.signalled = False
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
         self.status = status  # bwrap's --json-status-fd, or the error pipe of a bare command
@@ -237,6 +136,7 @@ class Launcher:
         self.poll = select.poll()
         self.watched: dict[int, tuple[Child, str]] = {}
         self.poll.register(control, select.POLLIN)
+        self.kiln = kiln.Kiln(seccomp)
 
     def serve(self) -> None:
         """Run until the server closes its end, then kill what is left."""
@@ -247,6 +147,8 @@ class Launcher:
                     if not self.receive():
                         self.end_all()
                         return
+                elif watch is None and self.kiln.control is not None and descriptor == self.kiln.control.fileno():
+                    self.on_kiln(self.kiln.control)
                 # an earlier one of this round may have closed it, and its number may belong to another by now
                 elif watch is not None and self.watched.get(descriptor) is watch:
                     getattr(self, f"on_{watch[1]}")(watch[0])
@@ -259,7 +161,7 @@ class Launcher:
     def receive(self) -> bool:
         """Take one message; False at the end of the connection."""
         try:
-            body, descriptors = receive(self.control)
+            body, descriptors = linux.receive(self.control)
         except ConnectionResetError:
             return False
         if not body:
@@ -285,10 +187,14 @@ class Launcher:
         parent = os.getpid()
         if order["walled"]:
             # an inner process whose bwrap dies before it can tell of it becomes ours, not init's
-            check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "PR_SET_CHILD_SUBREAPER")
+            linux.check(linux.libc.prctl(linux.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "PR_SET_CHILD_SUBREAPER")
+        before = self.kiln.control
+        fork = self.kiln.prepare(order["warm"], descriptors)
+        if self.kiln.control is not None and before is None:
+            self.poll.register(self.kiln.control, select.POLLIN)
         pid = os.fork()
         if pid == 0:
-            made = {"block": block_read, "status": status_write}
+            made = {"block": block_read, "status": status_write} | ({"held": fork.held} if fork else {})
             try:
                 become(order, descriptors[1:], made, parent, self.seccomp)
             except BaseException as error:  # noqa: BLE001  # a forked child may only exit
@@ -299,7 +205,9 @@ class Launcher:
                 os._exit(126)
         os.close(status_write)
         os.close(block_read)
-        child = Child(order, pid, status_read, block_write)
+        if fork is not None:
+            os.close(fork.held)
+        child = Child(order, pid, status_read, block_write, fork)
         self.children[order["id"]] = child
         self.watch(child.pidfd, child, "exit")
         self.watch(status_read, child, "status")
@@ -342,7 +250,7 @@ class Launcher:
             try:
                 fit(self.control, child.order, child.inner, child.inner_pidfd, child.release)
                 code = 0
-            except (OSError, Failure, ValueError) as error:
+            except (OSError, linux.Failure, ValueError) as error:
                 self.send(id=child.order["id"], event="detail", text=f"fitting the walls: {error}")
             finally:
                 os._exit(code)
@@ -358,8 +266,74 @@ class Launcher:
         if child.fitted and left == 0:
             child.started = True
             self.send(id=child.order["id"], event="started", pid=child.pid, inner=child.inner)
+            if child.fork is not None:
+                if child.fork.ask(self.kiln, child.inner, child.inner_pidfd):
+                    self.watch(child.fork.report, child, "report")
+                else:
+                    self.start_cold(child)
         else:
             self.signal(child, signal.SIGKILL)
+
+    def on_kiln(self, control: socket.socket) -> None:
+        """The kiln is ready, or cannot be, or is gone; what it forked goes on without it."""
+        descriptor = control.fileno()
+        if not self.kiln.listen():
+            self.poll.unregister(descriptor)
+            self.end_orphans()
+
+    def on_report(self, child: Child) -> None:
+        """Take what the kiln and what it forked say. Without a word that the module runs, the command is executed."""
+        fork = child.fork
+        assert fork is not None  # noqa: S101
+        more = fork.listen()
+        if fork.pid and fork.adopted and fork.pidfd < 0:
+            fork.pidfd = os.pidfd_open(fork.pid)
+            self.watch(fork.pidfd, child, "fork_exit")
+            self.send(id=child.order["id"], event="forked", pid=fork.pid)
+        if more:
+            return
+        self.forget(fork.report)
+        os.close(fork.report)
+        fork.report = -1
+        if fork.ran and fork.adopted:
+            self.kiln.judge(good=True)
+        elif fork.silent or (fork.adopted and not fork.pid):
+            self.start_cold(child)
+        elif not fork.adopted:
+            # the kiln died over it: nobody knows what runs
+            self.signal(child, signal.SIGKILL)
+            self.end_orphans()
+        self.finish(child)
+
+    def on_fork_exit(self, child: Child) -> None:
+        """What was forked ended: so do its walls, unless it never came to run the module."""
+        fork = child.fork
+        assert fork is not None  # noqa: S101
+        if fork.report >= 0:
+            while fork.listen():
+                select.select([fork.report], [], [])
+            self.on_report(child)
+        self.forget(fork.pidfd)
+        os.close(fork.pidfd)
+        fork.pidfd = -1
+        code = os.waitstatus_to_exitcode(os.waitpid(fork.pid, 0)[1])
+        fork.pid = 0
+        if not fork.ran:
+            self.start_cold(child)
+        else:
+            # as a shell tells it, and as bwrap does; it may be the walls' end that killed it
+            fork.code = None if code == -signal.SIGKILL else code if code >= 0 else 128 - code
+            if not child.inner_gone:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(child.inner_pidfd, signal.SIGKILL)
+        self.finish(child)
+
+    def start_cold(self, child: Child) -> None:
+        """Nothing was forked into the walls: let what keeps them up become the command."""
+        assert child.fork is not None  # noqa: S101
+        child.fork.start_cold()
+        if not child.signalled and not child.fork.silent:  # else it may have failed for that, or the kiln's end counts
+            self.kiln.judge(good=False)
 
     def on_inner_exit(self, child: Child) -> None:
         """The first process of the pid namespace is gone, and with it, by then, every other one."""
@@ -372,7 +346,7 @@ class Launcher:
         self.forget(child.pidfd)
         child.code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
         if not child.order["walled"]:
-            sweep(child.pid, child.order["mark"])
+            linux.sweep(child.pid, child.order["mark"])
         elif child.inner_pidfd < 0:
             self.end_orphans()
         elif not child.inner_gone:
@@ -382,16 +356,23 @@ class Launcher:
         self.finish(child)
 
     def end_orphans(self) -> None:
-        """End what a bwrap leaves that is killed right after its clone: it waits for a word of that for ever."""
-        known = {pid for child in self.children.values() for pid in (child.pid, child.inner, child.fitter)}
-        for pid, (parent, _) in processes().items():
-            if parent == os.getpid() and pid not in known:
+        """End what nobody else would: of a bwrap killed right after its clone, or of a kiln. Each may leave more."""
+        while True:
+            ours = {pid for pid, (parent, _) in linux.processes().items() if parent == os.getpid()}
+            for child in self.children.values():
+                ours -= {child.pid, child.inner, child.fitter}
+                if child.fork is not None:
+                    ours -= child.fork.known()
+            if not ours - {self.kiln.pid}:
+                return
+            for pid in ours - {self.kiln.pid}:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
     def finish(self, child: Child) -> None:
         """Report the end once nothing is left."""
-        if child.code is None or not child.inner_gone:
+        fork = child.fork
+        if child.code is None or not child.inner_gone or (fork is not None and not fork.over):
             return
         if child.status in self.watched:
             self.forget(child.status)
@@ -408,17 +389,21 @@ class Launcher:
         for descriptor in (child.pidfd, child.status, child.release, child.inner_pidfd):
             if descriptor >= 0:
                 os.close(descriptor)
-        detail = "" if child.ran else child.text.decode(errors="replace")
-        self.send(id=child.order["id"], event="ended", pid=child.pid, code=child.code, ran=child.ran, detail=detail)
+        code, ran = (child.code, child.ran) if fork is None or fork.code is None else (fork.code, True)
+        if fork is not None:
+            fork.close()
+        detail = "" if ran else child.text.decode(errors="replace")
+        self.send(id=child.order["id"], event="ended", pid=child.pid, code=code, ran=ran, detail=detail)
 
     def signal(self, child: Child, number: int) -> None:
         """Send a signal to everything inside; SIGKILL ends it all."""
+        child.signalled = True
         if child.code is not None and child.order["walled"] and not child.inner:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if not child.order["walled"]:
                 if number == signal.SIGKILL:
-                    sweep(child.pid, child.order["mark"])
+                    linux.sweep(child.pid, child.order["mark"])
                 os.killpg(child.pid, number)
             elif number == signal.SIGKILL:
                 if child.inner_pidfd >= 0:
@@ -426,53 +411,16 @@ class Launcher:
                 if child.code is None:
                     os.kill(child.pid, number)
             elif child.inner and not child.inner_gone:
-                # bwrap made a session of its own: its group is everything that has not left it, and pid 1 ignores this
-                os.killpg(child.inner, number)
+                # bwrap made a session of its own: its group is everything that has not left it, and pid 1 ignores this;
+                # so did what was forked
+                fork = child.fork
+                os.killpg(fork.pid if fork is not None and fork.ran and fork.pid else child.inner, number)
 
     def end_all(self) -> None:
         """Kill every child and all that descends from it, and wait until nothing is left."""
         for child in list(self.children.values()):
             self.signal(child, signal.SIGKILL)
-        sweep(os.getpid(), None)
-
-
-# --- bare commands: no namespace holds them, so their descendants are looked for --------------------------------------
-
-
-def sweep(root: int, mark: str | None) -> None:
-    """Kill the descendants of `root` and all that carry the mark of a bare command, until none is left (or for 2 s)."""
-    until = time.monotonic() + SWEEP_SECONDS
-    while (found := kindred(root, mark)) and time.monotonic() < until:
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.002)
-
-
-def processes() -> dict[int, tuple[int, bytes]]:
-    """Parent and state of every process, also of those that have ended and were not waited for."""
-    found = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-                found[int(name)] = int(parent), state
-    return found
-
-
-def kindred(root: int, mark: str | None) -> set[int]:
-    """Every living process that descends from `root`, or whose first environment holds `mark`."""
-    known = {pid: parent for pid, (parent, state) in processes().items() if state not in b"ZX"}
-    found = set()
-    for pid, ancestor in known.items():
-        while ancestor > 1 and ancestor != root:
-            ancestor = known.get(ancestor, 0)  # noqa: PLW2901
-        if ancestor == root:
-            found.add(pid)
-        elif mark is not None:
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
-                found |= {pid} if f"HANDRAIL_BOX={mark}".encode() in file.read().split(b"\0") else set()
-    return found
+        linux.sweep(os.getpid(), None, wait=True)
 
 
 def main() -> None:

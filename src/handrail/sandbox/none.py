@@ -116,4 +116,5 @@ class NoneBox(LaunchedBox):
             cgroups=[],
             door=None,
             mark=mark,
+            warm=None,
         )

@@ -13,6 +13,15 @@ class Source(TypedDict):
     protected: list[str]
 
 
+class Warm(TypedDict):
+    """A command that is `PYTHON -I -m MODULE`, which may be forked from a process that has imported the module."""
+
+    module: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+
+
 class Order(TypedDict):
     """What to start. A word of `argv` or `args` that is NUL and a name becomes the number of that descriptor.
 
@@ -34,3 +43,4 @@ class Order(TypedDict):
     cgroups: list[str]
     door: int | None
     mark: str | None
+    warm: Warm | None

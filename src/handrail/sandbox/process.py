@@ -179,6 +179,11 @@ class BoxProcess:
         return self._pipes.errors
 
     @property
+    def pids(self) -> list[int]:
+        """All that runs inside descends from one of these."""
+        return [pid for pid in (self.pid, self._started.forked) if pid]
+
+    @property
     def done(self) -> bool:
         """Whether it has ended and everything of it was let go."""
         return self._exit.done()

@@ -120,6 +120,7 @@ async def start(
         cwd=order.box.walls.workspace,
         door=order.door,
         stderr_file=order.folder / "agent.log",
+        warm=launch.warm,
     )
     link = AcpLink(
         order.spec,

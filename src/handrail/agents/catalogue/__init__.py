@@ -6,6 +6,7 @@ The keys of a file are the fields of `AgentSpec`; `docs/reference/agents.md` sho
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -23,6 +24,7 @@ __all__ = ["ORDER", "AgentSpec", "catalogue", "get", "launch"]
 ORDER = ("handrail", "claude", "codex", "gemini", "opencode", "qwen", "goose", "openhands")
 """the built-in agents, in the order in which they are listed"""
 
+_OWN = ("{python}", "-I", "-m", "handrail.agents.own")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _VARIABLE = re.compile(r"\{(url|token|model|wire|home|prefix|node|python|arch)\}")
@@ -88,6 +90,7 @@ def launch(spec: AgentSpec, way: Endpoint | Login, home: Path, installed: Instal
         env={key: _fill(value, values) for key, value in env.items() if _whole(value, values)} | dict(secrets.env),
         files={name: _fill_lines(content, values) for name, content in files.items()} | dict(secrets.files),
         read_only=installed.read_only,
+        warm=spec.command == _OWN and str(installed.python) == sys.executable,
     )
 
 
