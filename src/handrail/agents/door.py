@@ -6,12 +6,13 @@ import encodings.idna  # noqa: F401  # else imported by the first call: once for
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
-import httpcore2
+import httpcore2  # noqa: F401  # httpx2's own: else imported by its first transport
+import httpx2
 from msgspec import Struct
 
 from handrail import tls
@@ -20,17 +21,6 @@ from handrail.text import loads
 
 _environment = Later("urllib.request")
 """what knows the environment's proxies; only the world outside needs them"""
-_BROKEN = (
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.ProxyError,
-    httpcore2.TimeoutException,
-    httpcore2.UnsupportedProtocol,
-)
-_SAFE = "%/:?@!$&'()*+,;=[]~-._|"
-"""what may stand in a URL as it is"""
-_KEPT = 5.0
-"""seconds that an unused connection is kept"""
 _CONNECT = 10.0
 """seconds"""
 _LARGEST = 64 << 20
@@ -50,10 +40,10 @@ class RefusedError(DoorError):
 
 
 class Answer(Struct, frozen=True):
-    """The head of an answer, its names in lower case, and the pieces of its body as they come."""
+    """The head of an answer, and the pieces of its body as they come."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     pieces: Iterator[bytes]
 
     def read(self) -> str:
@@ -74,8 +64,11 @@ class Door:
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], idle: float) -> None:
-        self._url = httpcore2.URL(quote(url, _SAFE))
-        self._pool = _pool(url)
+        try:
+            self._url = httpx2.URL(url)
+        except httpx2.InvalidURL as error:
+            raise ValueError(str(error)) from error
+        self._transport = _transport(url)
         self._patience = {"connect": _CONNECT, "read": idle, "write": idle, "pool": idle}
         self._socket: socket.socket | None = None
         fixed = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "handrail"}
@@ -99,13 +92,14 @@ class Door:
                 check()
 
         check()
-        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
         more = {"trace": watch, "timeout": self._patience}
+        request = httpx2.Request("POST", self._url, headers=self.headers, content=body, extensions=more)
         try:
-            with self._pool.stream("POST", self._url, headers=headers, content=body, extensions=more) as found:
-                told = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in found.headers}
-                yield Answer(found.status, told, found.iter_stream())
-        except _BROKEN as error:
+            # a client's redirects, cookies and authentication, of which none is wanted here, would cost as much again
+            found = self._transport.handle_request(request)
+            with closing(found):
+                yield Answer(found.status_code, found.headers, found.iter_raw())
+        except httpx2.TransportError as error:
             raise DoorError(str(error) or type(error).__name__) from error
 
     def stop(self) -> None:
@@ -117,7 +111,7 @@ class Door:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._pool.close()
+        self._transport.close()
 
 
 class Remote:
@@ -202,21 +196,15 @@ def events(answer: Answer) -> Iterator[str]:
         size = len(rest) + sum(map(len, data))
 
 
-def _pool(url: str) -> httpcore2.ConnectionPool:
+def _transport(url: str) -> httpx2.HTTPTransport:
     """Connections for `url`, into the world by the proxy that the environment names."""
     if url.startswith("http://"):  # reading the certificates takes 20 ms: not for a gateway on loopback
-        return httpcore2.ConnectionPool(keepalive_expiry=_KEPT)
+        return httpx2.HTTPTransport(verify=False)
     known, certificates = _environment.load(), tls.context()
     proxies = {} if known.proxy_bypass(urlsplit(url).netloc) else known.getproxies()
     named = proxies.get("https") or proxies.get("all")
     if not named:
-        return httpcore2.ConnectionPool(certificates, keepalive_expiry=_KEPT)
-    proxy = urlsplit(named if "://" in named else f"http://{named}")
-    user = (unquote(proxy.username).encode(), unquote(proxy.password or "").encode()) if proxy.username else None
-    return httpcore2.HTTPProxy(
-        f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}",
-        user,
-        ssl_context=certificates,
-        proxy_ssl_context=certificates if proxy.scheme == "https" else None,
-        keepalive_expiry=_KEPT,
-    )
+        return httpx2.HTTPTransport(verify=certificates)
+    named = named if "://" in named else f"http://{named}"
+    proxy = httpx2.Proxy(named, ssl_context=certificates if named.startswith("https:") else None)
+    return httpx2.HTTPTransport(verify=certificates, proxy=proxy)
