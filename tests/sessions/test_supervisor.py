@@ -22,11 +22,14 @@ from handrail.types import (
     NanoUSD,
     Outcome,
     Permissions,
+    RunInside,
     SandboxKind,
+    SessionId,
     SessionState,
     StopReason,
 )
-from handrail.workspaces import ApplyMode
+from handrail.workspaces import ApplyMode, Snapshot, Workspace, still
+from handrail.workspaces.snapshots import snapshot
 from tests.fake_provider import prompt
 from tests.fake_provider.forms import FORMATS
 from tests.gateway.conftest import listening
@@ -227,6 +230,28 @@ async def test_undo_goes_back_and_tells_the_agent(house: House) -> None:
     await house.rest(session)
     with pytest.raises(InvalidInput):
         await house.sessions.undo(session, 9)
+
+
+async def test_git_is_asked_only_after_a_turn_that_changed_something(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def noted(workspace: Workspace, session: SessionId, run: RunInside, label: str) -> Snapshot:
+        asked.append(label)
+        return await snapshot(workspace, session, run, label)
+
+    monkeypatch.setattr(still, "snapshot", noted)
+    session = await house.new(permissions=Permissions.ALLOW, prompt=prompt([{"shell": "ls"}, {"text": "1"}]))
+    await house.until(session, Kind.SNAPSHOT_TAKEN, count=1)
+    await house.say(session, [{"shell": "echo one > one.txt; sleep 0.1"}, {"text": "2"}])
+    await house.until(session, Kind.SNAPSHOT_TAKEN, count=2)
+    await house.say(session, [{"shell": "cat one.txt"}, {"text": "3"}])
+    await house.until(session, Kind.SNAPSHOT_TAKEN, count=3)
+    commits = [event.data["commit"] for event in await house.events(session, Kind.SNAPSHOT_TAKEN)]
+    base = (await house.row(session)).base
+    assert (asked, commits) == (["turn-2"], [base, commits[1], commits[1]])
+    assert commits[1] != base
 
 
 @pytest.mark.parametrize(

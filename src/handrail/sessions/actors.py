@@ -63,6 +63,7 @@ class Actors:
                 row = known or await rows.get(self._rooms.store, session)
                 await must_be_here(self._rooms.store, row)
                 actor = Actor(self._rooms, Record(self._rooms.store, row, self._rooms.running))
+                actor.workplace.fresh = known is not None
                 self.living[session] = actor
             actor.users += 1
         try:

@@ -37,6 +37,7 @@ from handrail.workspaces import snapshots as workspace_snapshots
 from handrail.workspaces.brought import take_out
 from handrail.workspaces.layout import mirror_of, results_of
 from handrail.workspaces.protect import protected_paths
+from handrail.workspaces.still import Snapshots
 
 _WIRES = {Wire.ANTHROPIC: "anthropic", Wire.OPENAI: "openai-chat", Wire.GEMINI: "gemini"}
 """what an agent of several wires is told to speak; every OpenAI-compatible provider has Chat, few have Responses"""
@@ -62,6 +63,9 @@ class Workplace:
         self._record = record
         self._box: Box | None = None
         self._box_lock = asyncio.Lock()
+        self.fresh = False
+        """the workspace was made just now: nothing has run in it"""
+        self._snapshots = Snapshots()
         self.folder = session_folder(rooms, record.row.id)
         self.ceiling = rooms.config.data / CEILING
         self.terms = Terms(record, self.ceiling, rooms.vault)
@@ -120,6 +124,9 @@ class Workplace:
                     uid=session_uid(row.number),
                 )
                 self._box = await backend.open(walls(place, limits))
+                if self.fresh:
+                    self.fresh = False
+                    await self._snapshots.begin(workspace)
             return self._box
 
     async def start_agent(
@@ -207,8 +214,7 @@ class Workplace:
             StorageFull: the disk is full.
         """
         try:
-            box = await self.box()
-            taken = await workspace_snapshots.snapshot(self.workspace, self._record.id, box.run, f"turn-{turn}")
+            taken = await self._snapshots.take(self.workspace, self._record.id, self.box, f"turn-{turn}")
         except (StorageFull, Unavailable):
             raise
         except HandrailError as error:
@@ -221,6 +227,7 @@ class Workplace:
 
     async def restore(self, commit: str) -> None:
         """Make the work tree a snapshot again."""
+        self._snapshots.forget()
         box = await self.box()
         await workspace_snapshots.restore(self.workspace, self._record.id, box.run, commit)
 

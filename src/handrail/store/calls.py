@@ -199,14 +199,18 @@ def _of_scopes() -> Select[*tuple[Any, ...]]:
 
 async def by_key(store: Store, scope: Scope) -> dict[str, Totals]:
     """The sums of a scope by the keys of its sessions: what their maker calls them; without one they are left out."""
-    statement = (
+    return {row[0]: Totals(*row[1:]) for row in await store.rows(Prepared(_by_key(), {"of_scope": scope}))}
+
+
+@cache
+def _by_key() -> Select[*tuple[object, ...]]:
+    return (
         select(sessions.c.key, *_SUMS)
         .join_from(calls, scopes, calls.c.session == scopes.c.session)
         .join(sessions, sessions.c.id == calls.c.session)
-        .where(scopes.c.scope == scope, sessions.c.key.is_not(None))
+        .where(scopes.c.scope == bindparam("of_scope"), sessions.c.key.is_not(None))
         .group_by(sessions.c.key)
     )
-    return {row[0]: Totals(*row[1:]) for row in await store.rows(statement)}
 
 
 def _of_kind(kind: str, by_scope: dict[Scope, Totals]) -> dict[str, Totals]:

@@ -148,7 +148,12 @@ async def find(store: Store, word: str) -> TaskRow:
 
 async def of_run(store: Store, run: RunId) -> list[TaskRow]:
     """The tasks of a run, in the order of its plan."""
-    return await every(store, TaskRow, select(tasks).where(tasks.c.run == run).order_by(tasks.c.position))
+    return await every(store, TaskRow, Prepared(_of_run(), {"of_run": run}))
+
+
+@cache
+def _of_run() -> Select[*tuple[object, ...]]:
+    return select(tasks).where(tasks.c.run == bindparam("of_run")).order_by(tasks.c.position)
 
 
 async def for_choice(store: Store, run: RunId) -> list[TaskRow]:

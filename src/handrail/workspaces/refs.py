@@ -68,6 +68,8 @@ def keep(place: Path, refs: Mapping[str, str]) -> None:
     """
     try:
         for ref, commit in refs.items():
+            if one(place, ref) == commit:
+                continue
             path = place / ref
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = path.with_name(f"{path.name}.lock")  # git's own name for it: no ref is called so

@@ -51,8 +51,7 @@ async def snapshot(workspace: Workspace, session: SessionId, run: RunInside, lab
         HandrailError: the workspace's `.git` is broken (`restore` mends it), or the change is over 256 MB.
         StorageFull: the disk is full.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", label) or label in RESERVED:
-        raise InvalidInput("label", label, "give letters, digits, `-` and `_`, and no name that Handrail uses itself")
+    _check(label)
     previous, lines = await asyncio.gather(_last(workspace, session), own_refs(workspace.mirror))
     known = b"".join(b"^" + line.split(b" ", 1)[0] + b"\n" for line in lines.splitlines())
     done = await run(
@@ -74,6 +73,33 @@ async def snapshot(workspace: Workspace, session: SessionId, run: RunInside, lab
         await _must_follow(workspace.results, commit, previous)
     await _name(workspace, session, label, commit)
     return Snapshot(commit, _notice(told[:-1], done))
+
+
+async def again(workspace: Workspace, session: SessionId, label: str, commit: str) -> Snapshot | None:
+    """Name the snapshot before once more, for a caller who knows (see `still`) that nothing was changed since.
+
+    Args:
+        workspace: from `prepare`.
+        session: its session.
+        label: as of `snapshot`.
+        commit: what `snapshot` gave then, or the base where there was none.
+
+    Returns:
+        None where the results hold another one as the latest.
+
+    Raises:
+        StorageFull: the disk is full.
+    """
+    _check(label)
+    if await _last(workspace, session) != commit:
+        return None
+    await _name(workspace, session, label, commit)
+    return Snapshot(commit)
+
+
+def _check(label: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", label) or label in RESERVED:
+        raise InvalidInput("label", label, "give letters, digits, `-` and `_`, and no name that Handrail uses itself")
 
 
 async def restore(workspace: Workspace, session: SessionId, run: RunInside, commit: str) -> None:
