@@ -98,8 +98,9 @@ def _parked(folder: Path, model_url: str) -> list[Figure]:
     data.mkdir()
     asyncio.run(_park(data / "handrail.db"))
     with stage.server(data, model_url) as server:
-        time.sleep(3)
+        server.calm()  # 5,000 sessions are taken up first
         server.get("/approvals?limit=100")
+        server.calm()
         memory = server.memory() - without
         before, began = server.cpu(), time.monotonic()
         time.sleep(15)
