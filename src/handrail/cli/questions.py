@@ -187,5 +187,6 @@ async def _answer(
         if rules:
             where = "in this repository" if lasts == "always" else "in this session"
             options.put(f"from now on {where}: {one_line('; '.join(rules.get('rules') or []), 400)}")
-            options.put(f"it would have allowed {rules.get('would_have_matched')} of {rules.get('of')} asked before")
+            if rules.get("of"):
+                options.put(f"it would have allowed {rules['would_have_matched']} of {rules['of']} asked before")
     return 0
