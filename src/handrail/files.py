@@ -28,3 +28,21 @@ def replace(file: Path, content: bytes, mode: int | None = None) -> None:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def replace_for_good(file: Path, content: bytes, draft: Path) -> None:
+    """Put `content` in the place of `file` so that it outlives a power cut; its folder is there.
+
+    Args:
+        file: need not be there yet.
+        content: all of it.
+        draft: where it is written first, beside it.
+
+    Raises:
+        OSError: the file is as it was; the draft may be there.
+    """
+    with draft.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)

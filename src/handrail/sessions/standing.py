@@ -7,7 +7,6 @@ is not trusted neither uses nor writes them.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from handrail.errors import InvalidInput, NotFound, StorageFull
+from handrail.files import replace_for_good
 from handrail.policy.document import Document, PolicyLimits, Section, read, text_of
 from handrail.policy.learn import Learnt, add, render
 from handrail.store.sessions import SessionRow
@@ -142,11 +142,8 @@ def _write(path: Path, repository: str, policy: str) -> None:
     temporary = path.with_suffix(".new")
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as out:
-            out.write(f"{head}\n# Written by “always”; `handrail rules` lists and removes.\n{policy}")
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
+        text = f"{head}\n# Written by “always”; `handrail rules` lists and removes.\n{policy}"
+        replace_for_good(path, text.encode(), temporary)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()

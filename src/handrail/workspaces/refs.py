@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from handrail.errors import HandrailError, StorageFull
+from handrail.files import replace_for_good
 
 UPSTREAM = ("refs/heads", "refs/tags", "refs/remotes")
 _COMMIT = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -73,11 +74,7 @@ def keep(place: Path, refs: Mapping[str, str]) -> None:
             path = place / ref
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = path.with_name(f"{path.name}.lock")  # git's own name for it: no ref is called so
-            with lock.open("w", encoding="ascii") as out:
-                out.write(f"{commit}\n")
-                out.flush()
-                os.fsync(out.fileno())
-            lock.replace(path)
+            replace_for_good(path, f"{commit}\n".encode("ascii"), lock)
     except OSError as error:
         kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else HandrailError
         raise kind(f"a ref of {place} could not be written: {error.strerror}") from error
