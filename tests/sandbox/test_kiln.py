@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from handrail.sandbox import Exit, Walls, kiln
+from handrail.sandbox import Exit, Walls, bubblewrap, kiln
 from handrail.sandbox.bubblewrap import BubblewrapBackend, BubblewrapBox
 from handrail.sandbox.linux import processes
 from handrail.sandbox.orders import Warm
@@ -224,6 +224,35 @@ async def test_it_goes_on_without_the_kiln_and_not_without_the_launcher(
     assert not everything & {pid for pid, (_, state) in processes().items() if state not in b"ZX"}
 
 
+async def test_an_order_is_started_when_the_kiln_stands_still_which_is_killed(
+    backend: BubblewrapBackend, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = await backend.open(walls(place))
+    before = await forked(box)
+    (oven,) = {pid for pid in below((await backend.client()).pid) if KILN in words(pid)}
+    end = os.pidfd_open(oven)
+    monkeypatch.setattr(bubblewrap, "KILN_SECONDS", 0.2)
+    os.kill(oven, signal.SIGSTOP)
+    assert len((await start(box)).pids) == 1
+    assert select.select([end], [], [], 30)[0], "it is killed"
+    os.close(end)
+    assert await tell(before, "print(2)") == 2, "what it had forked goes on"
+
+
+def test_a_kiln_that_stands_still_while_it_imports_is_killed() -> None:
+    warm = Warm(module="tests.none", argv=[], env={}, cwd="/", seconds=0.1)
+    made = kiln.Kiln(b"")
+    for _ in range(2):
+        assert made.prepare(warm, []) is None
+    assert made.control is not None
+    os.kill(made.pid, signal.SIGSTOP)
+    assert not select.select([made.control], [], [], (made.patience() or 0) / 1000)[0]
+    made.hurry()
+    assert select.select([made.control], [], [], 30)[0]
+    assert not made.listen()
+    assert (made.pid, made.patience()) == (0, None)
+
+
 async def test_what_cannot_be_forked_is_started(
     backend: BubblewrapBackend, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +275,7 @@ async def test_what_cannot_be_forked_is_started(
 
 
 def test_a_module_that_cannot_be_imported_makes_no_kiln(capfd: pytest.CaptureFixture[str]) -> None:
-    warm = Warm(module="tests.none", argv=[], env={}, cwd="/")
+    warm = Warm(module="tests.none", argv=[], env={}, cwd="/", seconds=30)
     made = kiln.Kiln(b"")
     for _ in range(2):
         assert made.prepare(warm, []) is None

@@ -37,6 +37,8 @@ from handrail.types import SandboxKind
 CAP_SYS_ADMIN = 21
 STEERING = ("GLIBC_", "LC_", "LD_", "MALLOC_", "OPENSSL_")
 """how variables begin that steer a process from its first moment on"""
+KILN_SECONDS = 10.0
+"""for an answer of the kiln; it takes milliseconds, and its own start less than a second of CPU"""
 
 
 class BubblewrapBackend:
@@ -226,7 +228,8 @@ class BubblewrapBox(LaunchedBox):
         if steered or paths.missing_program("/bin/sh", self.walls, "", cwd):
             return None
         # as bwrap does
-        return Warm(module=argv[3], argv=list(argv), env={**whole, "PWD": str(cwd)}, cwd=str(cwd))
+        env = {**whole, "PWD": str(cwd)}
+        return Warm(module=argv[3], argv=list(argv), env=env, cwd=str(cwd), seconds=KILN_SECONDS)
 
     def _sources(self, host: Host) -> list[Source]:
         if not self.host.staged:

@@ -6,7 +6,8 @@ process that joins the control groups, becomes the session's uid, enters all nam
 once more (only a child is in the pid namespace). The child takes upon itself what bwrap laid upon the shell: limits, no
 capability, no new privileges, the system call filter. Only then does it run the module.
 
-Whatever fails before that, the shell is told to execute the command itself: a cold start, in the walls that stand.
+Whatever fails before that, the shell is told to execute the command itself: a cold start, in the walls that stand. A
+kiln that is late with an answer is killed, and has failed.
 What began to run and is lost ends with its walls. The kiln is handed a session's descriptors, but reads nothing: only
 the forked process reads the order. The executable is opened through a read-only mount, for /proc/PID/exe leads there
 from inside. docs/explanation/security.md tells what processes of one kiln have in common.
@@ -24,8 +25,10 @@ import gc
 import importlib
 import importlib.util
 import json
+import math
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -77,6 +80,10 @@ class Kiln:
         self._ready = False
         self._worth = False
         self._failures = 0
+        self._seconds = 0.0
+        self._late = math.inf
+        """when it is late with being ready, or with its end"""
+        self._asked: list[Fork] = []
 
     def prepare(self, warm: Warm | None, descriptors: list[int]) -> Fork | None:
         """The way of an order that is to be forked, or None for a cold start. May start the kiln for later ones."""
@@ -84,16 +91,16 @@ class Kiln:
             return None
         try:
             if self._ready and self._module == warm["module"]:
-                return Fork(descriptors)
+                return Fork(descriptors, warm["seconds"])
             if self.control is None and self._worth:
-                self._start(warm["module"])
+                self._start(warm["module"], warm["seconds"])
         except OSError:  # no process or no descriptor is left
             self._failures += 1
         self._worth = True
         return None
 
-    def _start(self, module: str) -> None:
-        self._module = module
+    def _start(self, module: str, seconds: float) -> None:
+        self._module, self._seconds = module, seconds
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         self.pid = os.fork()
@@ -108,6 +115,7 @@ class Kiln:
         theirs.close()
         control.setblocking(False)
         self.control = control
+        self._late = time.monotonic() + self._seconds
         control.send(module.encode())  # no argument, for what looks for agents by their command
 
     def listen(self) -> bool:
@@ -116,6 +124,7 @@ class Kiln:
         said = b""
         with contextlib.suppress(ConnectionResetError):
             said = self.control.recv(4096)
+        self._late = math.inf
         if said == READY:
             self._ready = True
         elif said:
@@ -125,16 +134,19 @@ class Kiln:
             self._failures = FAILURES
         else:
             self.control.close()
+            os.kill(self.pid, signal.SIGKILL)  # it may stand still on its last steps
             os.waitpid(self.pid, 0)
-            self.control, self.pid, self._ready = None, 0, False
+            self.control, self.pid, self._ready, self._asked = None, 0, False, []
             self._failures += 1
         return bool(said)
 
-    def ask(self, inner: int, descriptors: list[int]) -> bool:
+    def ask(self, fork: Fork, inner: int, descriptors: list[int]) -> bool:
         """Ask for a process; False if it cannot be asked, else all else is told by the report."""
         try:
             if self.control is not None and self._ready:
                 socket.send_fds(self.control, [json.dumps({"inner": inner}).encode()], descriptors)
+                fork.late = time.monotonic() + fork.seconds
+                self._asked.append(fork)
                 return True
         except OSError:
             pass
@@ -145,8 +157,21 @@ class Kiln:
         self._failures = 0 if good else self._failures + 1
         if self._failures >= FAILURES and self.control is not None:
             self._ready = False
+            self._late = time.monotonic() + self._seconds
             with contextlib.suppress(OSError):
                 self.control.shutdown(socket.SHUT_WR)
+
+    def patience(self) -> int | None:
+        """Milliseconds until it is late with something; None while nothing is awaited."""
+        self._asked = [fork for fork in self._asked if fork.report >= 0 and not fork.adopted]
+        late = min([self._late, *(fork.late for fork in self._asked)])
+        return None if late == math.inf else max(0, math.ceil((late - time.monotonic()) * 1000))
+
+    def hurry(self) -> None:
+        """Kill it if it is late: `listen` tells of its end, and each report that nothing more will come."""
+        if self.patience() == 0:
+            self._late, self._asked = math.inf, []
+            os.kill(self.pid, signal.SIGKILL)
 
 
 class Fork:
@@ -154,18 +179,29 @@ class Fork:
 
     Args:
         descriptors: of the order and its stdin, stdout and stderr; copies of them are kept until the kiln has them.
+        seconds: how long the kiln may take.
     """
 
-    def __init__(self, descriptors: list[int]) -> None:
+    def __init__(self, descriptors: list[int], seconds: float) -> None:
         self.held, self.hold = os.pipe()
         """the end that the shell waits at, and ours; -1 once closed, as all descriptors here"""
         os.set_blocking(self.hold, False)  # what is inside could fill it
         self._given = [os.dup(descriptor) for descriptor in descriptors]
         self._said = b""
         self.report = -1
+        self.seconds = seconds
+        self.late = math.inf
+        """when the kiln is late with it, once it was asked"""
         self.pid = 0
         self.pidfd = -1
+        self.gone = False
+        """whether what was forked has ended"""
         self.code: int | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether all was reported, even if the kiln should stand still before it closes its end."""
+        return self.adopted and (self.ran or self.gone)
 
     @property
     def over(self) -> bool:
@@ -193,7 +229,7 @@ class Fork:
             report, write = os.pipe()
         except OSError:
             return False
-        asked = kiln.ask(inner, [*self._given, pidfd, write])
+        asked = kiln.ask(self, inner, [*self._given, pidfd, write])
         os.close(write)
         if asked:
             self.report = report
@@ -305,7 +341,7 @@ def _serve(control: socket.socket, seccomp: bytes) -> bool:
         *given, report = descriptors
         if (between := os.fork()) == 0:
             try:
-                control.detach()
+                control.close()  # its end is the kiln's own
                 order: Order = json.loads(os.pread(given[0], os.fstat(given[0]).st_size, 0))
                 _enter(order, json.loads(body)["inner"], given[4], report)
                 if os.getpid() == kiln:  # pid namespaces apart: libraries would not see that it was forked

@@ -141,7 +141,9 @@ class Launcher:
     def serve(self) -> None:
         """Run until the server closes its end, then kill what is left."""
         while True:
-            ready = [(descriptor, self.watched.get(descriptor)) for descriptor, _ in self.poll.poll()]
+            ready = [
+                (descriptor, self.watched.get(descriptor)) for descriptor, _ in self.poll.poll(self.kiln.patience())
+            ]
             for descriptor, watch in ready:
                 if descriptor == self.control.fileno():
                     if not self.receive():
@@ -152,6 +154,7 @@ class Launcher:
                 # an earlier one of this round may have closed it, and its number may belong to another by now
                 elif watch is not None and self.watched.get(descriptor) is watch:
                     getattr(self, f"on_{watch[1]}")(watch[0])
+            self.kiln.hurry()
 
     def send(self, **message: object) -> None:
         """Tell the server; it being gone is noticed by `receive`."""
@@ -290,7 +293,7 @@ class Launcher:
             fork.pidfd = os.pidfd_open(fork.pid)
             self.watch(fork.pidfd, child, "fork_exit")
             self.send(id=child.order["id"], event="forked", pid=fork.pid)
-        if more:
+        if more and not fork.told:
             return
         self.forget(fork.report)
         os.close(fork.report)
@@ -309,9 +312,8 @@ class Launcher:
         """What was forked ended: so do its walls, unless it never came to run the module."""
         fork = child.fork
         assert fork is not None  # noqa: S101
+        fork.gone = True
         if fork.report >= 0:
-            while fork.listen():
-                select.select([fork.report], [], [])
             self.on_report(child)
         self.forget(fork.pidfd)
         os.close(fork.pidfd)

@@ -14,12 +14,16 @@ class Source(TypedDict):
 
 
 class Warm(TypedDict):
-    """A command that is `PYTHON -I -m MODULE`, which may be forked from a process that has imported the module."""
+    """A command that is `PYTHON -I -m MODULE`, which may be forked from a process that has imported the module.
+
+    `seconds` is how long that process may take for any answer.
+    """
 
     module: str
     argv: list[str]
     env: dict[str, str]
     cwd: str
+    seconds: float
 
 
 class Order(TypedDict):
