@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.automation import EffectKind, EffectState, Trust
 from handrail.notify import Notice, Occasion
@@ -14,7 +16,7 @@ from handrail.store.engine import Store
 from handrail.store.log import Write
 from handrail.store.workflows import WorkflowRow
 from handrail.triggers import DAY
-from handrail.triggers.delivered import FailedCheck, failed_check
+from handrail.triggers.delivered import ClosedUnmerged, FailedCheck, closed_unmerged, failed_check
 from handrail.triggers.dispatch import Dispatcher, Listener
 from handrail.triggers.senders import gitlab
 from handrail.types import ArrivalId, EffectId, Json, RunId, now
@@ -53,6 +55,21 @@ def test_what_tells_of_a_failed_check() -> None:
     for kind, payload in others:
         assert failed_check(event("e", kind, payload)) is None
     assert failed_check(event("e", "check_suite", suite("failure"), None)) is None
+
+
+def test_what_tells_that_a_person_did_not_want_a_pull_request() -> None:
+    """A merge, another act, and what an automaton sweeps away, tell of no such thing."""
+    url = "https://hub.example/acme/app/pull/3"
+    pull: Json = {"number": 3, "html_url": url, "merged": False}
+    told: Json = {"pull_request": pull, "sender": {"login": "alice", "type": "User"}}
+    row = replace(event("e", "pull_request", told), action="closed", sender="alice")
+    assert closed_unmerged(row) == ClosedUnmerged("alice", "acme/app", 3, url)
+    others: tuple[dict[str, Any], ...] = (
+        {"action": "reopened"}, {"event": "issues"}, {"sender": "stale[bot]"},
+        {"payload": {**told, "pull_request": {**pull, "merged": True}}},
+        {"payload": {**told, "sender": {"login": "queue", "type": "Bot"}}}, {"payload": {}},
+    )  # fmt: skip
+    assert [closed_unmerged(replace(row, **other)) for other in others] == [None] * len(others)
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from handrail.automation import ArrivalState, EffectKind, EffectState, Trust
 from handrail.errors import StorageFull
 from handrail.forges import ForgeKind, News
+from handrail.forges.effects import marked
 from handrail.forges.github import GitHub, Token
 from handrail.forges.http import client
 from handrail.notify import Notice
@@ -79,6 +81,25 @@ class Post:
 
     async def kept(self) -> list[tuple[str, ArrivalState]]:
         return [(f"{row.event}.{row.action}", row.state) for row in await arrivals.newest(self.store)]
+
+    async def trust(self, told: list[Notice]) -> Trust:
+        """Look, work off what came, and give what is left of the trust in `nightly`."""
+        self.at += timedelta(seconds=EVERY)
+        await self.look()
+
+        def tell(notice: Notice, _key: str, _to: tuple[str, ...]) -> tuple[Write, ...]:
+            told.append(notice)
+            return ()
+
+        async def nobody() -> Sequence[Listener]:
+            return []
+
+        async def start(_workflow: str, _row: ArrivalRow) -> RunId:
+            raise AssertionError
+
+        while await Dispatcher(self.store, nobody, start, tell).work_off():
+            pass
+        return (await workflows.get(self.store, "nightly")).trust
 
 
 class Lab(Post):
@@ -185,7 +206,7 @@ async def test_a_forge_that_fails_is_asked_less_and_less_and_told_of(post: Post)
     assert (row.due - post.at).total_seconds() > 490, "a spent limit is heeded before the forge refuses"
 
 
-async def test_a_check_that_a_poll_finds_failed_on_a_delivery_lowers_its_workflow_and_a_person_is_told(
+async def test_what_a_poll_finds_to_have_become_of_a_delivery_lowers_its_workflow_and_a_person_is_told(
     post: Post,
 ) -> None:
     """From the forge's API to the trust of the workflow and the words for people, with no webhook on the way."""
@@ -203,32 +224,36 @@ async def test_a_check_that_a_poll_finds_failed_on_a_delivery_lowers_its_workflo
         {**check, "id": 1, "conclusion": "failure", "head_sha": "d" * 40, "head_branch": "main"},
     ]
     told: list[Notice] = []
-
-    async def trust() -> Trust:
-        post.at += timedelta(seconds=EVERY)
-        await post.look()
-
-        def tell(notice: Notice, _key: str, _to: tuple[str, ...]) -> tuple[Write, ...]:
-            told.append(notice)
-            return ()
-
-        async def nobody() -> Sequence[Listener]:
-            return []
-
-        async def start(_workflow: str, _row: ArrivalRow) -> RunId:
-            raise AssertionError
-
-        while await Dispatcher(post.store, nobody, start, tell).work_off():
-            pass
-        return (await workflows.get(post.store, "nightly")).trust
-
-    assert (await trust(), told) == (Trust.SAMPLED, [])
+    assert (await post.trust(told), told) == (Trust.SAMPLED, [])
     failed = {**check, "id": 2, "run_attempt": 2, "conclusion": "failure", "updated_at": stamp()}
     post.shop.runs[0] |= failed
-    assert await trust() is Trust.SUPERVISED
+    assert await post.trust(told) is Trust.SUPERVISED
     (notice,) = told
     assert notice.detail == f"build failed in {SHOP} on what it had delivered: it is supervised from now on"
-    assert (await trust(), len(told)) == (Trust.SUPERVISED, 1), "once"
+    assert (await post.trust(told), len(told)) == (Trust.SUPERVISED, 1), "once"
+
+    pulls = [
+        post.shop.add("Work", marked("", key), "hub-bot", head="handrail/nightly", base="main", head_sha=commit)
+        for key in ("f-2", "f-3")
+    ]
+    for pull in pulls:
+        receipt: Json = {"url": f"{post.hub.url}/{SHOP}/pull/{pull.number}"}
+        name = EffectId(f"f-{pull.number + 1}")
+        await post.store.log.write(effects.propose(replace(effect, id=name, key=name, receipt=receipt)))
+    assert (await post.trust(told), len(told)) == (Trust.SUPERVISED, 1)
+    pulls[0].merged = commit
+    for (
+        pull
+    ) in pulls:  # by the person whose token is used: the pull request bears our mark, and closing it is their act
+        post.shop.touch(pull, "closed", "hub-bot")
+    assert await post.trust(told) is Trust.SHADOW
+    assert [notice.detail for notice in told[1:]] == [f"hub-bot closed {SHOP}#2 unmerged: it is shadow from now on"], (
+        "a merged one is an accepted result"
+    )
+    assert [(await effects.get(post.store, EffectId(f"f-{at}"))).cause for at in (2, 3)] == [None, "closed_unmerged"]
+    post.shop.touch(pulls[1], "reopened", "alice")
+    post.shop.touch(pulls[1], "closed", "alice")
+    assert (await post.trust(told), len(told)) == (Trust.SHADOW, 2), "once"
 
 
 async def test_a_full_disk_ends_no_poller(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

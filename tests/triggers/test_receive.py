@@ -216,6 +216,10 @@ def test_our_own_acts_are_known() -> None:
     assert ours(marked, Settings()) is not None
     assert ours(replace(marked, sender="mallory"), person) is None, "quoting our mark hides nobody's act"
     assert ours(replace(message, sender="handrail[bot]"), app) is not None
+    ended = replace(marked, event="pull_request", action="closed", payload={"pull_request": {"merged": False}})
+    assert (ours(ended, person), ours(ended, Settings())) == (None, None), "it bears our mark, and a person closed it"
+    assert ours(replace(ended, sender="handrail[bot]"), app) is not None
+    assert ours(replace(ended, payload={"pull_request": {"merged": True}}), person) is not None
     push = replace(message, event="push", payload={"ref": "refs/heads/handrail/nightly-1"})
     assert ours(push, person) is not None
 

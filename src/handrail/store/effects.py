@@ -147,6 +147,13 @@ async def delivered(store: Store, limit: int = 500) -> list[EffectRow]:
     return await every(store, EffectRow, select(effects).where(*wanted).order_by(effects.c.carried.desc()).limit(limit))
 
 
+async def opened(store: Store, url: str) -> list[EffectRow]:
+    """What workflows brought into the pull request at `url`, the latest first."""
+    made = (effects.c.state == EffectState.CARRIED, effects.c.kind == EffectKind.PULL_REQUEST)
+    there = (effects.c.workflow.is_not(None), effects.c.receipt["url"].as_string() == url)
+    return await every(store, EffectRow, select(effects).where(*made, *there).order_by(effects.c.carried.desc()))
+
+
 async def brought(store: Store, workflow: str, forge: str | None, target: str, limit: int = 500) -> list[EffectRow]:
     """Changes that one workflow brought to one repository, the latest last."""
     asked = Prepared(_brought(), {"by": workflow, "at": forge, "to": target, "most": limit})

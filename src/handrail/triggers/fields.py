@@ -39,6 +39,11 @@ def word(value: object, *path: str | int) -> str:
     return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
 
 
+def gave_up(event: str, action: str | None, payload: Json) -> bool:
+    """Whether an event tells, in GitHub's words, that a pull request was closed and not merged."""
+    return (event, action) == ("pull_request", "closed") and at(payload, "pull_request", "merged") is False
+
+
 def digest(payload: Json) -> str:
     """A short name of a whole payload: the same for the same content, however its keys were ordered."""
     canonical = json.dumps(payload, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

@@ -82,19 +82,21 @@ def ours(message: Message, settings: Settings) -> str | None:
     """Why a message tells of an act of our own, which must start nothing; None when it does not.
 
     An App's account does nothing but our acts. A person whose token we use also acts themselves: then only what carries
-    our mark, or a push to a branch of ours, is ours.
+    our mark, or a push to a branch of ours, is ours. A pull request bears our mark for as long as it lives: that it was
+    closed unmerged is none of our acts.
     """
     account, sender = settings.account, message.sender
+    marked = MARK in message.text and not fields.gave_up(message.event, message.action, message.payload)
     if account is not None and sender is not None and sender.lower() == account.lower():
         if sender.endswith("[bot]"):
             return f"an act of our own, as {sender}"
-        if MARK in message.text:
+        if marked:
             return f"an act of our own, as {sender}: it carries our mark"
         if message.event == "push" and (branch := _branch(message)).startswith(OURS):
             return f"an act of our own, as {sender}: a push to {branch}"
     if sender is None and (branch := _branch(message)).startswith(OURS):  # a poll cannot tell who pushed
         return f"an act of our own: a push to {branch}"
-    if account is None and MARK in message.text:
+    if account is None and marked:
         return "an act of our own: it carries our mark"
     return None
 
