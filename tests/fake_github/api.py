@@ -192,8 +192,9 @@ async def set_status(asked: Asked) -> Answer:
     made = asked.example(f"{_REPO}/statuses/{{sha}}", "post", 201)
     kept = repository.statuses.setdefault(sha, [])
     given = {name: asked.body.get(name) for name in ("state", "context", "description", "target_url")}
-    kept.append({**made, **given, "id": len(kept) + 1, "creator": user_of(asked.login, made["creator"])})
-    asked.hub.send("status", repository, asked.login, {"sha": sha, **given})
+    times = dict.fromkeys(("created_at", "updated_at"), stamp())
+    kept.append({**made, **given, **times, "id": len(kept) + 1, "creator": user_of(asked.login, made["creator"])})
+    asked.hub.send("status", repository, asked.login, {"id": len(kept), "sha": sha, **given, **times})
     return kept[-1], 201, {}
 
 
@@ -345,6 +346,30 @@ async def action_runs(asked: Asked) -> Answer:
     return {"total_count": len(wanted), "workflow_runs": shown}, code, more
 
 
+async def check_suites(asked: Asked) -> Answer:
+    """GET the check suites of a commit."""
+    path = f"{_REPO}/commits/{{ref}}/check-suites"
+    base = clean(asked.example(path, "get", 200)["check_suites"])[0]
+    found = [suite for suite in asked.repository.suites if suite["head_sha"] == asked.path["ref"]]
+    told = [{key: value for key, value in suite.items() if key != "runs"} for suite in found]
+    shown, code, more = asked.paged([{**base, **suite} for suite in told], path)
+    return {"total_count": len(found), "check_suites": shown}, code, more
+
+
+async def check_runs(asked: Asked) -> Answer:
+    """GET the checks of a commit."""
+    path = f"{_REPO}/commits/{{ref}}/check-runs"
+    base = clean(asked.example(path, "get", 200)["check_runs"])[0]
+    found = [
+        {**base, **run, "head_sha": suite["head_sha"], "check_suite": {"id": suite["id"]}}
+        for suite in asked.repository.suites
+        if suite["head_sha"] == asked.path["ref"]
+        for run in suite["runs"]
+    ]
+    shown, code, more = asked.paged(found, path)
+    return {"total_count": len(found), "check_runs": shown}, code, more
+
+
 async def releases(asked: Asked) -> Answer:
     """GET releases, the newest first."""
     path = f"{_REPO}/releases"
@@ -363,6 +388,8 @@ ROUTES: list[Served] = [
     Served("get", f"{_REPO}/releases", releases),
     Served("get", f"{_REPO}/branches", branches),
     Served("get", f"{_REPO}/branches/{{branch}}", branch),
+    Served("get", f"{_REPO}/commits/{{ref}}/check-runs", check_runs),
+    Served("get", f"{_REPO}/commits/{{ref}}/check-suites", check_suites),
     Served("get", f"{_REPO}/commits/{{ref}}/statuses", statuses),
     Served("post", f"{_REPO}/statuses/{{sha}}", set_status),
     Served("get", f"{_REPO}/issues", issues),

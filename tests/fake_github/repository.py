@@ -100,6 +100,8 @@ class Repository:
     archived: bool = False
     runs: list[dict[str, Any]] = field(default_factory=list)
     """of GitHub Actions, the newest first: what differs from GitHub's example"""
+    suites: list[dict[str, Any]] = field(default_factory=list)
+    """check suites of any App, and under `runs` their checks: the same"""
     releases: list[dict[str, Any]] = field(default_factory=list)
     """the same of releases"""
     happened: list[dict[str, Any]] = field(default_factory=list)

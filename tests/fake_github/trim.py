@@ -28,6 +28,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     f"{_REPO}/installation": ("get",),
     f"{_REPO}/branches": ("get",),
     f"{_REPO}/branches/{{branch}}": ("get",),
+    f"{_REPO}/commits/{{ref}}/check-runs": ("get",),
+    f"{_REPO}/commits/{{ref}}/check-suites": ("get",),
     f"{_REPO}/commits/{{ref}}/statuses": ("get",),
     f"{_REPO}/statuses/{{sha}}": ("post",),
     f"{_REPO}/issues": ("get", "post"),

@@ -16,8 +16,8 @@ from tests.fake_github import FakeGitHub
 from tests.fake_github.repository import stamp
 from tests.forges.conftest import SHOP, Stage
 
-LISTS = 8
-"""calls of a look that finds nothing"""
+LISTS = 10
+"""calls of a look that finds nothing where no pull request is open"""
 
 
 async def as_alice(hub: FakeGitHub, method: str, path: str, **body: object) -> Any:
@@ -120,6 +120,40 @@ async def test_checks_that_ended_and_releases_are_told(stage: Stage) -> None:
     stage.github.fail(r"GET .*/actions/runs", 403, message="Resource not accessible by personal access token")
     await as_alice(stage.github, "POST", "/issues", title="Prices")
     assert [event for event, _ in (await forge.news(SHOP, again.seen)).told] == ["issues"]
+
+
+async def test_checks_of_any_app_and_statuses_of_open_heads_are_told(stage: Stage) -> None:
+    """As their webhooks would, each once: of pull requests that are open and of the default branch, and of no other."""
+    hub, shop, forge = stage.github, stage.shop, stage.forge
+    began, main, commit = "2026-01-01T00:00:00Z", await shop.head("main"), stage.commit("a.txt", "a\n")
+    ended = {"status": "completed", "conclusion": "failure"}
+    check = {"id": 8, "name": "lint", **ended, "completed_at": stamp()}
+    old = {"id": 1, "head_sha": main, "head_branch": "main", **ended, "updated_at": began, "runs": []}
+    suite = {**old, "id": 7, "head_sha": commit, "head_branch": "handrail/s1", "updated_at": stamp(), "runs": [check]}
+    shop.suites = [old, {**old, "id": 2, "head_sha": "d" * 40, "updated_at": stamp()}, suite]
+    seen: Any = (await forge.news(SHOP, {})).seen
+    seen["checks"]["commits/gone/statuses"] = ["1"]
+    said = {"title": "Mend", "body": "", "head": "handrail/s1", "base": "main"}
+    await stage.carry(e.PullRequest(SHOP, commit=commit, **said), "k1")  # type: ignore[arg-type]
+    before = len(hub.sent)
+    await as_alice(hub, "POST", f"/statuses/{commit}", state="error", context="ci/x")
+    hub.fail(r"GET .*/check-suites", 403, times=2, message="Resource not accessible by personal access token")
+    first = await forge.news(SHOP, seen)
+    assert sorted(event for event, _ in first.told) == ["pull_request", "push", "status"]
+    assert "commits/gone/statuses" not in str(first.seen)
+    (status,) = [payload for event, payload in first.told if event == "status"]
+    assert (status["branches"][0]["name"], status["sender"]["login"]) == ("handrail/s1", "alice")
+    assert meanings([("status", status)]) == meanings(hub.sent[before:])
+    shop.suites[0] |= {"updated_at": stamp(), "conclusion": "timed_out"}
+    second = await forge.news(SHOP, first.seen)
+    found = sorted((event, str(payload[event]["id"])) for event, payload in second.told)
+    assert found == [("check_run", "8"), ("check_suite", "1"), ("check_suite", "7")]
+    ((_, run),) = [item for item in second.told if item[0] == "check_run"]
+    assert (run["check_run"]["name"], run["check_run"]["check_suite"]["head_branch"]) == ("lint", "handrail/s1")
+    calls, same = len(hub.calls), hub.unchanged
+    third = await forge.news(SHOP, second.seen)
+    assert (third.told, third.seen) == ((), second.seen)
+    assert (len(hub.calls) - calls, hub.unchanged - same) == (LISTS + 2, LISTS + 2)
 
 
 async def test_what_is_told_late_or_again_is_told_once(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from handrail.forges import ForgeKind, News, faults
+from handrail.forges.github_checks import Checks
 from handrail.forges.http import Answer, Api
 from handrail.forges.news import Book, Item, facts, who
 from handrail.types import Json
@@ -69,6 +70,7 @@ class Look:
             await self._happened()
             await self._pushes()
             await self._checked()
+            await Checks(self._book, self._list).tell()
         return self._book.news({"repository": await self._facts()} if self._book.told else {})
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -100,23 +102,27 @@ class Look:
         return answer.data
 
     async def _facts(self) -> Json:
-        return facts(await self._one(""))
+        found = facts(await self._one(""))
+        self._book.after.trunk = str(found["default_branch"] or "")
+        return found
 
     async def _begin(self) -> None:
         """Note how things are; what is there already is not news."""
         answer = await self._api.call("GET", self._path, f"looking at {self._repository}")
         self._book.begin(answer.headers)
         await self._look()
-        self._book.told = []  # times are whole seconds: what was there in this one is known by `edge` from now on
         self._book.after.heads = {
             str(item["name"]): str(item["commit"]["sha"]) for item in await self._list("branches", {})
         }
         for item in await self._list("pulls", {"state": "open", "per_page": _PULLS_A_PAGE}):
             self._book.after.pulls[str(item["number"])] = str(item["head"]["sha"])
         await self._checked()
+        self._book.after.trunk = str(answer.data.get("default_branch") or "")
+        await Checks(self._book, self._list).tell()
         latest = await self._one("/issues/events", {"per_page": 1})
         self._book.after.event = int(latest[0]["id"]) if latest else 0
         self._book.after.tags = {}
+        self._book.told = []  # times are whole seconds: what was there in this one is known from now on
 
     async def _look(self) -> None:
         """Tell of what bears its time."""

@@ -31,6 +31,8 @@ class Seen(Struct):
         pulls: open pull requests, by number, and their heads.
         event: id of the newest event.
         runs: checks that had ended, by id, with the number of their try.
+        checks: list of checks or statuses → what it told.
+        trunk: the default branch.
         tags: list → what was asked for, and the tag of its answer.
     """
 
@@ -41,13 +43,15 @@ class Seen(Struct):
     pulls: dict[str, str] = field(default_factory=dict)
     event: int = 0
     runs: dict[str, int] = field(default_factory=dict)
+    checks: dict[str, list[str]] = field(default_factory=dict)
+    trunk: str = ""
     tags: dict[str, list[str]] = field(default_factory=dict)
 
     def kept(self) -> Json:
         """As JSON."""
         return {
             "began": self.began, "since": self.since, "edge": self.edge, "heads": self.heads, "pulls": self.pulls,
-            "event": self.event, "runs": self.runs, "tags": self.tags,
+            "event": self.event, "runs": self.runs, "checks": self.checks, "trunk": self.trunk, "tags": self.tags,
         }  # fmt: skip
 
 
@@ -67,7 +71,7 @@ class Book:
         self.before = kept = Seen(**seen)  # type: ignore[arg-type]  # as `kept` gave it
         self.after = Seen(
             kept.began, kept.since, {}, dict(kept.heads), dict(kept.pulls), kept.event, dict(kept.runs),
-            dict(kept.tags),
+            dict(kept.checks), kept.trunk, dict(kept.tags),
         )  # fmt: skip
         self.told: list[tuple[str, str, Json]] = []
         self.floor = max(kept.began, earlier(kept.since)) if kept.began else ""
