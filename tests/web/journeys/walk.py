@@ -7,7 +7,7 @@ from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
 import httpx2
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from handrail.gateway.keys import load_master
 from handrail.notify.links import Links
@@ -16,7 +16,9 @@ from handrail.web.roles import PLACES
 from tests.web.journeys.conftest import THEMES, Api, Open, focus, picture, press, violations
 from tests.whole.house import House
 
-PHONE = {"width": 375, "height": 740}
+PHONE = ViewportSize(width=375, height=740)
+DESK = ViewportSize(width=1280, height=720)
+"""what a browser has unless it is told another"""
 NO_PAGES = {
     "/", "/health", "/static/{name:path}", "/openapi.json", "/live", "/spend.csv", "/sessions/{id}/live",
     "/sessions/{id}/older", "/sessions/{id}/raw", "/sessions/{id}/terminal/socket", "/patterns",
@@ -100,14 +102,13 @@ def walk(pages: dict[str, str], visit: Open, api: Api) -> None:
             expect(desk.locator("diff-review")).to_be_visible()
         picture(desk, name)
         wrong += violations(desk, THEMES[:1])
+        desk.set_viewport_size(PHONE)
+        if (width := desk.evaluate("document.documentElement.scrollWidth")) > PHONE["width"]:
+            wrong.append(f"{name} is {width} wide")
+        desk.set_viewport_size(DESK)
     wrong += _opened(desk)
     assert wrong == [], "\n".join(wrong)
     phone = visit("/", viewport=PHONE, has_touch=True)
-    for name, path in pages.items():
-        phone.goto(path)
-        if (width := phone.evaluate("document.documentElement.scrollWidth")) > PHONE["width"]:
-            wrong.append(f"{name} is {width} wide")
-    assert wrong == [], "\n".join(wrong)
     paper = visit("/", java_script_enabled=False)
     for name, path in pages.items():
         paper.goto(path)
