@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import ClassVar
+from functools import cache
+from typing import Any, ClassVar
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Insert, Select, and_, bindparam, case, delete, exists, func, literal, select, update
+from sqlalchemy import Insert, Select, Update, and_, bindparam, case, delete, exists, func, literal, select, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.automation import ArrivalState
@@ -53,8 +54,8 @@ class SourceRow(Veiled, frozen=True):
 _NAMES = ArrivalRow.__struct_fields__
 
 
+@cache
 def _put() -> Insert:
-    """The statement of `put`, built once: two hundred events may come in a burst."""
     c = arrivals.c
     given = {name: bindparam(name, type_=c[name].type) for name in _NAMES}
     twin = (
@@ -78,16 +79,14 @@ def _put() -> Insert:
     return sql_insert(arrivals).from_select(list(_NAMES), select(*columns).where(~known))
 
 
-_TOGETHER = _put()
-_PUT = _TOGETHER.returning(arrivals.c.id)
-_KEPT = select(arrivals.c.id).where(arrivals.c.id.in_(bindparam("these", expanding=True)))
-_SETTLE = (
-    update(arrivals)
-    .where(arrivals.c.id == bindparam("of_arrival"), arrivals.c.state == ArrivalState.STORED)
-    .values(state=bindparam("to_state"), reason=bindparam("to_reason"))
-    .returning(arrivals.c.id)
-)
-_SOURCE = select(sources).where(sources.c.name == bindparam("of_name"))
+@cache
+def _put_one() -> Insert:
+    return _put().returning(arrivals.c.id)
+
+
+@cache
+def _kept() -> Select[tuple[ArrivalId]]:
+    return select(arrivals.c.id).where(arrivals.c.id.in_(bindparam("these", expanding=True)))
 
 
 def put(row: ArrivalRow, window: timedelta) -> Write:
@@ -97,12 +96,22 @@ def put(row: ArrivalRow, window: timedelta) -> Write:
     so that several deliveries at the same moment cannot all be the first, be they written one by one or together.
     """
     values = {name: getattr(row, name) for name in _NAMES} | {"since": row.received - window}
-    return Shared(_PUT, values, _TOGETHER, _KEPT)
+    return Shared(_put_one(), values, _put(), _kept())
 
 
 def settle(arrival: ArrivalId, state: ArrivalState, reason: str) -> Write:
     """Guard: note what became of an event that was not settled yet."""
-    return Prepared(_SETTLE, {"of_arrival": arrival, "to_state": state, "to_reason": reason})
+    return Prepared(_settle(), {"of_arrival": arrival, "to_state": state, "to_reason": reason})
+
+
+@cache
+def _settle() -> Update:
+    return (
+        update(arrivals)
+        .where(arrivals.c.id == bindparam("of_arrival"), arrivals.c.state == ArrivalState.STORED)
+        .values(state=bindparam("to_state"), reason=bindparam("to_reason"))
+        .returning(arrivals.c.id)
+    )
 
 
 def forget(before: datetime) -> Write:
@@ -170,7 +179,12 @@ async def all_sources(store: Store) -> list[SourceRow]:
 
 async def source(store: Store, name: str) -> SourceRow | None:
     """One source, or None."""
-    return await first(store, SourceRow, _SOURCE.params(of_name=name))
+    return await first(store, SourceRow, Prepared(_source(), {"of_name": name}))
+
+
+@cache
+def _source() -> Select[*tuple[Any, ...]]:
+    return select(sources).where(sources.c.name == bindparam("of_name"))
 
 
 def _all() -> Select[*tuple[object, ...]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Insert, delete, func, insert, select, update
 
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
 from handrail.store.tables import budgets, calls, scopes, sessions, turns
 from handrail.types import Budget, NanoUSD, Period, Scope, SessionId, Used, now
 
-_SHARE = insert(scopes)
 _FIRST = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -66,7 +66,12 @@ async def everything(store: Store) -> list[Budget]:
 
 def share(session: SessionId, of: Iterable[Scope]) -> list[Write]:
     """Keep what a new session shares, to sum by."""
-    return [Prepared(_SHARE, {"scope": scope, "session": session}) for scope in of]
+    return [Prepared(_share(), {"scope": scope, "session": session}) for scope in of]
+
+
+@cache
+def _share() -> Insert:
+    return insert(scopes)
 
 
 async def used(

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, extract, func, or_, select, true
+from sqlalchemy import ColumnElement, Insert, Select, and_, bindparam, case, extract, func, or_, select, true
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.database import Rows
@@ -104,9 +104,6 @@ class Spend(Struct, frozen=True):
     """sessions whose agent has a login of the user, of whose calls nothing is known"""
 
 
-_INSERT = sql_insert(calls)
-
-
 def insert(call: Call, turn: int | None = None) -> Write:
     """Keep a call; `turn` where the gateway could not know it."""
     values = {
@@ -125,7 +122,12 @@ def insert(call: Call, turn: int | None = None) -> Write:
         "seconds": call.seconds,
         "error": call.error,
     }
-    return Prepared(_INSERT, values)
+    return Prepared(_insert(), values)
+
+
+@cache
+def _insert() -> Insert:
+    return sql_insert(calls)
 
 
 async def of(store: Store, session: SessionId) -> list[CallRow]:

@@ -10,12 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import Any, TypeAlias
 
 from msgspec import Struct, field
-from sqlalchemy import Connection, CursorResult, Executable, Row, bindparam, func, insert, select
+from sqlalchemy import Connection, CursorResult, Executable, Insert, Row, Select, bindparam, func, insert, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -65,16 +65,6 @@ LISTED = frozenset(
     }
 )  # fmt: skip
 """tables whose rows stand in lists without an event of a session that tells of a change"""
-
-_INSERT = insert(events)
-_PAGE = (
-    select(events.c.seq, events.c.time, events.c.turn, events.c.kind, events.c.data)
-    .where(events.c.session == bindparam("of_session"), events.c.seq > bindparam("after"))
-    .order_by(events.c.seq)
-    .limit(bindparam("most"))
-)
-_PAGE_OF = _PAGE.where(events.c.kind.in_(bindparam("kinds", expanding=True)))
-_LAST = select(func.max(events.c.seq)).where(events.c.session == bindparam("of_session"))
 
 
 class Draft(Struct, frozen=True):
@@ -200,7 +190,7 @@ class EventLog:
     ) -> list[Event]:
         """Read events with `seq > after` in order, `limit` at the most; those of some kinds, where they are named."""
         values: Json = {"of_session": session, "after": after, "most": limit}
-        page = (_PAGE, values) if kinds is None else (_PAGE_OF, values | {"kinds": list(kinds)})
+        page = (_page(), values) if kinds is None else (_page_of(), values | {"kinds": list(kinds)})
         (found,) = await self._database.rows(page)
         return [_event(session, row) for row in found]
 
@@ -208,7 +198,7 @@ class EventLog:
         """The number of a session's last event; 0 when there is none."""
         known = self._last.get(session)
         if known is None:
-            ((row,),) = await self._database.rows((_LAST, {"of_session": session}))
+            ((row,),) = await self._database.rows((_last(), {"of_session": session}))
             known = row[0] or 0
         return known
 
@@ -328,7 +318,7 @@ class EventLog:
                     _execute(connection, write)
                 results.append(self._number(connection, request, last, rows))
             if rows:
-                connection.execute(_INSERT, rows)
+                connection.execute(_insert(), rows)
         self._last |= last
         return results
 
@@ -381,6 +371,31 @@ def _together(connection: Connection, batch: Sequence[_Request]) -> dict[int, bo
     connection.execute(one.together, list(alike.values()))
     there = set(connection.execute(one.kept, {"these": list(ids.values())}).scalars())
     return {at: identity in there for at, identity in ids.items()}
+
+
+@cache
+def _insert() -> Insert:
+    return insert(events)
+
+
+@cache
+def _page() -> Select[*tuple[Any, ...]]:
+    return (
+        select(events.c.seq, events.c.time, events.c.turn, events.c.kind, events.c.data)
+        .where(events.c.session == bindparam("of_session"), events.c.seq > bindparam("after"))
+        .order_by(events.c.seq)
+        .limit(bindparam("most"))
+    )
+
+
+@cache
+def _page_of() -> Select[*tuple[Any, ...]]:
+    return _page().where(events.c.kind.in_(bindparam("kinds", expanding=True)))
+
+
+@cache
+def _last() -> Select[*tuple[Any, ...]]:
+    return select(func.max(events.c.seq)).where(events.c.session == bindparam("of_session"))
 
 
 def _event(session: SessionId, row: Row[*tuple[Any, ...]]) -> Event:

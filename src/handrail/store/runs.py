@@ -123,8 +123,8 @@ def move(run: RunRow, server: ServerId) -> Write:
     return statement.values(server=server, epoch=run.epoch + 1).returning(runs.c.id)
 
 
+@cache
 def _told() -> Insert:
-    """The statement of `told`, built once: each step of each task says what it did."""
     c = run_events.c
     seq = select(func.coalesce(func.max(c.seq), 0) + 1).where(c.run == bindparam("of_run")).scalar_subquery()
     names = ("run", "time", "task", "kind", "data")
@@ -132,13 +132,10 @@ def _told() -> Insert:
     return sql_insert(run_events).from_select(["seq", *names], select(*columns))
 
 
-_TOLD = _told()
-
-
 def told(run: RunId, kind: str, data: Json, task: TaskId | None = None) -> Write:
     """Add a line to what happened in a run."""
     values = {"of_run": run, "run": run, "time": now(), "task": task, "kind": kind, "data": data}
-    return Prepared(_TOLD, values)
+    return Prepared(_told(), values)
 
 
 async def events(store: Store, run: RunId, after: int = 0, limit: int = 1000) -> list[RunEvent]:

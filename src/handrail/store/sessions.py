@@ -8,7 +8,7 @@ from functools import cache
 from typing import TypedDict, Unpack
 
 from msgspec import Struct
-from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Insert, Select, Update, and_, bindparam, exists, func, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -168,20 +168,28 @@ class Standing(Struct, frozen=True):
 
 _NAMES = SessionRow.__struct_fields__
 _COLUMNS = tuple(sessions.c.keys())
-# which columns it sets is said by the values of each use
-_INSERT = sql_insert(sessions)
-_UPDATE = sql_update(sessions).where(sessions.c.id == bindparam("of_session"))
 
 
 def insert(row: SessionRow) -> Write:
     """Keep a new session."""
-    return Prepared(_INSERT, {name: getattr(row, name) for name in _NAMES})
+    return Prepared(_insert(), {name: getattr(row, name) for name in _NAMES})
+
+
+@cache
+def _insert() -> Insert:
+    return sql_insert(sessions)
 
 
 def update(session: SessionId, **changes: Unpack[SessionChanges]) -> Write:
     """Change columns; `updated` is now unless it is given."""
     changes.setdefault("updated", now())
-    return Prepared(_UPDATE, {"of_session": session, **changes})
+    return Prepared(_update(), {"of_session": session, **changes})
+
+
+@cache
+def _update() -> Update:
+    # which columns it sets is said by the values of each use
+    return sql_update(sessions).where(sessions.c.id == bindparam("of_session"))
 
 
 async def by_key(store: Store, key: str) -> SessionRow | None:

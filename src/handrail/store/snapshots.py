@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 
 from msgspec import Struct
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Insert, Select, bindparam, select
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.engine import Store
@@ -26,12 +26,14 @@ class SnapshotRow(Struct, frozen=True):
     time: datetime
 
 
-_INSERT = sql_insert(snapshots)
-
-
 def insert(session: SessionId, turn: int, commit: str) -> Write:
     """Keep a snapshot."""
-    return Prepared(_INSERT, {"session": session, "turn": turn, "commit": commit, "time": now()})
+    return Prepared(_insert(), {"session": session, "turn": turn, "commit": commit, "time": now()})
+
+
+@cache
+def _insert() -> Insert:
+    return sql_insert(snapshots)
 
 
 async def latest(store: Store, session: SessionId) -> SnapshotRow | None:

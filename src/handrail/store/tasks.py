@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, TypedDict, Unpack
 
 from msgspec import Struct
-from sqlalchemy import Select, Update, bindparam, case, exists, func, literal, or_, select
+from sqlalchemy import Insert, Select, Update, bindparam, case, exists, func, literal, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -81,14 +81,18 @@ class TaskChanges(TypedDict, total=False):
 
 
 _NAMES = TaskRow.__struct_fields__
-_INSERT = sql_insert(tasks)
 # what each task is asked and told again and again is built once, when it is needed first: to build a statement takes
 # longer than to carry it out
 
 
 def insert(row: TaskRow) -> Write:
     """Keep a new task."""
-    return Prepared(_INSERT, {name: getattr(row, name) for name in _NAMES})
+    return Prepared(_insert(), {name: getattr(row, name) for name in _NAMES})
+
+
+@cache
+def _insert() -> Insert:
+    return sql_insert(tasks)
 
 
 def move(row: TaskRow, to: ServerId | None, /, **changes: Unpack[TaskChanges]) -> Write:

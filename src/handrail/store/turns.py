@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 
 from msgspec import Struct
-from sqlalchemy import Select, Update, bindparam, select, update
+from sqlalchemy import Insert, Select, Update, bindparam, select, update
 from sqlalchemy import insert as sql_insert
 
 from handrail.store.engine import Store
@@ -36,9 +36,6 @@ class TurnRow(Struct, frozen=True):
     """calls without a price"""
 
 
-_INSERT = sql_insert(turns)
-
-
 def insert(
     session: SessionId, turn: int, *, text: str, by: str, started: datetime, snapshot: str | None = None
 ) -> Write:
@@ -47,7 +44,12 @@ def insert(
         "session": session, "turn": turn, "text": text, "by": by, "started": started, "snapshot": snapshot,
         "cost_nano": 0, "unpriced": 0,
     }  # fmt: skip
-    return Prepared(_INSERT, values)
+    return Prepared(_insert(), values)
+
+
+@cache
+def _insert() -> Insert:
+    return sql_insert(turns)
 
 
 def end(
