@@ -110,6 +110,8 @@ async def test_the_gallery_comes_switched_off_and_asks_for_its_blanks(desk: Desk
     assert (item.row.enabled, item.row.source) == (False, "gallery")
     with pytest.raises(Conflict, match="put yours there"):
         await workflows.enable(desk, OWNER, "weekly-report", version=None, unproven=True)
+    with pytest.raises(Conflict, match="put yours there"):
+        await workflows.start(desk, OWNER, "weekly-report", inputs={})
 
 
 async def test_what_cannot_be(desk: Desk) -> None:

@@ -104,7 +104,8 @@ def decided(effect: str, body: Obj, data: Path | None, *, as_json: bool) -> int:
 def became(told: Obj) -> Line:
     """What became of an effect that was decided, in one line."""
     state, receipt = str(told.get("state")), told.get("receipt") or {}
-    more = str(receipt.get("url") or told.get("reason") or "")
+    why = told.get("reason") if state == "failed" or told.get("due") else None  # else it says why it waited until now
+    more = str(receipt.get("url") or why or "")
     ids = receipt.get("ids") or receipt
     if state == "carried" and told.get("kind") == "pull_request" and "branch" in ids:
         more = f"kept as the branch {ids.get('branch')} of {told.get('target')}"
@@ -114,7 +115,12 @@ def became(told: Obj) -> Line:
         more += f"; if it arrived, `handrail effects arrived {told.get('id')}` says so"
     if state == "failed" and not told.get("task"):
         more += f"; once that is mended, `handrail effects approve {told.get('id')}` tries again"
-    return line(f"{told.get('id')} is ", Span(state, _COLOURS.get(state, "")), f" {one_line(more, 700)}")
+    told_of = f": {one_line(more, 700)}" if more else ""
+    return line(f"{told.get('id')} is ", Span(state, _COLOURS.get(state, "")), told_of)
+
+
+def _said(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def whole(told: Obj) -> list[Line]:
@@ -126,12 +132,15 @@ def whole(told: Obj) -> list[Line]:
     ]
     names = ("forge", "session", "run", "decided_by", "because", "cause")
     rows += [line(f"{name}: {one_line(str(told[name]), 500)}") for name in names if told.get(name)]
-    for name, value in (told.get("body") or {}).items():
-        if name not in _LONG:
-            rows.append(line(f"{name}: {one_line(str(value), 500)}"))
+    body = told.get("body") or {}
+    plain = [name for name in body if name not in {*_LONG, "comments"}]
+    rows += [line(f"{name}: {one_line(_said(body[name]), 500)}") for name in plain]
     for name, value in (told.get("receipt") or {}).items():
         rows.append(line(f"receipt {name}: {one_line(str(value), 500)}"))
     for name in sorted(_LONG):
-        said = str((told.get("body") or {}).get(name) or "")
+        said = str(body.get(name) or "")
         rows += [line(""), *(line(one) for one in clean(said).splitlines())] if said else []
+    for one in body.get("comments") or []:
+        rows += [line(""), line(Span(f"{one_line(str(one.get('path')), 300)}:{one.get('line')}", "bold"))]
+        rows += [line(f"  {part}") for part in clean(str(one.get("body") or "")).splitlines()]
     return rows

@@ -208,6 +208,8 @@ def _task(task: Obj, run: object, *, good: bool) -> list[Line]:
     if away := task.get("away"):
         told = f"waits for its server {away['host']}, not heard of for {duration(away['quiet'])}"
         rows.append(line(Span(f"    {told}; begin it again elsewhere: handrail runs resume {run} --failed", "yellow")))
+    elif task["state"] == "taken":
+        rows.append(line(Span(f"    give it back: handrail handoff {task['session']}", "dim")))
     elif not good and task.get("session"):
         rows.append(line(Span(f"    take it in hand: handrail take {task['id']}", "dim")))
     return rows

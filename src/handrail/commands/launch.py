@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from handrail.automation import TriggerKind
 from handrail.commands.forge_shelf import ForgeShelf
-from handrail.errors import HandrailError, InvalidInput
+from handrail.errors import Conflict, HandrailError, InvalidInput
 from handrail.runs import caps
 from handrail.runs.plan import Plan, Target
 from handrail.runs.supervisor import NewRun, Runs
@@ -30,6 +30,7 @@ from handrail.triggers.match import wanted_by
 from handrail.triggers.ticker import Begun, Scheduled
 from handrail.types import RunId
 from handrail.workflows import compile as compiler
+from handrail.workflows import gallery
 from handrail.workflows.compile import Cause
 from handrail.workflows.meant import EVENT
 from handrail.workflows.read import read
@@ -52,6 +53,18 @@ def forges_of(workflow: Workflow) -> tuple[str, ...]:
     """The names of the forges that a workflow's repositories are at."""
     named = (name.removeprefix("!").partition(":") for name in workflow.repositories)
     return tuple(dict.fromkeys(forge for forge, colon, path in named if colon and not path.startswith("//")))
+
+
+def filled(workflow: Workflow) -> tuple[str, ...]:
+    """The repositories of a workflow.
+
+    Raises:
+        Conflict: one of them is a blank of the gallery.
+    """
+    blank = next((name for name in workflow.repositories if f":{gallery.BLANK}/" in name), None)
+    if blank is not None:
+        raise Conflict(f"{workflow.name} works on {blank}: put yours there, `handrail workflows edit {workflow.name}`")
+    return workflow.repositories
 
 
 class Launch:
@@ -94,10 +107,11 @@ class Launch:
 
         Raises:
             InvalidInput: an input or a repository is missing, or cannot be used.
+            Conflict: a blank of the gallery stands where a repository is due.
             HandrailError: a forge could not be asked.
         """
         workflow = await self.workflow(row)
-        named = workflow.repositories if repositories is None else tuple(repositories)
+        named = filled(workflow) if repositories is None else tuple(repositories)
         if not named and row.source == "repository" and row.origin:
             named = (row.origin,)
         if not named and arrival is not None:

@@ -13,7 +13,7 @@ from handrail.automation import TriggerKind, Trust
 from handrail.commands import rehearsal, values
 from handrail.commands.actor import OWNERS, Actor, Permission, authorise
 from handrail.commands.desk import Desk
-from handrail.commands.launch import forges_of
+from handrail.commands.launch import filled, forges_of
 from handrail.errors import Conflict, Forbidden, HandrailError, InvalidInput
 from handrail.runs import trust
 from handrail.runs.supervisor import NewRun
@@ -262,6 +262,7 @@ async def start(desk: Desk, actor: Actor, name: str, *, inputs: Json, repositori
     Raises:
         NotFound: there is none of that name.
         InvalidInput: an input or a repository cannot be used.
+        Conflict: a blank of the gallery stands where a repository is due.
     """
     authorise(actor, Permission.WORKFLOWS_START)
     row = await rows.get(desk.store, name)
@@ -368,11 +369,7 @@ def _has_a_place(workflow: Workflow, row: WorkflowRow) -> None:
         raise Conflict(
             f"{workflow.name} names no repositories: add them with `handrail workflows edit {workflow.name}`"
         )
-    blank = [name for name in workflow.repositories if gallery.BLANK in name]
-    if blank:
-        raise Conflict(
-            f"{workflow.name} works on {blank[0]}: put yours there, `handrail workflows edit {workflow.name}`"
-        )
+    filled(workflow)
 
 
 async def _listed(desk: Desk, row: WorkflowRow, last: LastRun | None) -> Listed:

@@ -131,7 +131,9 @@ async def test_a_run_shows_groups_matrix_evidence_and_effects(desk: Desk, browse
     links = {link.get("href") for link in found.all("a")}
     assert {"https://forge/pull/7", "/sessions/s-alice", "/workflows/greet"} <= links
     assert not any(str(link).startswith("javascript") for link in links)
-    assert {"/effects/f-waiting", "/tasks/t-3/take", "/runs/r-one/rerun", "/runs/r-one/resume"} <= found.forms
+    assert {"/effects/f-waiting", "/runs/r-one/rerun", "/runs/r-one/resume"} <= found.forms
+    takes = {form for form in found.forms if str(form).endswith("/take")}
+    assert takes == {"/tasks/t-2/take", "/tasks/t-3/take"}, "what has ended too, where there is a session to take"
     assert "alert(1)" in found.words
     assert "f-rejected" in (await browser.get("/runs/r-one.json")).text
     assert "javascript:" in (await page(browser, "/effects/f-rejected")).words
