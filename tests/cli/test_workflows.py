@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from handrail.cli import app
@@ -63,6 +64,34 @@ def test_a_workflow_by_its_verbs(say: Callable[..., str], tmp_path: Path) -> Non
     assert "at 03:00 every day (Asia/Tokyo)" in listed
     assert say("workflows", "disable", "nightly") == "nightly is disabled\n"
     assert say("workflows", "remove", "nightly") == "nightly is removed\n"
+
+
+HOOKED = "name: hooked\non: {webhook: {source: ci}}\ngoal: Mend {{ event.job }}.\nrepositories: /src/nowhere\n"
+
+
+def test_an_event_is_replayed_and_its_run_goes_on_from_a_step(
+    say: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "hooked.yaml"
+    file.write_text(HOOKED)
+    say("workflows", "add", str(file))
+    monkeypatch.setenv("CI_SECRET", "a secret of ours")
+    assert "ci sends to /hooks/ci" in say("sources", "set", "ci", "--kind", "generic", "--secret-env", "CI_SECRET")
+    address = json.loads(say("status", "--json"))["url"]
+    headers = {"x-handrail-secret": "a secret of ours"}
+    assert httpx2.post(f"{address}/hooks/ci", json={"job": "build"}, headers=headers).status_code == 202
+    asked = ("events", "replay", "last", "--workflow", "hooked")
+    told = say(*asked, "--dry-run")
+    assert told.startswith("matches: it is the event that is wanted\nworks on /src/nowhere\n\nMend <data-"), told
+    assert say("runs", "--workflow", "hooked") == "no runs yet: start one with `handrail workflows start NAME`\n"
+    assert "started r-" in say(*asked)
+    assert "goes on" not in say("runs", "resume", "last", "--failed", "--from", "delivery", code=2)
+    say("runs", "wait", "last", code=4)
+    assert "did not come as far as deliver" in say("runs", "resume", "last", "--failed", "--from", "deliver", code=2)
+    assert "goes on" in say("runs", "resume", "last", "--failed", "--from", "prepare")
+    say("runs", "wait", "last", code=4)
+    (task,) = json.loads(say("runs", "show", "last", "--json"))["all"]
+    assert task["attempt"] == 2, "it began again"
 
 
 def test_a_change_waits_for_a_person(say: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

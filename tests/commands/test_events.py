@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from collections.abc import Callable
 
 import pytest
+from standardwebhooks import Webhook
 
 from handrail.automation import ArrivalState, TriggerKind
 from handrail.commands import events, workflows
@@ -16,9 +20,9 @@ from handrail.runs import plan as plans
 from handrail.store import arrivals, runs
 from handrail.store.arrivals import ArrivalRow
 from handrail.store.runs import RunRow
-from handrail.triggers import Settings
-from handrail.types import Json
-from tests.triggers.hooks import SECRET, github, hook
+from handrail.triggers import Hook, Settings
+from handrail.types import Json, now
+from tests.triggers.hooks import SECRET, bearer, github, hexed, hook, key, slack
 
 REVIEW = """\
 name: review
@@ -144,16 +148,48 @@ async def test_the_repository_of_an_event_needs_its_forge(desk: Desk) -> None:
         await events.replay(desk, OWNER, "last", "review", dry_run=True)
 
 
-async def test_a_webhook_of_anybody_starts_its_workflow(desk: Desk) -> None:
-    await source(desk, "ci", "generic")
-    text = REVIEW.replace(
+def by_gitea(said: Json) -> Hook:
+    proof = hexed(json.dumps(said).encode())
+    return hook(said, {"X-Gitea-Event": "push", "X-Gitea-Delivery": str(said["after"]), "X-Gitea-Signature": proof})
+
+
+def by_standard(said: Json) -> Hook:
+    identity, at = str(said["after"]), now()
+    signature = Webhook(key(SECRET.encode())).sign(identity, at, json.dumps(said))
+    names = {"webhook-id": identity, "webhook-timestamp": str(int(at.timestamp())), "webhook-signature": signature}
+    return hook(said, names)
+
+
+SENT: dict[str, tuple[str, Callable[[Json], Hook], Json]] = {
+    "hub": ("github", lambda said: github("push", said, delivery=str(said["after"])), {"ref": "refs/heads/main"}),
+    "lab": ("gitlab", lambda said: hook(said, {"X-Gitlab-Token": SECRET}), {"object_kind": "push"}),
+    "tea": ("gitea", by_gitea, {"ref": "refs/heads/main"}),
+    "chat": ("slack", lambda said: slack(json.dumps(said).encode(), stamp=int(time.time())), {"event": {"type": "m"}}),
+    "std": ("standard", by_standard, {"type": "deploy.finished"}),
+    "prom": ("alertmanager", bearer, {"status": "firing", "alerts": []}),
+    "dog": ("datadog", lambda said: hook(said, {"X-Handrail-Secret": SECRET}), {"id": "1", "transition": "Triggered"}),
+    "ci": ("generic", lambda said: hook(said, {"X-Handrail-Secret": SECRET}), {"status": "failed"}),
+}
+"""each sender: its kind, how it proves itself, what it says"""
+
+
+async def test_a_webhook_of_each_sender_starts_its_workflow(desk: Desk) -> None:
+    """By `forge`, `webhook` or `alert`; the second thing that each says is kept from it by its filter."""
+    text = REVIEW.replace("event.pull_request.title", "event.job").replace(
         'on: {forge: {events: pull_request, actions: opened, when: "!(pull_request.draft)"}}',
-        "on: {webhook: {source: ci, when: \"status == 'failed'\"}}",
-    ).replace("event.pull_request.title", "event.job")
+        "on: {forge: {events: push, when: \"job == 'build'\"}, alert: {when: \"job == 'build'\"}, webhook: ["
+        + ", ".join(f"{{source: {name}, when: \"job == 'build'\"}}" for name in ("chat", "std", "ci")) + "]}",
+    )  # fmt: skip
     await workflows.add(desk, OWNER, text)
     await workflows.enable(desk, OWNER, "review", version=None, unproven=True)
-    for status in ("passed", "failed"):
-        given = hook({"status": status, "job": "build"}, {"X-Handrail-Secret": SECRET})
-        await worked(desk, await events.take_in(desk, "ci", given.headers, given.body))
-    (run,) = await begun(desk)
-    assert plans.from_json(run.plan).stages[0].goal.startswith("Look at <data-")
+    started = {}
+    for name, (kind, made, says) in SENT.items():
+        await source(desk, name, kind)
+        for job in ("build", "other"):
+            given = made({**says, "job": job, "after": f"{name}-{job}", "key": job, "groupKey": job})
+            row = await worked(desk, await events.take_in(desk, name, given.headers, given.body))
+            started[name, job] = (row.reason or "").startswith("review: started")
+    assert started == {(name, job): job == "build" for name in SENT for job in ("build", "other")}
+    made_of = await begun(desk)
+    assert len({run.arrival for run in made_of}) == len(SENT)
+    assert all(plans.from_json(run.plan).stages[0].goal.startswith("Look at <data-") for run in made_of)

@@ -19,6 +19,7 @@ from handrail.store import runs, ticks
 from handrail.store import workflows as rows
 from handrail.store.migrate import upgrade
 from tests.commands.desks import open_desk
+from tests.fake_github import FakeGitHub
 
 EACH_SECOND = """\
 name: busy
@@ -92,7 +93,7 @@ async def test_an_upgrade_keeps_old_workflows_running_beside_new_ones(tmp_path: 
         assert (await rows.get(desk.store, "old")).accepted == 3
 
 
-async def test_a_person_starts_it(desk: Desk) -> None:
+async def test_a_person_starts_it(desk: Desk, github: FakeGitHub) -> None:
     await workflows.add(desk, OWNER, EACH_SECOND)
     begun = await workflows.start(desk, OWNER, "busy", inputs={"what": "this"}, repositories=["/src/a", "/src/b"])
     row = await runs.get(desk.store, begun.run)
@@ -104,3 +105,11 @@ async def test_a_person_starts_it(desk: Desk) -> None:
         await workflows.start(desk, OWNER, "busy", inputs={}, repositories=["!/src/*"])
     with pytest.raises(NotFound, match="no forge 'github'"):
         await workflows.start(desk, OWNER, "busy", inputs={}, repositories=["github:acme/*"])
+    for name in ("acme/app", "acme/old", "other/app"):
+        await github.create(name)
+    wide = EACH_SECOND.replace('[/src/none, "!/src/o*"]', '["hub:acme/*", "!hub:acme/old"]')
+    await workflows.add(desk, OWNER, wide.replace("busy", "wide"))
+    begun = await workflows.start(desk, OWNER, "wide", inputs={})
+    row = await runs.get(desk.store, begun.run)
+    found = [target.repository for target in plans.from_json(row.plan).targets]
+    assert (begun.tasks, sorted(found)) == (2, ["hub:acme/app", "hub:acme/shop"])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -86,6 +86,7 @@ def test_githubs_form_encoding_is_read() -> None:
         ("datadog", hook({}, {"X-Handrail-Secret": "another"})),
         ("generic", hook({}, {"X-Handrail-Secret": "sécret"})),
         ("generic", hook({}, {})),
+        ("standard", hook({}, {"webhook-id": "m", "webhook-timestamp": str(int(NOW.timestamp()))})),
     ],
 )
 def test_what_proves_nothing_is_refused(kind: str, given: Hook) -> None:
@@ -128,6 +129,23 @@ def test_slack_answers_its_handshake_and_reads_events_and_commands() -> None:
     body = b"command=%2Ffix&text=the+build&user_name=bob&trigger_id=9"
     message = got("slack", slack(body, stamp=stamp, kind="application/x-www-form-urlencoded"))
     assert (message.event, message.action, message.text) == ("command", "/fix", "the build")
+
+
+def test_slack_documents_this_signature() -> None:
+    """https://docs.slack.dev/authentication/verifying-requests-from-slack/."""
+    body = (
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
+        b"&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text="
+        b"&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+        b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+    )
+    headers = {
+        "X-Slack-Request-Timestamp": "1531420618",
+        "X-Slack-Signature": "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    given = hook(body, headers, datetime.fromtimestamp(1531420618, UTC))
+    assert got("slack", given, secret="8f742231b10e8888abcd99yyyzzz85a5").action == "/webhook-collect"
 
 
 def test_gitlab_tells_in_githubs_words() -> None:
@@ -187,6 +205,9 @@ def test_datadogs_transitions_have_one_word_each() -> None:
 def test_any_other_sender_signs_or_shares_a_secret() -> None:
     body = b'{"event": "deploy", "repository": "acme/app"}'
     signed = Settings(header="X-Sig", prefix="sha256=", signed=True)
+    for wrong in ("sha256=" + hexed(body, "another"), hexed(body), f"sha256={SECRET}"):
+        with pytest.raises(Unverified):
+            got("generic", hook(body, {"X-Sig": wrong}), signed)
     message = got("generic", hook(body, {"X-Sig": "sha256=" + hexed(body)}), signed)
     assert (message.event, message.repository, message.delivery) == ("deploy", "acme/app", None)
     assert message.window < timedelta(hours=1)
