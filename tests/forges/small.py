@@ -1,4 +1,8 @@
-"""Small doubles of GitLab and Gitea: what our clients call, after the public documentation, not a schema."""
+"""Small doubles of GitLab and Gitea: what our clients call.
+
+Gitea's is held to what Gitea publishes. GitLab's is written after the public documentation: no package holds
+its schema.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.fake_github import Repository, smart_http
+from tests.forges import gitea_contract
 
 TOKEN = "small-token"
 
@@ -43,6 +48,7 @@ class Small:
         self.pipelines: list[dict[str, Any]] | None = []
         self.comments: list[dict[str, Any]] = []
         self.calls: list[str] = []
+        self.violations: list[str] = []
         self.lose: str | None = None
         """the answer to this call is lost once, after the act"""
 
@@ -69,10 +75,15 @@ class Small:
             return JSONResponse({"message": "401 Unauthorized"}, 401)
         body = await request.json() if await request.body() else {}
         data, status = await self.answer(call, request.query_params, body)
+        self.violations += self.wrong(call, request.query_params, body, data, status)
         if self.lose and call.startswith(self.lose):
             self.lose = None
             return JSONResponse({"message": "bad gateway"}, 502)
-        return JSONResponse(data, status)
+        return Response(None, 204) if status == 204 else JSONResponse(data, status)
+
+    def wrong(self, call: str, query: Any, body: Any, answer: Any, status: int) -> list[str]:  # noqa: ARG002
+        """What the forge's published schema says against an exchange, where it publishes one."""
+        return []
 
     async def answer(self, call: str, query: Any, body: Any) -> tuple[Any, int]:
         raise NotImplementedError
@@ -188,8 +199,22 @@ class SmallGitLab(Small):
         return (await self._whole(one) if not rest else told), 200
 
 
+_COMMENT = {"id", "body", "html_url"}
+_REVIEW = {*_COMMENT, "commit_id"}
+_STATUS = {"id", "context", "description", "status", "target_url", "url"}
+_LABEL = {"id", "name", "color"}
+_ISSUE = {*_COMMENT, "number", "title", "state", "labels", "user", "created_at", "updated_at", "closed_at"}
+
+
+def _shown(one: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in one.items() if key in names}
+
+
 class SmallGitea(Small):
-    """A Gitea with the repository acme/shop."""
+    """A Gitea with the repository acme/shop, held to what Gitea publishes."""
+
+    def wrong(self, call: str, query: Any, body: Any, answer: Any, status: int) -> list[str]:
+        return gitea_contract.wrong(call, query, body, answer, status)
 
     async def answer(self, call: str, query: Any, body: Any) -> tuple[Any, int]:  # noqa: ARG002, C901, PLR0912
         method, _, path = call.partition(" ")
@@ -215,7 +240,7 @@ class SmallGitea(Small):
                 return await self._pull(self.pulls[-1]), 201
             case "PATCH", ["pulls", number]:
                 self.pulls[int(number) - 1] |= body
-                return await self._pull(self.pulls[int(number) - 1]), 200
+                return await self._pull(self.pulls[int(number) - 1]), 201
             case "GET", ["pulls", number] if int(number) <= len(self.pulls):
                 return await self._pull(self.pulls[int(number) - 1]), 200
             case "POST", ["pulls", number, "merge"]:
@@ -223,34 +248,43 @@ class SmallGitea(Small):
             case _, ["pulls" | "issues", number, "reviews" | "comments"] if int(number) <= max(
                 len(self.pulls), len(self.issues)
             ):
-                return self._kept(method, self.notes.setdefault(parts[2] + number, []), body), 200
+                kept = self.notes.setdefault(parts[2] + number, [])
+                answered, code = self._kept(method, kept, body, _REVIEW if parts[2] == "reviews" else _COMMENT)
+                return answered, 200 if parts[2] == "reviews" else code
             case _, ["issues"]:
-                return self._kept(method, self.issues, body), 200
+                return self._kept(method, self.issues, {**body, "state": "open"}, _ISSUE)
             case _, ["statuses", _]:
-                return self._kept(method, self.statuses, {**body, "status": body.get("state")}), 200
+                return self._kept(method, self.statuses, {**body, "status": body.get("state")}, _STATUS)
             case _, ["labels"]:
-                return self._kept(method, self.labels, body), 200
+                return self._kept(method, self.labels, body, _LABEL)
             case "POST", ["issues", number, "labels"]:
-                self.issues[int(number) - 1]["labels"] = [one for one in self.labels if one["id"] in body["labels"]]
-                return [], 200
+                put = [_shown(one, _LABEL) for one in self.labels if one["id"] in body["labels"]]
+                self.issues[int(number) - 1]["labels"] = put
+                return put, 200
             case "DELETE", ["issues", number, "labels", label]:
                 issue = self.issues[int(number) - 1]
                 issue["labels"] = [one for one in issue["labels"] if one["id"] != int(label)]
-                return {}, 200
+                return None, 204
             case "GET", ["issues", number] if int(number) <= len(self.issues):
-                return self.issues[int(number) - 1], 200
+                return _shown(self.issues[int(number) - 1], _ISSUE), 200
         return {"message": "not found"}, 404
 
-    def _kept(self, method: str, kept: list[dict[str, Any]], body: Any) -> Any:
+    def _kept(self, method: str, kept: list[dict[str, Any]], body: Any, names: set[str]) -> tuple[Any, int]:
+        """A list, the newest first, or what is put into it; of each what Gitea shows."""
         if method == "GET":
-            return kept[::-1]
-        kept.append({**body, "id": len(kept) + 1, "number": len(kept) + 1, "html_url": f"{self.url}/{len(kept)}"})
-        return kept[-1]
+            return [_shown(one, names) for one in kept[::-1]], 200
+        number, place = len(kept) + 1, f"{self.url}/{len(kept)}"
+        kept.append({**body, "id": number, "number": number, "html_url": place, "url": place})
+        return _shown(kept[-1], names), 201
 
     async def _pull(self, one: dict[str, Any]) -> dict[str, Any]:
-        whole = await self.head(one, one["head"])
-        sides = {"head": {"ref": one["head"], "sha": whole["sha"]}, "base": {"ref": one["base"]}}
-        return {**whole, **sides, "html_url": f"{self.url}/acme/shop/pulls/{one['number']}"}
+        head = (await self.head(one, one["head"]))["sha"]
+        sides = {"head": {"ref": one["head"], "sha": head}, "base": {"ref": one["base"]}}
+        return {
+            **{key: value for key, value in one.items() if key not in {"kept", "conflict"}},
+            **sides,
+            "html_url": f"{self.url}/acme/shop/pulls/{one['number']}",
+        }
 
     async def _merge(self, one: dict[str, Any], body: Any) -> tuple[Any, int]:
         whole = await self._pull(one)

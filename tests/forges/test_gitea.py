@@ -19,6 +19,7 @@ async def meeting(tmp_path: Path) -> AsyncIterator[Meeting]:
     small = SmallGitea(tmp_path / "gitea")
     async with small.serving(), client() as http:
         yield await Meeting.begin(small, Gitea(http, small.url, TOKEN), tmp_path)
+    assert small.violations == []
 
 
 async def test_every_act_happens_once(meeting: Meeting) -> None:

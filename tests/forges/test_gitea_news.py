@@ -23,6 +23,7 @@ async def small(tmp_path: Path) -> AsyncIterator[SmallGitea]:
     made = SmallGitea(tmp_path / "gitea")
     async with made.serving():
         yield made
+    assert made.violations == []
 
 
 @pytest.fixture
