@@ -25,14 +25,23 @@ async def listed(call: Call) -> Json:
 
 async def show(call: Call) -> Json:
     """One of them."""
+    return shown(await look(call))
+
+
+async def look(call: Call) -> Shown:
+    """One of them, with as many due times as `next` asks for."""
     count = call.number("next", 5, least=1, most=workflows.MOST_NEXT)
-    return _shown(await workflows.show(call.desk, call.actor, call.path("name"), count))
+    return await workflows.show(call.desk, call.actor, call.path("name"), count)
 
 
 async def versions(call: Call) -> Json:
     """Versions of one."""
-    found = await workflows.versions(call.desk, call.actor, call.path("name"))
-    return {"versions": [_version(item) for item in found]}
+    return {"versions": versioned(await workflows.versions(call.desk, call.actor, call.path("name")))}
+
+
+def versioned(found: list[VersionRow]) -> list[Json]:
+    """How versions are written."""
+    return [_version(item) for item in found]
 
 
 async def add(call: Call, body: WorkflowBody) -> Json:
@@ -112,7 +121,8 @@ def listing(item: Listed) -> Json:
     }
 
 
-def _shown(item: Shown) -> Json:
+def shown(item: Shown) -> Json:
+    """How one is written."""
     return listing(item.listed) | {
         "text": item.text,
         "notes": list(item.notes),

@@ -146,18 +146,17 @@ class Automation:
         """One workflow: its file, what starts it next, how it did, and what can be done with it."""
         call = self._call(request)
         name = call.path("name")
-        if as_json(request):
-            told = await workflows_api.show(call) | await workflows_api.versions(call)
-            newest = (await workflows.versions(self._desk, call.actor, name))[0]
-            rehearsed = None if newest.scorecard is None else await rehearsal.show(self._desk, call.actor, name, None)
-            card = None if rehearsed is None else promotion_api.scored(rehearsed)
-            told["sentence"] = dict((await workflows.show(self._desk, call.actor, name)).listed.sentence)
-            return reply(told | {"runs": _ticks(await self._last(call.actor, name)), "rehearsal": card})
-        shown = await workflows.show(self._desk, call.actor, name)
+        shown = await workflows_api.look(call)
         known = await workflows.versions(self._desk, call.actor, name)
+        scored = known[0].scorecard is not None
+        rehearsed = await rehearsal.show(self._desk, call.actor, name, None) if scored else None
+        last = await self._last(call.actor, name)
+        if as_json(request):
+            told = workflows_api.shown(shown) | {"versions": workflows_api.versioned(known)}
+            told |= {"sentence": dict(shown.listed.sentence), "runs": _ticks(last)}
+            return reply(told | {"rehearsal": None if rehearsed is None else promotion_api.scored(rehearsed)})
         number = call.number("version", shown.listed.number, least=1, most=known[0].number)
         chosen, before = _chosen(known, number)
-        scored = known[0].scorecard is not None
         return await self._page(
             request,
             "workflow.html",
@@ -169,8 +168,8 @@ class Automation:
             versions=known,
             chosen=chosen,
             before=before,
-            rehearsal=await rehearsal.show(self._desk, call.actor, name, None) if scored else None,
-            last=await self._last(call.actor, name),
+            rehearsal=rehearsed,
+            last=last,
             levels=[level.value for level in Trust],
             by_event=bool(shown.listed.workflow and shown.listed.workflow.on.forge),
         )
