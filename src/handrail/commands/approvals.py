@@ -44,11 +44,19 @@ async def show(desk: Desk, actor: Actor, approval: ApprovalId) -> tuple[Approval
     """
     authorise(actor, Permission.SESSIONS_READ)
     row = await rows.get(desk.store, approval)
+    return row, await always(desk, actor, row)
+
+
+async def always(desk: Desk, actor: Actor, row: ApprovalRow) -> Always | None:
+    """What "always" would mean for an approval that was read; None where no narrow rule can be given."""
+    authorise(actor, Permission.SESSIONS_READ)
     if row.state is not ApprovalState.OPEN:
-        return row, None
+        return None
     found = await desk.sessions.always(row)
-    return row, None if found is None else Always(
-        tuple(shown(found)), found.matched, found.of, found.stands and actor.only is None
+    return (
+        None
+        if found is None
+        else Always(tuple(shown(found)), found.matched, found.of, found.stands and actor.only is None)
     )
 
 

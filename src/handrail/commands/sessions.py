@@ -135,6 +135,12 @@ async def show(desk: Desk, actor: Actor, word: str) -> Seen:
     return (await _seen_all(desk, [await rows.standing(desk.store, word)]))[0]
 
 
+async def those(desk: Desk, actor: Actor, of: Collection[SessionId]) -> dict[SessionId, Seen]:
+    """Sessions by their ids; one that is not there is left out."""
+    authorise(actor, Permission.SESSIONS_READ)
+    return {seen.row.id: seen for seen in await _seen_all(desk, await rows.standing_of(desk.store, of))}
+
+
 async def newest(desk: Desk, actor: Actor, state: str | None = None, limit: int = 100) -> list[Seen]:
     """Sessions, newest first; only those in `state` where it is given."""
     authorise(actor, Permission.SESSIONS_READ)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TypedDict, Unpack
@@ -297,6 +297,11 @@ async def standing(store: Store, word: str) -> Standing:
     return _standing(found)[0]
 
 
+async def standing_of(store: Store, those: Collection[SessionId]) -> list[Standing]:
+    """Those of these sessions that are there, each with what stands beside it."""
+    return _standing(await store.rows(Prepared(_those(), {"those": list(those)}))) if those else []
+
+
 async def newest_standing(store: Store, state: SessionState | None, limit: int, by: str | None) -> list[Standing]:
     """Sessions, newest first, each with what stands beside it; only those in `state` and of one person, where named."""
     values = {"most": limit, "of_state": state, "of_person": by}
@@ -308,6 +313,11 @@ async def newest_standing(store: Store, state: SessionState | None, limit: int, 
 @cache
 def _standing_of() -> Select[*tuple[object, ...]]:
     return _with_beside().where(sessions.c.id == bindparam("of_session"))
+
+
+@cache
+def _those() -> Select[*tuple[object, ...]]:
+    return _with_beside().where(sessions.c.id.in_(bindparam("those", expanding=True)))
 
 
 @cache

@@ -147,18 +147,18 @@ class Pages:
         if as_json(request):
             effects = [effects_api.shown(row) for row in proposed]
             ended = await unseen_api.listed(Call(self._desk, actor, request))
-            asked = [views.whole_approval(*await approvals.show(self._desk, actor, row.id)) for row in waiting]
+            asked = [views.whole_approval(row, await approvals.always(self._desk, actor, row)) for row in waiting]
             return reply({"approvals": asked, "effects": effects, "ended": ended})
         running = await sessions.newest(self._desk, actor, SessionState.RUNNING)
         asked = await _asked(self._desk, actor, waiting)
-        asking = {row.session for row in waiting}
+        asking = await sessions.those(self._desk, actor, {row.session for row in waiting})
         return await self._page(
             request,
             "inbox.html",
             here="inbox",
             refresh=REFRESH * 5,
             asked=asked,
-            sessions={name: facts(await sessions.show(self._desk, actor, name)) for name in asking},
+            sessions={name: facts(seen) for name, seen in asking.items()},
             effects=proposed,
             ended=await unseen.listed(self._desk, actor),
             working=len(running),
@@ -218,8 +218,7 @@ async def talk(desk: Desk, actor: Actor, seen: Seen) -> dict[str, Any]:
 
 async def _asked(desk: Desk, actor: Actor, rows: tuple[ApprovalRow, ...] | list[ApprovalRow]) -> list[Any]:
     """Each approval with what "always" would write."""
-    shown = [await approvals.show(desk, actor, row.id) for row in rows]
-    return [(inside(desk, row), always) for row, always in shown]
+    return [(inside(desk, row), await approvals.always(desk, actor, row)) for row in rows]
 
 
 def inside(desk: Desk, row: ApprovalRow) -> ApprovalRow:
