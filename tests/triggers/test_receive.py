@@ -243,6 +243,11 @@ def test_our_own_acts_are_known() -> None:
     assert ours(replace(ended, payload={"pull_request": {"merged": True}}), person) is not None
     push = replace(message, event="push", payload={"ref": "refs/heads/handrail/nightly-1"})
     assert ours(push, person) is not None
+    for context, own in (("handrail/review", True), ("handrail", True), ("ci/handrail", False)):
+        status = replace(message, event="status", payload={"context": context, "state": "failure"})
+        assert (ours(status, person) is not None) == own, (
+            "a failure that we say is no failed check of what we delivered"
+        )
 
 
 @pytest.mark.parametrize(("of", "own"), [("acme/app", True), ("mallory/app", False), (None, False)])

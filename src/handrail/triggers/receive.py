@@ -40,7 +40,7 @@ SENDERS = cast(
     },
 )
 OURS = "handrail/"
-"""how branches begin that Handrail pushes to"""
+"""how branches begin that Handrail pushes to, and statuses that it sets"""
 _DEEPEST = 60
 
 
@@ -94,6 +94,9 @@ def ours(message: Message, settings: Settings) -> str | None:
             return f"an act of our own, as {sender}: it carries our mark"
         if message.event == "push" and (branch := _branch(message)).startswith(OURS):
             return f"an act of our own, as {sender}: a push to {branch}"
+        context = fields.text(message.payload, "context") or ""
+        if message.event == "status" and f"{context}/".startswith(OURS):
+            return f"an act of our own, as {sender}: the status {context}"
     if sender is None and (branch := _branch(message)).startswith(OURS):  # a poll cannot tell who pushed
         return f"an act of our own: a push to {branch}"
     if account is None and marked:
