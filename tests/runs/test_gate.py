@@ -57,3 +57,36 @@ def test_what_is_allowed_is_still_weighed_by_trust(tmp_path: Path) -> None:
     assert state(tmp_path, allowed, by_agent=True, kind=MERGE) is EffectState.WAITING  # it cannot be taken back
     assert state(tmp_path, allowed, by_agent=True, trust=Trust.SUPERVISED) is EffectState.REJECTED
     assert state(tmp_path, "rest: ask", by_agent=True, trust=Trust.SHADOW) is EffectState.RECORDED
+
+
+def fate(kind: EffectKind, trust: Trust, key: str = "f-1", *, verified: bool = True, flagged: bool = False,
+         unwatched: tuple[EffectKind, ...] = (), sample: float = 0.0) -> str:  # fmt: skip
+    """The state of what a workflow proposes that no policy names, and why."""
+    plan = Plan("w", "0", (), (), unwatched=unwatched, sample=sample)
+    seen = gate.Proposal(kind, by_agent=False, key=key, verified=verified, flagged=flagged, ruling=None)
+    return ": ".join(gate.decide(plan, trust, TriggerKind.EVENT, seen))
+
+
+@pytest.mark.parametrize("kind", EffectKind)
+def test_how_far_each_kind_goes_unwatched_at_each_level(kind: EffectKind) -> None:
+    inside, final = kind is EffectKind.REPORT, kind in {EffectKind.MERGE, EffectKind.MESSAGE, EffectKind.WEBHOOK}
+    approved = "approved: it stays inside Handrail" if inside else "approved: the workflow is trusted: "
+    assert fate(kind, Trust.SHADOW) == "recorded: a workflow in shadow carries nothing out"
+    assert fate(kind, Trust.SUPERVISED, unwatched=(kind,)).startswith(approved if inside else "waiting: every effect")
+    for trust in (Trust.SAMPLED, Trust.AUTONOMOUS):
+        said = fate(kind, trust)
+        assert "cannot be taken back" in said if final else said.startswith(approved)
+        assert fate(kind, trust, unwatched=(kind,)).startswith(approved)
+        for held in (fate(kind, trust, verified=False), fate(kind, trust, flagged=True)):
+            assert held.startswith(approved if inside else "waiting: ")
+
+
+def test_a_share_of_what_a_sampled_workflow_does_waits_and_which_does_not_change() -> None:
+    def waiting(share: float) -> set[int]:
+        said = [fate(EffectKind.PUSH, Trust.SAMPLED, f"f-{at}", sample=share) for at in range(1000)]
+        return {at for at, one in enumerate(said) if one == "waiting: it was drawn as a sample"}
+
+    assert 150 < len(waiting(0.2)) < 250
+    assert waiting(0.2) == waiting(0.2) < waiting(0.4)
+    assert (len(waiting(0.0)), len(waiting(1.0))) == (0, 1000)
+    assert fate(EffectKind.PUSH, Trust.AUTONOMOUS, sample=1.0).startswith("approved")
