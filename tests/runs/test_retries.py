@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from handrail.automation import TaskState
-from handrail.runs.plan import Retries, Spread
+from handrail.forges import faults
+from handrail.runs.plan import Retries, Spread, Target
+from handrail.runs.rooms import Brought
 from handrail.runs.verdict import Pace
 from handrail.sessions import agent, workplace
 from handrail.store.tasks import TaskRow
@@ -192,3 +194,31 @@ async def test_the_timeout_does_not_hold_for_what_waits_for_a_person(open_works:
         await _later(works, run, clock, HOUR)
         await asyncio.sleep(0.3)
         assert (await _parked(works, run)).outcome is None
+
+
+class Bringing:
+    """Would bring the shop from a forge, had git nothing to say against it."""
+
+    def __init__(self, *said: str) -> None:
+        self._said = list(said)
+
+    async def bring(self, _: Target) -> Brought:
+        raise faults.of_git("bringing acme/shop from hub", self._said.pop(0))
+
+
+async def test_a_forge_that_does_not_give_a_repository_is_waited_for_or_ends_it_by_its_own_cause(
+    open_works: OpenWorks,
+) -> None:
+    down = "fatal: unable to access 'https://x/': The requested URL returned error: {}"
+    ends = ("Authentication failed for 'https://x/'", "repository 'https://x/' not found")
+    sources = Bringing(down.format(500), down.format(503), *(f"fatal: {end}" for end in ends))
+    async with open_works(sources=sources) as works:
+        plan = works.plan(targets=(Path("hub:acme/shop"),), retries=Retries(provider=0, agent=0, quota=0, forge=2))
+        # what fails in passing is tried again as the forge's fault, and what does not has its name at once
+        for outcome, cause in ((Outcome.BLOCKED, "token_refused"), (Outcome.FAILED, "not_found")):
+            run = await works.begin(plan)
+            assert (await works.ended(run)).outcome is outcome
+            (task,) = await works.tasks(run)
+            assert task.cause == cause
+            assert "repository: bringing acme/shop from hub" in str(task.reason)
+            assert (await works.lines(run)).count("task.retried") == (2 if cause == "token_refused" else 0)

@@ -18,7 +18,7 @@ from typing import Unpack
 from msgspec.structs import replace
 
 from handrail.automation import EffectState, Step, TaskState, TriggerKind
-from handrail.errors import Conflict, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
+from handrail.errors import Conflict, ForgeError, HandrailError, InvalidInput, MissingPart, NotFound, SandboxError
 from handrail.notify import Notice, Occasion
 from handrail.runs import adopt, caps, evidence, gate, hands, likeness, proposals, results, trust, verdict
 from handrail.runs.delivery import Delivery, Fenced
@@ -102,6 +102,11 @@ class Course:
             return await self._end(Ended(Outcome.BLOCKED, "missing_part", error.message))
         except SandboxError as error:
             return await self._end(Ended(Outcome.BLOCKED, "walls", error.message))
+        except ForgeError as error:
+            if not error.passing:
+                return await self._end(verdict.of_refusal("repository", error.cause, error.message))
+            until = None if error.wait is None else self._rooms.clock() + timedelta(seconds=error.wait)
+            return await self._again(Again(verdict.FORGE), work, error.message, until)
         except HandrailError as error:
             return await self._again(Again(verdict.AGENT), work, error.message)
         await self._write(session=session, step=Step.WORK, results=results.put(self.task, "work", work))
