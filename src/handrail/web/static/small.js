@@ -51,8 +51,11 @@ document.addEventListener('htmx:before:swap', (event) => {
   const at = document.activeElement;
   if (!event.defaultPrevented) stood = at?.closest('#side') ? named(at) : '';
 });
-document.addEventListener('htmx:after:swap', () => {
+// before any key or any other swap can come between, as they can before htmx:after:swap
+const kept = new MutationObserver(() => {
   if (!stood || document.activeElement !== document.body) return;
   const now = [...document.querySelectorAll('#side :is(a, button, summary, input, textarea, [tabindex])')].find((one) => named(one) === stood);
   if (now instanceof HTMLElement) now.focus({ preventScroll: true });
 });
+const beside = document.getElementById('side')?.parentNode;
+if (beside) kept.observe(beside, { childList: true });
