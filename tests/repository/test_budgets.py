@@ -16,7 +16,7 @@ TESTS = ROOT / "tests"
 
 FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES, CLASS_METHODS = 500, 600, 60, 20
 
-OWN_AGENT = 1197
+OWN_AGENT = 1198
 """lines of code of Handrail's own agent, without blanks, comments and docstrings; under 1,200 is the target"""
 
 EXCEPTIONS: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401  # else imported by the first call: once for all in a kiln
 import json
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from itertools import count
@@ -21,6 +22,8 @@ from handrail.text import loads
 
 _environment = Later("urllib.request")
 """what knows the environment's proxies; only the world outside needs them"""
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""for connections without: a transport wants a context, and OpenSSL's first takes 15 ms: once for all in a kiln"""
 _CONNECT = 10.0
 """seconds"""
 _LARGEST = 64 << 20
@@ -199,7 +202,7 @@ def events(answer: Answer) -> Iterator[str]:
 def _transport(url: str) -> httpx2.HTTPTransport:
     """Connections for `url`, into the world by the proxy that the environment names."""
     if url.startswith("http://"):  # reading the certificates takes 20 ms: not for a gateway on loopback
-        return httpx2.HTTPTransport(verify=False)
+        return httpx2.HTTPTransport(verify=_NO_TLS)
     known, certificates = _environment.load(), tls.context()
     proxies = {} if known.proxy_bypass(urlsplit(url).netloc) else known.getproxies()
     named = proxies.get("https") or proxies.get("all")

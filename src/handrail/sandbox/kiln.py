@@ -161,11 +161,11 @@ class Kiln:
             with contextlib.suppress(OSError):
                 self.control.shutdown(socket.SHUT_WR)
 
-    def patience(self) -> int | None:
-        """Milliseconds until it is late with something; None while nothing is awaited."""
+    def patience(self) -> float | None:
+        """Seconds until it is late with something; None while nothing is awaited."""
         self._asked = [fork for fork in self._asked if fork.report >= 0 and not fork.adopted]
         late = min([self._late, *(fork.late for fork in self._asked)])
-        return None if late == math.inf else max(0, math.ceil((late - time.monotonic()) * 1000))
+        return None if late == math.inf else max(0.0, late - time.monotonic())
 
     def hurry(self) -> None:
         """Kill it if it is late: `listen` tells of its end, and each report that nothing more will come."""
@@ -296,11 +296,14 @@ def _become(control: int, seccomp: bytes, parent: int) -> NoReturn:
 
 
 def _imported(name: str) -> Callable[[], object]:
-    """The `main` of a module or of a package's `__main__`, once all that it imports is imported."""
+    """The `main` of a module or of a package's `__main__`, once it is imported and its `warm_up`, if any, has run."""
     spec = importlib.util.find_spec(name)
     if spec is not None and spec.submodule_search_locations is not None:
         name = f"{name}.__main__"
     module = importlib.import_module(name)
+    if warm_up := getattr(module, "warm_up", None):
+        with contextlib.suppress(Exception):  # without it the same is done later, and takes longer
+            warm_up()
     if os.listdir("/proc/self/task") != [str(os.getpid())]:  # noqa: PTH208
         raise linux.Failure(f"importing {name} starts a thread")
     run: Callable[[], object] = module.main

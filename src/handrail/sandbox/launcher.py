@@ -133,9 +133,10 @@ class Launcher:
         self.control = control
         self.seccomp = seccomp
         self.children: dict[int, Child] = {}
-        self.poll = select.poll()
+        # not poll, which would look at every idle session's descriptors each time
+        self.poll = select.epoll()
         self.watched: dict[int, tuple[Child, str]] = {}
-        self.poll.register(control, select.POLLIN)
+        self.poll.register(control, select.EPOLLIN)
         self.kiln = kiln.Kiln(seccomp)
 
     def serve(self) -> None:
@@ -194,7 +195,7 @@ class Launcher:
         before = self.kiln.control
         fork = self.kiln.prepare(order["warm"], descriptors)
         if self.kiln.control is not None and before is None:
-            self.poll.register(self.kiln.control, select.POLLIN)
+            self.poll.register(self.kiln.control, select.EPOLLIN)
         pid = os.fork()
         if pid == 0:
             made = {"block": block_read, "status": status_write} | ({"held": fork.held} if fork else {})
@@ -215,7 +216,7 @@ class Launcher:
         self.watch(child.pidfd, child, "exit")
         self.watch(status_read, child, "status")
 
-    def watch(self, descriptor: int, child: Child, what: str, events: int = select.POLLIN) -> None:
+    def watch(self, descriptor: int, child: Child, what: str, events: int = select.EPOLLIN) -> None:
         """Call `on_<what>(child)` whenever `descriptor` has something to say."""
         self.watched[descriptor] = (child, what)
         self.poll.register(descriptor, events)
@@ -279,9 +280,10 @@ class Launcher:
 
     def on_kiln(self, control: socket.socket) -> None:
         """The kiln is ready, or cannot be, or is gone; what it forked goes on without it."""
-        descriptor = control.fileno()
-        if not self.kiln.listen():
-            self.poll.unregister(descriptor)
+        self.poll.unregister(control)
+        if self.kiln.listen():
+            self.poll.register(control, select.EPOLLIN)
+        else:
             self.end_orphans()
 
     def on_report(self, child: Child) -> None:

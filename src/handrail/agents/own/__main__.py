@@ -10,6 +10,7 @@ from contextlib import suppress
 from handrail.agents.own import settings
 from handrail.agents.own.server import Server, failed
 from handrail.agents.rpc import Peer
+from handrail.agents.warm import warm_up  # noqa: F401  # a kiln runs it
 from handrail.errors import InvalidInput
 
 
