@@ -64,6 +64,13 @@ async def test_answers_that_cannot_be(desk: Desk) -> None:
         await approvals.answer(desk, OWNER, asked, "allow", option=None, because=None)
 
 
+async def test_a_question_of_another_servers_session_is_shown_and_answered_there(desk: Desk) -> None:
+    asked = await ask(desk, await begin(desk, state=SessionState.WAITING, server="another"))
+    assert (await approvals.show(desk, OWNER, asked))[1] is None
+    with pytest.raises(Conflict, match="is on another server"):
+        await approvals.answer(desk, OWNER, asked, "allow", option=None, because=None)
+
+
 async def test_always_is_shown_before_it_is_written(desk: Desk) -> None:
     alice = await begin(desk, state=SessionState.WAITING, policy='shell: {deny: ["git push *"]}')
     await ask(desk, alice, "a-1", input={"command": "make run-1234"})

@@ -21,16 +21,20 @@ from handrail.types import SessionId
 _log = logging.getLogger(__name__)
 
 
+class Elsewhere(Conflict):
+    """Another server of this database has the session."""
+
+
 async def must_be_here(store: Store, row: SessionRow) -> None:
     """Check that a session's workspace is on this machine.
 
     Raises:
-        Conflict: another server of this database has it.
+        Elsewhere: another server of this database has it.
     """
     if row.server == store.server:
         return
     host = {one.id: one.host for one in await servers.everything(store)}.get(row.server, "a machine that is not known")
-    raise Conflict(f"session {row.id} is on another server, on {host}: its workspace is there, so do this there")
+    raise Elsewhere(f"session {row.id} is on another server, on {host}: its workspace is there, so do this there")
 
 
 class Actors:
@@ -55,7 +59,7 @@ class Actors:
 
         Raises:
             NotFound: there is no such session.
-            Conflict: another server has it.
+            Elsewhere: another server has it.
         """
         async with self._making.setdefault(session, asyncio.Lock()):
             actor = self.living.get(session)

@@ -13,7 +13,7 @@ from handrail.kinds import Kind
 from handrail.policy.learn import Proposal
 from handrail.sessions import budgets, logins
 from handrail.sessions.actor import given_up
-from handrail.sessions.actors import Actors
+from handrail.sessions.actors import Actors, Elsewhere
 from handrail.sessions.create import create, title_of
 from handrail.sessions.lookout import Lookout
 from handrail.sessions.models import served_by
@@ -177,9 +177,15 @@ class Sessions:
             await actor.answer(row, Answer(decision == "allow", option, because), by, proposal, stands=stands)
 
     async def always(self, approval: ApprovalRow) -> Proposal | None:
-        """The rules that "always" would write for an approval, and what they would have answered before."""
-        async with self.actors.use(approval.session) as actor:
-            return await actor.turns.questions.always(approval)
+        """The rules that "always" would write for an approval, and what they would have answered before.
+
+        None where there is no narrow one, or the session is another server's.
+        """
+        try:
+            async with self.actors.use(approval.session) as actor:
+                return await actor.turns.questions.always(approval)
+        except Elsewhere:
+            return None
 
     async def diff(self, session: SessionId, from_turn: int | None, to_turn: int | None) -> Change:
         """What was changed from the state before `from_turn` (default: all) up to that after `to_turn`.
