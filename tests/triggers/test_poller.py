@@ -242,9 +242,7 @@ async def test_what_a_poll_finds_to_have_become_of_a_delivery_lowers_its_workflo
         await post.store.log.write(effects.propose(replace(effect, id=name, key=name, receipt=receipt)))
     assert (await post.trust(told), len(told)) == (Trust.SUPERVISED, 1)
     pulls[0].merged = commit
-    for (
-        pull
-    ) in pulls:  # by the person whose token is used: the pull request bears our mark, and closing it is their act
+    for pull in pulls:  # by the person whose token is used: it bears our mark, and closing it is their act
         post.shop.touch(pull, "closed", "hub-bot")
     assert await post.trust(told) is Trust.SHADOW
     assert [notice.detail for notice in told[1:]] == [f"hub-bot closed {SHOP}#2 unmerged: it is shadow from now on"], (

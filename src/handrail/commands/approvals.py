@@ -53,11 +53,9 @@ async def always(desk: Desk, actor: Actor, row: ApprovalRow) -> Always | None:
     if row.state is not ApprovalState.OPEN:
         return None
     found = await desk.sessions.always(row)
-    return (
-        None
-        if found is None
-        else Always(tuple(shown(found)), found.matched, found.of, found.stands and actor.only is None)
-    )
+    if found is None:
+        return None
+    return Always(tuple(shown(found)), found.matched, found.of, found.stands and actor.only is None)
 
 
 async def answer(

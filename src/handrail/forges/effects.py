@@ -20,6 +20,8 @@ from handrail.automation import EffectKind
 from handrail.errors import InvalidInput
 from handrail.types import Json
 
+OURS = "handrail/"
+"""how branches begin that Handrail pushes to, and statuses that it sets"""
 MARK = "<!-- handrail:"
 """begins the marker of every text that Handrail writes on a forge; people do not see it"""
 BODY = 60_000

@@ -12,14 +12,13 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from handrail.forges import faults
+from handrail.forges.effects import OURS
 from handrail.forges.news import Book, Item, who
 
 MOST_HEADS = 10
 """heads that a look asks about; each costs two calls, of which nothing is counted where nothing is new"""
 _MOST = 100
 """suites, checks and statuses of one head: a page"""
-_OURS = "handrail/"
-"""how branches begin that Handrail pushes to"""
 _UNTOLD = (faults.NotPermitted, faults.NotThere, faults.Refused)
 """a token may read issues and not checks; a head may be gone by the time that it is asked about"""
 
@@ -63,7 +62,7 @@ class Checks:
         for name, head in after.heads.items():
             branches.setdefault(head, []).append(name)
         opened = [after.pulls[number] for number in sorted(after.pulls, key=int, reverse=True)]
-        ours = [head for head, names in branches.items() if any(name.startswith(_OURS) for name in names)]
+        ours = [head for head, names in branches.items() if any(name.startswith(OURS) for name in names)]
         trunk = [head for head in (after.heads.get(after.trunk),) if head is not None]
         for head in dict.fromkeys([*(head for head in opened if head in ours), *trunk, *opened, *ours]):
             yield head, branches.get(head, [])

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from handrail.automation import ArrivalState
 from handrail.errors import InvalidInput
-from handrail.forges.effects import MARK
+from handrail.forges.effects import MARK, OURS
 from handrail.store.arrivals import ArrivalRow
 from handrail.triggers import Hook, Message, Sender, Settings, fields
 from handrail.triggers.senders import (
@@ -39,8 +39,6 @@ SENDERS = cast(
         SenderKind.GENERIC: generic,
     },
 )
-OURS = "handrail/"
-"""how branches begin that Handrail pushes to, and statuses that it sets"""
 _DEEPEST = 60
 
 
