@@ -45,12 +45,13 @@ class Tunnel:
                         return
         except TimeoutError:
             raise self._refused(f"no TLS ClientHello came within {self._limits.head_seconds:.0f} s") from None
+        both = (asyncio.create_task(self._up(reader, upstream[1])), asyncio.create_task(self._down(upstream[0], out)))
         try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._up(reader, upstream[1]))
-                both.create_task(self._down(upstream[0], out))
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+            await asyncio.gather(*both)
+        finally:
+            for way in both:
+                way.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
     async def _up(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:
         while not self._gate.open:

@@ -100,9 +100,10 @@ class Poller:
                     await self._store.log.write(guard=rows.claim(row, at, LEASE))
                     await self._one(row, at)
 
-        async with asyncio.TaskGroup() as group:
-            for row in await rows.ready(self._store, self._clock()):
-                group.create_task(one(row))
+        due = await rows.ready(self._store, self._clock())
+        ended = await asyncio.gather(*map(one, due), return_exceptions=True)
+        if failures := [error for error in ended if isinstance(error, Exception)]:
+            raise ExceptionGroup("of the looks at repositories", failures)
         following = await rows.following(self._store)
         return LOOK if following is None else min(LOOK, max(0.0, (following - self._clock()).total_seconds()))
 
