@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from handrail.errors import InvalidInput, MissingPart
+from handrail.workspaces import Repository
+from handrail.workspaces import find as module
 from handrail.workspaces.find import find
 from tests.workspaces.conftest import make_dirty, print_of, sh
 
@@ -87,6 +89,46 @@ async def test_a_monitor_and_hooks_in_the_users_repository_do_not_run(checkout: 
     sh("git", "config", "core.fsmonitor", f"touch {canary}; false", cwd=checkout)
     await find(checkout)
     assert not canary.exists()
+
+
+async def told_by_git(place: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_usual", lambda _: None)
+        return await find(place)
+
+
+@pytest.mark.parametrize("prepared", ["", "git pack-refs --all", "git checkout -q -b a/b", "git branch -m ümlaut+x"])
+async def test_a_usual_repository_is_read_as_git_tells_it(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: str
+) -> None:
+    sh("sh", "-c", prepared, cwd=checkout)
+    (tmp_path / "way").symlink_to(checkout)
+    for place in (checkout, tmp_path / "way"):
+        assert module._usual(place) == await told_by_git(place, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        "git checkout -q --detach",
+        "git symbolic-ref refs/heads/link refs/heads/main; git symbolic-ref HEAD refs/heads/link",
+        "git symbolic-ref HEAD refs/heads/none",
+        "mkdir ../far && git config core.worktree $PWD/../far",
+        "git config CORE.Bare TRUE",
+        "git config include.path ../more",
+        "git config extensions.worktreeConfig true",
+        "git config core.repositoryFormatVersion 1",
+        "mv .git ../kept && echo gitdir: ../kept > .git",
+        "mv .git ../kept && ln -s ../kept .git",
+        "chown -R 4242 .",
+        "rm -rf .git/refs",
+        "rm .git/config",
+    ],
+)
+async def test_what_is_unusual_is_git_s_to_tell(checkout: Path, prepared: str) -> None:
+    assert module._usual(checkout) is not None
+    sh("sh", "-c", prepared, cwd=checkout)
+    assert module._usual(checkout) is None
 
 
 async def test_surroundings_do_not_leak_in(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from handrail.errors import HandrailError, StorageFull
+from handrail.workspaces import git as module
 from handrail.workspaces.git import Home, attempt, environment, failure, first_line, git
 
 
@@ -47,6 +48,18 @@ async def test_output_is_bounded(tmp_path: Path) -> None:
     assert (len(ran.out), ran.truncated) == (100, True)
     with pytest.raises(HandrailError, match="gave more than"):
         await git("help", "-a", cwd=tmp_path, limit=100)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_another_user_is_nobody_else_with_and_without_setpriv(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = ["-c", "alias.who=!id -u; id -G; umask; grep Cap /proc/self/status; ls /proc/self/fd", "who"]
+    assert module._become(4242)
+    with_it = await git(*told, cwd=Path("/"), uid=4242)
+    monkeypatch.setattr(module, "_become", lambda _: ())
+    assert with_it.splitlines()[:3] == [b"4242", b"4242", b"0022"]
+    assert with_it == await git(*told, cwd=Path("/"), uid=4242)
 
 
 async def test_large_input_that_git_does_not_read_hangs_nothing(tmp_path: Path) -> None:

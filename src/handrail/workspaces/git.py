@@ -131,9 +131,12 @@ async def attempt(arguments: Sequence[str | Path], **how: Unpack[How]) -> Ran:
         HandrailError: the time is up.
     """
     cwd, stdin, uid, timeout = how["cwd"], how.get("stdin", b""), how.get("uid"), how.get("timeout", 60.0)
-    program = _program(os.environ.get("PATH", os.defpath))
+    found = program()
+    become = () if uid is None else _become(uid)
+    late = uid if uid is not None and not become else None
     process = await asyncio.create_subprocess_exec(
-        program,
+        *become,
+        found,
         *map(str, arguments),
         cwd=cwd,
         env={**environment(how.get("home", Home.OURS), how.get("settings")), **how.get("env", {})},
@@ -141,9 +144,9 @@ async def attempt(arguments: Sequence[str | Path], **how: Unpack[How]) -> Ran:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         umask=UMASK,
-        user=uid,
-        group=uid,
-        extra_groups=None if uid is None else [],
+        user=late,
+        group=late,
+        extra_groups=None if late is None else [],
     )
     try:
         async with asyncio.timeout(timeout):
@@ -161,12 +164,33 @@ async def attempt(arguments: Sequence[str | Path], **how: Unpack[How]) -> Ran:
 
 
 @cache
+def _become(uid: int) -> tuple[str, ...]:
+    """What makes a command run as another user; nothing where `setpriv` of util-linux is not there.
+
+    A user that Python itself is to change to keeps it from vfork: it copies the page tables of the whole server, and
+    the loop stands still meanwhile (7 ms for 0.6, November 2026, at 90 MB).
+    """
+    found = shutil.which("setpriv", path=os.defpath)
+    if found is None or Path(found).resolve().name != "setpriv":  # another one knows other options
+        return ()
+    return (found, "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--")
+
+
+def program() -> str:
+    """Where git is.
+
+    Raises:
+        MissingPart: git is not installed.
+    """
+    return _program(os.environ.get("PATH", os.defpath))
+
+
+@cache
 def _program(path: str) -> str:
-    """Where git is."""
-    program = shutil.which("git", path=path)
-    if program is None:
+    found = shutil.which("git", path=path)
+    if found is None:
         raise MissingPart("git is not installed: install the package `git`")
-    return program
+    return found
 
 
 async def git(*arguments: str | Path, **how: Unpack[How]) -> bytes:

@@ -48,7 +48,7 @@ def upstream(place: Path) -> bytes | None:
 
 
 def one(place: Path, ref: str) -> str | None:
-    """The commit of one ref of a bare repository of ours; None where it has none of that name.
+    """The commit of one ref of a repository; None where it has none of that name, or links to another.
 
     Raises:
         OSError: it cannot be read.
