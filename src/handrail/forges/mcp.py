@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from handrail import __version__
@@ -77,6 +77,8 @@ async def answer(body: bytes, propose: Propose) -> tuple[int, bytes]:
     if isinstance(given, list):
         answers = [found for one in given[:100] if (found := await _one(one, propose)) is not None]
         return (200, _dumped(answers)) if answers else (202, b"")
+    if isinstance(given, dict) and given.get("method") == "tools/list" and type(given.get("id")) is int:
+        return 200, _listed(given["id"])
     found = await _one(given, propose)
     return (202, b"") if found is None else (200, _dumped(found))
 
@@ -101,7 +103,7 @@ async def _one(message: Any, propose: Propose) -> Json | None:
         case "ping":
             result = {}
         case "tools/list":
-            result = {"tools": [_tool(name) for name in TOOLS]}
+            result = _tools()
         case "tools/call":
             return await _called(message["id"], params, propose)
         case _:  # goose offers no tools when its probe for a newer protocol is answered otherwise
@@ -109,7 +111,17 @@ async def _one(message: Any, propose: Propose) -> Json | None:
     return {"jsonrpc": "2.0", "id": message["id"], "result": result}
 
 
+@lru_cache(64)
+def _listed(id_: int) -> bytes:
+    """The whole answer to `tools/list`: every session asks for it, and clients count their messages from one."""
+    return _dumped({"jsonrpc": "2.0", "id": id_, "result": _tools()})
+
+
 @cache
+def _tools() -> Json:
+    return {"tools": [_tool(name) for name in TOOLS]}
+
+
 def _tool(name: str) -> Json:
     kind, means, left_out = TOOLS[name]
     return {"name": name, "description": f"{means} Nothing happens before it is decided.",
