@@ -218,7 +218,7 @@ async def test_at_seven_tenths_the_agent_is_told_once_to_wrap_up_and_goes_on(hou
     assert "of $0.36 of the budget are used up: the agent is told to wrap up" in str(warning.data["text"])
     paid = [event for event in await house.events(session, Kind.MODEL_CALLED) if event.data["status"] == 200]
     before = [event for event in paid if event.turn == 1]
-    assert 14 <= len(before) <= 17
+    assert 14 <= len(before) < 20, "before the budget is spent, however fast the agent is"
     assert len(paid) in (20, 21, 22), "and it had the rest of its budget to come to an end with"
     assert [file.path for file in (await house.sessions.diff(session, None, None)).files] == ["made.txt"]
     assert (await house.row(session)).wrap_told

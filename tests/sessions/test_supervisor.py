@@ -7,12 +7,15 @@ import os
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from handrail.errors import Conflict, InvalidInput, MissingPart, NotFound
+from handrail.errors import AgentError, Conflict, InvalidInput, MissingPart, NotFound
 from handrail.kinds import Kind
+from handrail.sessions import workplace
+from handrail.sessions.agent import RunningAgent
 from handrail.store import approvals
 from handrail.types import (
     Check,
@@ -340,6 +343,24 @@ async def test_an_agent_that_is_killed_is_started_again_and_remembers(house: Hou
     assert reached.data["outcome"] == Outcome.DONE
     assert [e.data["how"] for e in await house.events(session, Kind.AGENT_STARTED)] == ["new", "loaded"]
     assert next(e.data["status"] for e in await house.events(session, Kind.TOOL_ENDED)) == "interrupted"
+
+
+async def test_an_agent_that_starts_at_the_second_try_hears_of_its_goal(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults, begin = [AgentError("agent handrail was lost")], workplace.start
+
+    async def start(*given: Any) -> RunningAgent:
+        if faults:
+            raise faults.pop()
+        return await begin(*given)
+
+    monkeypatch.setattr(workplace, "start", start)
+    session = await house.hand_off(Goal(prompt([MEND, {"text": "done"}]), (CHECK,)))
+    assert (await house.outcome(session)).data["outcome"] == "done"
+    ends = [event.data["stop_reason"] for event in await house.events(session, Kind.TURN_ENDED)]
+    assert ends == ["error", "end_turn"]
+    assert await house.events(session, Kind.MEMORY_LOST) == []
 
 
 async def test_idle_agents_are_released_and_come_back(open_house: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,10 @@ LOST = (
     "[Handrail: your memory of this session was lost and could not be loaded. This is a summary from Handrail's "
     "log, not your own memory; the files in the workspace are as you left them.]"
 )
+UNHEARD = (
+    "[Handrail: no agent could be started for this session until now. This is what was asked before, from Handrail's "
+    "log.]"
+)
 BRANCHED = (
     "[Handrail: this session was branched from another one. This is a summary of that one up to there, from Handrail's "
     "log; the files in the workspace are as they were then.]"

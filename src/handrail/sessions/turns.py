@@ -24,7 +24,7 @@ from handrail.sessions.network import Network
 from handrail.sessions.questions import Questions
 from handrail.sessions.record import Record
 from handrail.sessions.recorder import Recorder
-from handrail.sessions.summary import heard, replay
+from handrail.sessions.summary import UNHEARD, heard, replay
 from handrail.sessions.workplace import Outside, Workplace
 from handrail.store import approvals, calls, prompts, turns
 from handrail.store.log import Draft, Write
@@ -260,6 +260,8 @@ class Turns:
         await self._record.write(*drafts, agent_session=agent.agent_session)
         if lost:
             self.note = replay(await self._so_far()) + (self.note or "")
+        elif row.turn > 1 and agent.how == "new":
+            self.note = replay(await self._so_far(), UNHEARD) + (self.note or "")
         # where it was killed before it was told what was before, it loads a session that knows nothing
         if (before := await origin.told(self._record.log, row.id)) and (
             agent.how != "loaded" or not heard(await self._so_far())
