@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from handrail.automation import TaskState
 from handrail.runs.likeness import grouped, likeness, normalised
 from handrail.runs.plan import Plan, Spread, Stage, Target
-from handrail.runs.spread import busy, choose
-from handrail.store.tasks import TaskRow
+from handrail.runs.spread import busy, canaries_of, choose
+from handrail.store.tasks import Standing, TaskRow
 from handrail.types import Outcome, RunId, TaskId, now
 from tests.runs.conftest import Works, stage
 
@@ -28,12 +28,24 @@ def _tasks(*states: TaskState | Outcome) -> list[TaskRow]:
     return rows
 
 
+def _standing(plan: Plan, tasks: list[TaskRow]) -> Standing:
+    """As `store.tasks.standing` finds it among these rows."""
+    waiting = [task for task in tasks if task.state is TaskState.QUEUED]
+    fresh = [task for task in waiting if task.started is None][: plan.spread.concurrency]
+    first = tasks[: canaries_of(plan)]
+    return Standing(
+        Counter((task.state, task.outcome) for task in tasks),
+        any(task.state is not TaskState.ENDED for task in first),
+        tuple(task for task in waiting if task.started is not None or task in fresh),
+    )
+
+
 def _plan(**spread: object) -> Plan:
-    return Plan("w", "v", (Stage("work", "x"),), (Target("/r"),), spread=Spread(**spread))  # type: ignore[arg-type]
+    return Plan("w", "v", (Stage("work", "x"),), (Target("/r"),) * 4, spread=Spread(**spread))  # type: ignore[arg-type]
 
 
 def _begun(plan: Plan, tasks: list[TaskRow], agents: Counter[str] = NOBODY) -> list[int]:
-    return [task.position for task in choose(plan, tasks, agents=agents, providers=NOBODY).begin]
+    return [task.position for task in choose(plan, _standing(plan, tasks), agents=agents, providers=NOBODY).begin]
 
 
 QUEUED, RUNNING, DONE, FAILED = TaskState.QUEUED, TaskState.RUNNING, Outcome.DONE, Outcome.FAILED
@@ -47,7 +59,9 @@ def test_no_more_run_at_once_than_the_plan_says() -> None:
 
 def test_a_provider_gets_no_more_than_its_share() -> None:
     plan = replace(_plan(concurrency=9, per_provider=2), stages=(Stage("work", "x", provider="lab"),))
-    chosen = choose(plan, _tasks(QUEUED, QUEUED, QUEUED), agents=NOBODY, providers=Counter(lab=1, other=7))
+    chosen = choose(
+        plan, _standing(plan, _tasks(QUEUED, QUEUED, QUEUED)), agents=NOBODY, providers=Counter(lab=1, other=7)
+    )
     assert [task.position for task in chosen.begin] == [0]
 
 
@@ -60,7 +74,7 @@ async def test_who_names_no_provider_counts_with_those_that_name_the_one_that_se
     for name, begun in ((None, 0), ("anthropic", 0), ("lab", 1)):
         plan = replace(_plan(per_provider=1), stages=(Stage("work", "x", provider=name),))
         served = works.house.sessions.served
-        chosen = choose(plan, _tasks(QUEUED), agents=agents, providers=providers, served=served)
+        chosen = choose(plan, _standing(plan, _tasks(QUEUED)), agents=agents, providers=providers, served=served)
         assert len(chosen.begin) == begun, name
     await works.runs.cancel(run, "alice")
     await works.house.rest(session)
@@ -71,7 +85,7 @@ def test_canaries_go_first_and_the_rest_when_they_are_done() -> None:
     assert _begun(plan, _tasks(QUEUED, QUEUED, QUEUED, QUEUED)) == [0, 1]
     assert _begun(plan, _tasks(DONE, RUNNING, QUEUED, QUEUED)) == []
     assert _begun(plan, _tasks(DONE, DONE, QUEUED, QUEUED)) == [2, 3]
-    stopped = choose(plan, _tasks(DONE, FAILED, QUEUED, QUEUED), agents=NOBODY, providers=NOBODY)
+    stopped = choose(plan, _standing(plan, _tasks(DONE, FAILED, QUEUED, QUEUED)), agents=NOBODY, providers=NOBODY)
     assert stopped.begin == ()
     assert stopped.stop == "1 of 2 tasks did not succeed, more than the 40% at which this run stops"
 

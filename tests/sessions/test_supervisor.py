@@ -14,7 +14,7 @@ import pytest
 
 from handrail.errors import AgentError, Conflict, InvalidInput, MissingPart, NotFound
 from handrail.kinds import Kind
-from handrail.sessions import workplace
+from handrail.sessions import agent, workplace
 from handrail.sessions.agent import RunningAgent
 from handrail.store import approvals
 from handrail.types import (
@@ -348,7 +348,7 @@ async def test_an_agent_that_is_killed_is_started_again_and_remembers(house: Hou
 async def test_an_agent_that_starts_at_the_second_try_hears_of_its_goal(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults, begin = [AgentError("agent handrail was lost")], workplace.start
+    faults, begin = [AgentError("agent handrail was lost")], agent.start
 
     async def start(*given: Any) -> RunningAgent:
         if faults:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from handrail.automation import TriggerKind, Trust
+import random
+from collections import Counter
+
+from handrail.automation import TaskState, TriggerKind, Trust
 from handrail.runs.plan import Plan, Stage, Target, as_json
 from handrail.store import runs, tasks
 from handrail.store.engine import Store
 from handrail.store.runs import RunRow
 from handrail.store.tasks import TaskRow
-from handrail.types import RunId, TaskId, now
+from handrail.types import Outcome, RunId, TaskId, now
 
 
 async def test_runs_are_found_by_what_stands_in_their_plan_and_by_their_repositories(store: Store) -> None:
@@ -36,3 +39,30 @@ async def test_runs_are_found_by_what_stands_in_their_plan_and_by_their_reposito
     assert [one.id for one in await runs.traits(store, 1)] == ["r-2"]
     of = await runs.repositories(store, [RunId("r-1"), RunId("r-2"), RunId("r-3")])
     assert of == {"r-1": {"/src/one", "/src/two"}, "r-2": {"/src/two"}, "r-3": set()}
+
+
+async def test_a_run_s_standing_is_that_of_its_rows(store: Store) -> None:
+    run, dice = RunId("r-9"), random.Random(4)  # noqa: S311  # the same each time
+    plan = as_json(Plan("w", "v", (Stage("work", "x"),), (Target("/r"),)))
+    row = RunRow(
+        id=run, number=0, workflow="w", version="v", trigger=TriggerKind.MANUAL, plan=plan, by="a", trust=Trust.SHADOW,
+        created=now(), inputs={},
+    )  # fmt: skip
+    rows = []
+    for at in range(40):
+        state = dice.choice((TaskState.QUEUED, TaskState.QUEUED, *TaskState))
+        ended = dice.choice(list(Outcome)) if state is TaskState.ENDED else None
+        began = now() if state is not TaskState.QUEUED or dice.random() < 0.2 else None
+        rows.append(
+            TaskRow(id=TaskId(f"t-9-{at}"), run=run, position=at, repository=f"/r/{at}", created=now(), state=state,
+                    outcome=ended, started=began, results={"work": {"stage": 1}})
+        )  # fmt: skip
+    await store.log.write(runs.insert(row), *(tasks.insert(one) for one in dice.sample(rows, 40)))
+    for most, canaries in ((0, 0), (3, 2), (40, 40)):
+        found = await tasks.standing(store, run, most=most, canaries=canaries)
+        assert found.counts == Counter((one.state, one.outcome) for one in rows)
+        assert found.canaries == any(one.state is not TaskState.ENDED for one in rows[:canaries])
+        queued = [one for one in rows if one.state is TaskState.QUEUED]
+        fresh = [one.id for one in queued if one.started is None][:most]
+        assert list(found.waiting) == [one for one in queued if one.started is not None or one.id in fresh]
+    assert (found.count(), found.count(TaskState.RUNNING)) == (40, sum(one.state is TaskState.RUNNING for one in rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ from handrail.runs.plan import Plan, Stage
 from handrail.store import runs as run_rows
 from handrail.store import tasks as task_rows
 from handrail.store.engine import Store
-from handrail.store.tasks import TaskRow
+from handrail.store.tasks import Standing, TaskRow
 from handrail.types import Outcome
 
 GOOD = frozenset({Outcome.DONE, Outcome.NOTHING_TO_DO})
@@ -37,30 +37,30 @@ class Verdict(Struct, frozen=True):
 
 
 def choose(
-    plan: Plan, tasks: Sequence[TaskRow], *, agents: Counter[str], providers: Counter[str], served: Served = _as_named
+    plan: Plan, standing: Standing, *, agents: Counter[str], providers: Counter[str], served: Served = _as_named
 ) -> Verdict:
     """Which queued tasks may begin.
 
     Args:
         plan: of the run.
-        tasks: all of it, in order.
+        standing: how far it is.
         agents: tasks of all runs that are at work now, by agent.
         providers: and by provider.
         served: who serves a stage that names no provider counts as one that was named.
     """
-    waiting = [task for task in tasks if task.state is TaskState.QUEUED]
+    waiting = standing.waiting
     if not waiting:
         return Verdict(())
     spread = plan.spread
-    canaries = tasks[: spread.canary] if 0 < spread.canary < len(tasks) else ()
-    if (why := _stop(plan, tasks, len(canaries))) is not None and any(task.started is None for task in waiting):
+    canaries = canaries_of(plan)
+    if (why := _stop(plan, standing, canaries)) is not None and any(task.started is None for task in waiting):
         # what had begun before goes on to its end; what waits to begin does not
-        waiting = [task for task in waiting if task.started is not None]
+        waiting = tuple(task for task in waiting if task.started is not None)
         if not waiting:
             return Verdict((), why)
-    if any(task.state is not TaskState.ENDED for task in canaries):
-        waiting = [task for task in waiting if task in canaries or task.started is not None]
-    room = spread.concurrency - sum(1 for task in tasks if task.state is TaskState.RUNNING)
+    if canaries and standing.canaries:
+        waiting = tuple(task for task in waiting if task.position < canaries or task.started is not None)
+    room = spread.concurrency - standing.count(TaskState.RUNNING)
     chosen = []
     agents, providers = agents.copy(), providers.copy()
     for task in waiting:
@@ -77,6 +77,11 @@ def choose(
         room -= 1
         chosen.append(task)
     return Verdict(tuple(chosen))
+
+
+def canaries_of(plan: Plan) -> int:
+    """How many tasks of a run go first; none where all would."""
+    return plan.spread.canary if 0 < plan.spread.canary < len(plan.targets) else 0
 
 
 async def busy(store: Store, served: Served) -> tuple[Counter[str], Counter[str]]:
@@ -99,14 +104,19 @@ def stage_of(plan: Plan, task: TaskRow) -> Stage:
     return plan.stages[min(int(at), len(plan.stages) - 1)]
 
 
-def _stop(plan: Plan, tasks: Sequence[TaskRow], canaries: int) -> str | None:
+def _stop(plan: Plan, standing: Standing, canaries: int) -> str | None:
     """Why no further task begins, where too many failed. Cancelled ones count neither way."""
     rate = plan.spread.stop_at_failure_rate
     if rate is None:
         return None
-    ended = [task for task in tasks if task.state is TaskState.ENDED and task.outcome is not Outcome.CANCELLED]
-    bad = sum(1 for task in ended if task.outcome not in GOOD)
-    spoken = len(ended) >= FEWEST or (canaries and len(ended) >= canaries) or len(ended) == len(tasks)
-    if not ended or not spoken or bad / len(ended) <= rate:
+    ended = {
+        outcome: number
+        for (state, outcome), number in standing.counts.items()
+        if state is TaskState.ENDED and outcome is not Outcome.CANCELLED
+    }
+    count = sum(ended.values())
+    bad = sum(number for outcome, number in ended.items() if outcome not in GOOD)
+    spoken = count >= FEWEST or (canaries and count >= canaries) or count == standing.count()
+    if not count or not spoken or bad / count <= rate:
         return None
-    return f"{bad} of {len(ended)} tasks did not succeed, more than the {rate:.0%} at which this run stops"
+    return f"{bad} of {count} tasks did not succeed, more than the {rate:.0%} at which this run stops"

@@ -21,7 +21,7 @@ from handrail.runs import plan as plans
 from handrail.runs.course import Course
 from handrail.runs.plan import Plan
 from handrail.runs.rooms import Rooms
-from handrail.runs.spread import busy, choose
+from handrail.runs.spread import busy, canaries_of, choose
 from handrail.sessions.actors import must_be_here
 from handrail.store import runs as run_rows
 from handrail.store import sessions as session_rows
@@ -287,7 +287,7 @@ class Runs:
 
     async def _advance(self, run: RunId) -> None:
         """Begin what may begin of a run, or end it."""
-        self._known.pop(run, None)
+        known = self._known.pop(run, None)
         row = await run_rows.get(self._store, run)
         if row.state is RunState.QUEUED and row.server == self._store.server:
             if await closing.may_start(self._store, row):
@@ -300,21 +300,23 @@ class Runs:
                 return
         if row.state is not RunState.RUNNING or row.server != self._store.server:
             return
-        tasks = await task_rows.for_choice(self._store, run)
-        if all(task.state is TaskState.ENDED for task in tasks):
+        plan = plans.from_json(row.plan) if known is None else known[1]
+        standing = await task_rows.standing(
+            self._store, run, most=plan.spread.concurrency, canaries=canaries_of(plan)
+        )  # fmt: skip
+        if standing.count(TaskState.ENDED) == standing.count():
             await closing.close(self._rooms, row)
             self._dirty.update(item.id for item in await run_rows.in_state(self._store, RunState.QUEUED))
             self._wake.set()
             return
-        plan = plans.from_json(row.plan)
         self._known[run] = row, plan
         limited = plan.spread.per_agent is not None or plan.spread.per_provider is not None
         served = self._rooms.sessions.served
         agents, providers = await busy(self._store, served) if limited else (Counter[str](), Counter[str]())
-        verdict = choose(plan, tasks, agents=agents, providers=providers, served=served)
+        verdict = choose(plan, standing, agents=agents, providers=providers, served=served)
         if limited:
             self._held.add(run)
-        if verdict.stop is not None and not any(task.state is TaskState.RUNNING for task in tasks):
+        if verdict.stop is not None and not standing.count(TaskState.RUNNING):
             await closing.stop(self._rooms, row, verdict.stop)
             return
         for task in verdict.begin:

@@ -6,13 +6,13 @@ worker that was stopped and wakes up finds nothing to change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, TypedDict, Unpack
 
 from msgspec import Struct
-from sqlalchemy import Insert, Select, Update, bindparam, case, exists, func, literal, or_, select
+from sqlalchemy import Insert, Select, Update, bindparam, exists, func, or_, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
@@ -22,7 +22,7 @@ from handrail.errors import InvalidInput, NotFound
 from handrail.store.automation import run_events, tasks
 from handrail.store.engine import Store
 from handrail.store.log import Prepared, Write
-from handrail.store.rows import every, first
+from handrail.store.rows import as_values, every, first
 from handrail.store.tables import sessions
 from handrail.types import Control, Json, Outcome, RunId, ServerId, SessionId, TaskId
 
@@ -160,18 +160,60 @@ def _of_run() -> Select[*tuple[object, ...]]:
     return select(tasks).where(tasks.c.run == bindparam("of_run")).order_by(tasks.c.position)
 
 
-async def for_choice(store: Store, run: RunId) -> list[TaskRow]:
-    """The tasks of a run in order, the results left out of those that wait or have ended: there may be thousands."""
-    return await every(store, TaskRow, Prepared(_for_choice(), {"of_run": run}))
+class Standing(Struct, frozen=True):
+    """How far a run is, without a row of each of its tasks: there may be hundreds, and each that ends is looked at.
+
+    Args:
+        counts: its tasks by state and outcome.
+        canaries: whether one of the first tasks, as many as were asked about, has not ended.
+        waiting: the queued tasks that may begin, in order: all that had begun before, and the first of the others.
+    """
+
+    counts: Mapping[tuple[TaskState, Outcome | None], int]
+    canaries: bool
+    waiting: tuple[TaskRow, ...]
+
+    def count(self, *states: TaskState) -> int:
+        """How many tasks are in one of these states; in any where none is named."""
+        return sum(number for (state, _), number in self.counts.items() if not states or state in states)
+
+
+async def standing(store: Store, run: RunId, *, most: int, canaries: int) -> Standing:
+    """How far a run is.
+
+    Args:
+        store: where it is.
+        run: which.
+        most: tasks that had not begun before, at the most.
+        canaries: how many tasks are its first.
+    """
+    # in this order: what ends, or is parked and queued again, between the two is counted as what it was before
+    tally, rows = await store.at_once(
+        Prepared(_tally(), {"of_run": run, "first": canaries}), Prepared(_may_begin(), {"of_run": run, "most": most})
+    )
+    counts: dict[tuple[TaskState, Outcome | None], int] = {}
+    for state, outcome, _, number in tally:
+        counts[state, outcome] = counts.get((state, outcome), 0) + number
+    open_ = any(early and state is not TaskState.ENDED for state, _, early, _ in tally)
+    return Standing(counts, open_, tuple(as_values(TaskRow, rows)))
 
 
 @cache
-def _for_choice() -> Select[*tuple[object, ...]]:
-    # one statement: between two, a task that is parked in the first and queued in the second would be in neither
-    active = tasks.c.state.in_([TaskState.QUEUED, TaskState.RUNNING])
-    results = case((active, tasks.c.results), else_=literal({}, tasks.c.results.type))
-    light = [results.label(name) if name == "results" else tasks.c[name] for name in _NAMES]
-    return select(*light).where(tasks.c.run == bindparam("of_run")).order_by(tasks.c.position)
+def _tally() -> Select[*tuple[Any, ...]]:
+    c = tasks.c
+    early = (c.position < bindparam("first")).label("early")
+    return select(c.state, c.outcome, early, func.count()).where(c.run == bindparam("of_run")).group_by(
+        c.state, c.outcome, early
+    )  # fmt: skip
+
+
+@cache
+def _may_begin() -> Select[*tuple[object, ...]]:
+    c = tasks.c
+    queued = (c.run == bindparam("of_run"), c.state == TaskState.QUEUED)
+    first = select(c.position).where(*queued, c.started.is_(None)).order_by(c.position).limit(bindparam("most"))
+    mine = or_(c.started.is_not(None), c.position.in_(first))
+    return select(tasks).where(*queued, mine).order_by(c.position)
 
 
 async def at_work(store: Store) -> list[tuple[TaskId, str, str]]:
