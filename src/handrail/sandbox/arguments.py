@@ -8,6 +8,7 @@ https://github.com/containers/bubblewrap/blob/main/bwrap.xml
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -60,7 +61,13 @@ class Mount(Struct, frozen=True):
 
 
 def survey(uid: int, etc: Path, *, staged: bool, root: Path = Path("/")) -> Host:
-    """Look at this machine once."""
+    """What walls need to know of this machine, as it was when it was first looked at."""
+    links, directories, found = _look(root)
+    return Host(uid, links, directories, etc, found, staged)
+
+
+@cache
+def _look(root: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
     links, directories = {}, []
     for name in ROOT_LINKS:
         path = root / name
@@ -68,10 +75,11 @@ def survey(uid: int, etc: Path, *, staged: bool, root: Path = Path("/")) -> Host
             links[name] = str(path.readlink())
         elif path.is_dir():
             directories.append(name)
-    return Host(uid, links, tuple(directories), etc, bound(root / "etc"), staged)
+    return links, tuple(directories), bound(root / "etc")
 
 
-def mounts(walls: Walls) -> list[Mount]:
+@lru_cache(256)
+def mounts(walls: Walls) -> tuple[Mount, ...]:
     """The paths of the walls, parents before children, without those that are visible already.
 
     Raises:
@@ -92,10 +100,10 @@ def mounts(walls: Walls) -> list[Mount]:
     }
     both = [(path, True) for path in writable] + [(path, False) for path in read_only]
     both.sort(key=lambda pair: (len(pair[0].parts), pair[0]))
-    return [
+    return tuple(
         Mount(path, writable, f"m{index}", protected.get(path, ()) if writable else ())
         for index, (path, writable) in enumerate(both)
-    ]
+    )
 
 
 def _check(walls: Walls) -> None:

@@ -21,15 +21,25 @@ from handrail.sessions import outside
 
 TRANSCRIPT_LIMIT = 256 << 20
 """bytes of raw protocol kept for one session; beyond it the file starts anew"""
+WRITE_AFTER = 0.05
+"""seconds that a message waits for others"""
+WRITE_AT_ONCE = 1 << 16
+"""bytes of a message that waits for none"""
 
 
 class Transcript:
-    """The raw ACP messages of a session, one JSON line each with direction and time, appended as they pass."""
+    """The raw ACP messages of a session, one JSON line each with direction and time, appended soon after they passed.
+
+    They are written together: each write of its own made the loop wait for its turn behind every other thread. Whoever
+    kills the server loses the last `WRITE_AFTER` seconds of this file, and nothing of the session's log.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
         self._size = 0
+        self._waiting: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
         self.heard = time.monotonic()
         """when the agent last said anything (monotonic seconds)"""
 
@@ -37,10 +47,24 @@ class Transcript:
         """`agents.OnRaw`: note that the agent spoke and keep the line."""
         if direction == "in":
             self.heard = time.monotonic()
-        with contextlib.suppress(OSError):  # a full disk leaves a hole here; that it is full, the log says
-            self._keep(direction, line)
+        said = b'{"%s":%.3f,"message":%s}\n' % (direction.encode(), time.time(), line.strip() or b"null")
+        self._waiting.append(said)
+        if len(said) > WRITE_AT_ONCE:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WRITE_AFTER, self.flush)
 
-    def _keep(self, direction: str, line: bytes) -> None:
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            with contextlib.suppress(OSError):  # a full disk leaves a hole here; that it is full, the log says
+                self._write(b"".join(waiting))
+
+    def _write(self, lines: bytes) -> None:
         if self._file is None:
             self._file = self._path.open("ab", buffering=0)
             self._path.chmod(0o600)
@@ -48,11 +72,11 @@ class Transcript:
         if self._size > TRANSCRIPT_LIMIT:
             self._file.truncate(0)
             self._size = 0
-        said = b'{"%s":%.3f,"message":%s}\n' % (direction.encode(), time.time(), line.strip() or b"null")
-        self._size += self._file.write(said)
+        self._size += self._file.write(lines)
 
     def close(self) -> None:
-        """Close the file; the next message opens it again."""
+        """Write what waits and close the file; the next message opens it again."""
+        self.flush()
         if self._file is not None:
             self._file.close()
             self._file = None

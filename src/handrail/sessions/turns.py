@@ -226,6 +226,7 @@ class Turns:
             asked.cancel()
             raise
         result = await asked
+        self._workplace.transcript.flush()
         if reason is not None:
             error = self._why if reason in _STOPPED else result.error if reason is StopReason.TIMEOUT else None
             return TurnResult(reason, error, None, result.usage)
