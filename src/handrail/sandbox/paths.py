@@ -46,6 +46,7 @@ def check_walls(walls: Walls) -> None:
     for path in walls.read_only:
         if not path.exists():
             raise SandboxError(f"sandbox: read-only path {path} does not exist: install it or leave it out")
+    seen: set[Path] = set()
     for path in walls.protected:
         top = next((top for top in (walls.workspace, walls.home) if path != top and inside(path, (top,))), None)
         if top is None:
@@ -53,7 +54,9 @@ def check_walls(walls: Walls) -> None:
         current = top
         for part in path.relative_to(top).parts:
             current /= part
-            _check(current, "protected path")
+            if current not in seen:
+                seen.add(current)
+                _check(current, "protected path")
 
 
 def _check(path: Path, name: str) -> None:
