@@ -24,6 +24,8 @@ from handrail.store.engine import Store
 from handrail.types import ApprovalId, SessionId, SessionState, now
 
 TASKS, STEPS, AT_ONCE, BARE_THREADS = 40, 5, 8, 4
+ROUNDS = 5
+"""of the fan-out, each beside the bare loop; one more comes before them"""
 PARKED = 5000
 WORKFLOW = """\
 name: many
@@ -51,7 +53,7 @@ def _fan_out(folder: Path, provider: stage.Provider) -> list[Figure]:
         server.post("/workflows", {"text": WORKFLOW.format(script=script, at_once=AT_ONCE, places=listed)})
         alone, times = list[float](), list[float]()
         server.calm()
-        for number in range(3):  # in turn, for the machine's speed changes from one minute to the next
+        for number in range(1 + ROUNDS):  # in turn, for the machine's speed changes from one round to the next
             alone.append(_bare(folder, provider, places, script, number))
             provider.clear()
             made = server.post("/workflows/many/start", {})
@@ -60,8 +62,10 @@ def _fan_out(folder: Path, provider: stage.Provider) -> list[Figure]:
             times.append((ended - began).total_seconds())
             assert len(provider.calls()) == TASKS * (STEPS + 1), len(provider.calls())
             assert all(task["state"] == "ended" for task in told["all"])
+    # the first makes the mirrors; of the others the one in the middle by its ratio to the bare loop just before it
+    took, bare_took = sorted(zip(times[1:], alone[1:], strict=True), key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
     return [
-        Figure(f"fanout_{TASKS}x{STEPS}", min(times), "s", min(alone), "<= 4 x bare"),
+        Figure(f"fanout_{TASKS}x{STEPS}", took, "s", bare_took, "<= 4 x bare"),
         Figure(f"fanout_{TASKS}x{STEPS}_first", times[0], "s", alone[0], "(mirrors of all repositories made in it)"),
     ]
 
