@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, TypeAlias
 
 from msgspec import Struct, field
@@ -314,8 +314,7 @@ class EventLog:
                 if request.guard is not None and not (known[at] if at in known else _held(connection, request.guard)):
                     results.append(Conflict("this was decided before, or is not there any more"))
                     continue
-                for write in request.writes:
-                    _execute(connection, write)
+                _carry_out(connection, request.writes)
                 results.append(self._number(connection, request, last, rows))
             if rows:
                 connection.execute(_insert(), rows)
@@ -331,7 +330,7 @@ class EventLog:
         session = request.session
         seq = last.get(session, self._last.get(session))
         if seq is None:
-            seq = connection.scalar(select(func.max(events.c.seq)).where(events.c.session == session)) or 0
+            seq = connection.scalar(_last(), {"of_session": session}) or 0
         made = []
         for draft, text in zip(request.drafts, request.encoded, strict=True):
             seq += 1
@@ -353,6 +352,24 @@ def _execute(connection: Connection, write: Write) -> CursorResult[Any]:
     if isinstance(write, Prepared):
         return connection.execute(write.statement, write.values)
     return connection.execute(write)
+
+
+def _carry_out(connection: Connection, writes: Sequence[Write]) -> None:
+    """Carry writes out in order; what is alike and follows one another goes to the database as one."""
+    for _, group in groupby(writes, _likeness):
+        first, *more = group
+        if isinstance(first, Prepared) and more:
+            connection.execute(
+                first.statement, [write.values for write in (first, *more) if isinstance(write, Prepared)]
+            )
+        else:
+            for write in (first, *more):
+                _execute(connection, write)
+
+
+def _likeness(write: Write) -> tuple[object, ...]:
+    # what a statement makes of its values depends on which there are
+    return (id(write.statement), *write.values) if isinstance(write, Prepared) else (id(write),)
 
 
 def _held(connection: Connection, guard: Write) -> bool:
