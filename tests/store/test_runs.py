@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from handrail.automation import TaskState, TriggerKind, Trust
+from handrail.automation import RunState, TaskState, TriggerKind, Trust
 from handrail.runs.plan import Plan, Stage, Target, as_json
 from handrail.store import runs, tasks
 from handrail.store.engine import Store
@@ -66,3 +66,20 @@ async def test_a_run_s_standing_is_that_of_its_rows(store: Store) -> None:
         fresh = [one.id for one in queued if one.started is None][:most]
         assert list(found.waiting) == [one for one in queued if one.started is not None or one.id in fresh]
     assert (found.count(), found.count(TaskState.RUNNING)) == (40, sum(one.state is TaskState.RUNNING for one in rows))
+
+
+async def test_writes_that_are_alike_are_carried_out_in_their_order_and_guards_among_them_too(store: Store) -> None:
+    plan = as_json(Plan("w", "v", (Stage("work", "x"),), (Target("/r"),)))
+    row = RunRow(
+        id=RunId("r-8"), number=0, workflow="w", version="v", trigger=TriggerKind.MANUAL, plan=plan, by="a",
+        trust=Trust.SHADOW, created=now(), inputs={},
+    )  # fmt: skip
+    told = [runs.told(row.id, "task.step", {"step": at}) for at in range(4)]
+    ended = runs.update(row.id, state=RunState.STOPPED)  # it returns what it changed
+    await store.log.write(runs.insert(row), *told, ended, ended, runs.told(row.id, "run.stopped", {}))
+    kept = await runs.events(store, row.id)
+    assert [(one.seq, one.kind, one.data.get("step")) for one in kept] == [
+        *((at + 1, "task.step", at) for at in range(4)),
+        (5, "run.stopped", None),
+    ]
+    assert (await runs.get(store, row.id)).state is RunState.STOPPED

@@ -357,13 +357,14 @@ def _execute(connection: Connection, write: Write) -> CursorResult[Any]:
 def _carry_out(connection: Connection, writes: Sequence[Write]) -> None:
     """Carry writes out in order; what is alike and follows one another goes to the database as one."""
     for _, group in groupby(writes, _likeness):
-        first, *more = group
-        if isinstance(first, Prepared) and more:
-            connection.execute(
-                first.statement, [write.values for write in (first, *more) if isinstance(write, Prepared)]
-            )
+        alike = list(group)
+        values = [write.values for write in alike if isinstance(write, Prepared)]
+        statement = alike[0].statement if isinstance(alike[0], Prepared) else alike[0]
+        # no driver returns anything for many: a guard among the writes goes by itself
+        if len(values) > 1 and isinstance(statement, UpdateBase) and not statement.returning_column_descriptions:
+            connection.execute(statement, values)
         else:
-            for write in (first, *more):
+            for write in alike:
                 _execute(connection, write)
 
 
