@@ -123,6 +123,8 @@ async def test_a_usual_repository_is_read_as_git_tells_it(
         "chown -R 4242 .",
         "rm -rf .git/refs",
         "rm .git/config",
+        "rm .git/config; mkfifo .git/config",
+        "echo ref: refs/heads/../heads/main > .git/HEAD",
     ],
 )
 async def test_what_is_unusual_is_git_s_to_tell(checkout: Path, prepared: str) -> None:

@@ -13,7 +13,7 @@ from handrail.workspaces import Repository, refs
 from handrail.workspaces.git import Home, Ran, attempt, failure, program
 
 FIELD = "repository"
-_ON_A_BRANCH = re.compile(rb"ref: (refs/heads/[^\n]+)\n")
+_ON_A_BRANCH = re.compile(rb"ref: (refs/heads/(?!.*\.\.)[^\n]+)\n")
 _UNUSUAL = re.compile(
     rb"worktree|include|extensions|repositoryformatversion\s*=(?!\s*0\s)|bare(?!\s*=\s*false\s)", re.IGNORECASE
 )
@@ -68,7 +68,8 @@ def _usual(path: Path) -> Repository | None:
         mine = all(place.lstat().st_uid == os.geteuid() for place in (top, common))
         if not mine or common.is_symlink() or (common / "commondir").exists():
             return None
-        if not (common / "objects").is_dir() or not (common / "refs").is_dir():
+        whole = all((common / name).is_dir() for name in ("objects", "refs"))
+        if not whole or not all((common / name).is_file() for name in ("HEAD", "config")):  # a pipe would never end
             return None
         named = _ON_A_BRANCH.fullmatch((common / "HEAD").read_bytes())
         if named is None or _UNUSUAL.search((common / "config").read_bytes()) is not None:
