@@ -155,6 +155,11 @@ def test_failures_end_as_one_sentence(
     assert capfd.readouterr().err == says
 
 
+def test_a_goal_in_the_place_of_a_session_is_shown_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["handoff", "Make it green", "--check", "make test"]) == 2
+    assert "begins with `handrail do`" in capsys.readouterr().err
+
+
 def test_a_fault_of_ours_leaves_a_file_and_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -195,6 +195,8 @@ def handoff(
     data: options.Data = None,
 ) -> int:
     """Hand a session to its agent, which works on until the checks pass or a limit is met."""
+    if " " in session:
+        raise InvalidInput("SESSION", session, "name a session; a new one towards a goal begins with `handrail do`")
     if goal is None:
         if check or budget or turns or time:
             raise InvalidInput("--goal", "", "say the goal too, or none of its checks and limits")

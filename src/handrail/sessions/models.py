@@ -36,7 +36,7 @@ def choose(providers: Providers, spec: AgentSpec, named: str | None) -> Provider
         return provider
     found = next(iter(providers), None) if spec.wire == "any" else providers.resolve(Wire(spec.wire))
     if found is None:
-        what = "any model provider" if spec.wire == "any" else f"a provider that speaks {spec.wire}"
+        what = "a model provider" if spec.wire == "any" else f"a provider that speaks {spec.wire}"
         raise MissingPart(f"agent {spec.name} needs {what} and none is known: {_HOW}")
     return found
 
