@@ -195,7 +195,7 @@ async def test_thirty_sessions_of_one_run_stop_together_and_keep_their_branches(
 
 async def test_at_seven_tenths_the_agent_is_told_once_to_wrap_up_and_goes_on(house: House) -> None:
     usage = {"input": 1000, "output": 1000}
-    step = {"shell": "echo {i} >> made.txt", "usage": usage}
+    step = {"shell": "sleep 0.1; echo {i} >> made.txt", "usage": usage}  # the limits are looked at meanwhile
     words = "Done is the first part, left is the second."
     steps: list[dict[str, object]] = [
         {"repeat": 17, "step": step},
@@ -218,7 +218,7 @@ async def test_at_seven_tenths_the_agent_is_told_once_to_wrap_up_and_goes_on(hou
     assert "of $0.36 of the budget are used up: the agent is told to wrap up" in str(warning.data["text"])
     paid = [event for event in await house.events(session, Kind.MODEL_CALLED) if event.data["status"] == 200]
     before = [event for event in paid if event.turn == 1]
-    assert 14 <= len(before) < 20, "before the budget is spent, however fast the agent is"
+    assert 14 <= len(before) <= 17
     assert len(paid) in (20, 21, 22), "and it had the rest of its budget to come to an end with"
     assert [file.path for file in (await house.sessions.diff(session, None, None)).files] == ["made.txt"]
     assert (await house.row(session)).wrap_told

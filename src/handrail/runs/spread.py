@@ -58,7 +58,7 @@ def choose(
         waiting = tuple(task for task in waiting if task.started is not None)
         if not waiting:
             return Verdict((), why)
-    if canaries and standing.canaries:
+    if standing.canaries:
         waiting = tuple(task for task in waiting if task.position < canaries or task.started is not None)
     room = spread.concurrency - standing.count(TaskState.RUNNING)
     chosen = []
